@@ -1,0 +1,44 @@
+# `make demo` and `make test` each do all the set-up they need; nothing has to be installed beforehand but Python.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: help venv demo test lint format clean
+
+help:
+	@echo "make demo    segment one synthetic heart: pictures, masks and scores under output/demo/"
+	@echo "make test    the whole test suite"
+	@echo "make lint    black, isort and flake8, changing nothing"
+	@echo "make format  black and isort, in place"
+	@echo "make venv    only the set-up: $(VENV)/ with the package, editable (PYTHON=python3.12 picks the interpreter)"
+	@echo "make clean   remove $(VENV)/, output/ and caches"
+
+venv: $(STAMP)
+
+# The stamp is written last, so that an installation cut short is taken up again.
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "constraints.txt needs Python 3.11 or newer: install one and name it, as in make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: venv
+	$(BIN)/python -m scripts.demo
+
+test: venv
+	$(BIN)/python -m pytest -q --durations=10
+
+lint: venv
+	$(BIN)/black --check .
+	$(BIN)/isort --check .
+	$(BIN)/flake8
+
+format: venv
+	$(BIN)/isort .
+	$(BIN)/black .
+
+clean:
+	rm -rf $(VENV) output cache .pytest_cache bundle/nisf.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,132 @@
+"""What the Ignite and MONAI workflows need beyond the stock engines."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import torch
+from monai.data import MetaTensor
+from monai.engines import SupervisedEvaluator
+from torch import nn
+
+from scripts.acceleration import compiled, has_bf16
+from scripts.errors import InputError
+from scripts.losses import NISFLoss
+from scripts.networks import NISF, LatentTable
+
+logger = logging.getLogger(__name__)
+
+
+class Population(nn.Module):
+    """Network and latents of the training subjects as the one module that a trainer trains.
+
+    Args:
+        network: shared by all subjects.
+        latents: one row a subject.
+        compile: compile the network where the machine can.
+        bf16: run it in bfloat16 where the hardware has it (CPU or GPU); the losses stay in float32.
+    """
+
+    def __init__(self, network: NISF, latents: LatentTable, compile: bool = True, bf16: bool = True) -> None:
+        super().__init__()
+        self.network, self.latents = network, latents
+        device = network.latent_mean.device
+        self.bf16 = bf16 and has_bf16(device)
+        # outside the module tree, so that checkpoints know the plain network alone
+        self.__dict__["fast"] = compiled(network, compile, device)
+
+    def forward(self, coords: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits [B, C + K, N] in float32 at ``coords`` [B, D, N] and the latents [B, L] of the subjects ``index`` [B]."""
+        latent = self.latents(index)
+        with torch.autocast(coords.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+            output = self.fast(coords, latent)
+        return output.float(), latent
+
+
+def prepare_points(batch: Mapping[str, torch.Tensor], device: torch.device, non_blocking: bool = False, **kwargs: object) -> tuple:
+    """A batch of drawn points as MONAI's trainer takes it: coordinates, targets, and the subjects' rows as an argument."""
+    moved = {key: batch[key].to(device, non_blocking=non_blocking) for key in ("coords", "intensity", "label", "index")}
+    return moved["coords"], {"intensity": moved["intensity"], "label": moved["label"]}, (moved["index"],), {}
+
+
+class TrainingLoss(nn.Module):
+    """``NISFLoss`` on what ``Population`` returns; keeps the parts of the last call in ``parts`` for the log."""
+
+    def __init__(self, loss: NISFLoss) -> None:
+        super().__init__()
+        self.loss = loss
+        self.parts: dict[str, torch.Tensor] = {}
+
+    def forward(self, output: tuple[torch.Tensor, torch.Tensor], target: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The loss, a scalar."""
+        logits, latent = output
+        parts = self.loss(logits, target["intensity"], target["label"], latent)
+        self.parts = {name: value.detach() for name, value in parts.items()}
+        return parts["loss"]
+
+
+def build_optimizer(population: Population, lr: float, latent_lr: float, weight_decay: float) -> torch.optim.Adam:
+    """Adam over the weights and, with a step size of its own, the latents. ``weight_decay`` is the paper's L2 on the weights."""
+    groups = [
+        {"params": list(population.network.parameters()), "lr": lr, "weight_decay": weight_decay},
+        {"params": list(population.latents.parameters()), "lr": latent_lr},
+    ]
+    return torch.optim.Adam(groups)
+
+
+def build_schedule(optimizer: torch.optim.Optimizer, schedule: str, epochs: int) -> torch.optim.lr_scheduler.LRScheduler:
+    """Step size over the epochs: ``constant`` (the paper) or ``cosine`` down to zero, for weights and latents alike."""
+    if schedule == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
+    if schedule == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)
+    raise InputError(f"schedule is '{schedule}'; it can be 'cosine' or 'constant'")
+
+
+def one_item(batch: Sequence[dict]) -> dict:
+    """Collation of scans, which differ in size: the one item itself."""
+    if len(batch) != 1:
+        raise InputError(f"scans are fitted one at a time, but the batch size is {len(batch)}; set it to 1")
+    return batch[0]
+
+
+def prepare_scan(item: Mapping[str, object], device: torch.device, non_blocking: bool = False, **kwargs: object) -> tuple:
+    """A scan for an inferer: image [1, C, X, Y, Z, T], and its label, where there is one, as the target and an argument."""
+    label = item.get("label")
+    label = None if label is None else label.unsqueeze(0)
+    return attach_frame(item).unsqueeze(0), label, (label,), {}
+
+
+def attach_frame(item: Mapping[str, object]) -> torch.Tensor:
+    """The item's image as a MetaTensor that knows its coordinate frame, also when it comes from the store."""
+    image = item["image"]
+    if isinstance(image, MetaTensor):
+        return image
+    return MetaTensor(image, meta={"frame": item["frame"], "subject": item.get("subject", "")})
+
+
+class ScanEvaluator(SupervisedEvaluator):
+    """MONAI's evaluator over scans that goes on with the next scan when one fails.
+
+    A data item that holds ``error`` (see ``ScanDataset``), and an ``InputError`` or a lack of memory during the fit or the writing, are put
+    into ``failures`` as (subject, reason). Faults of the program itself still stop the run.
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.failures: list[tuple[str, str]] = []
+
+    def _iteration(self, engine: SupervisedEvaluator, batchdata: dict) -> dict:
+        subject = str(batchdata.get("subject", "?"))
+        if "error" in batchdata:
+            return self._failed(subject, batchdata["error"])
+        try:
+            return super()._iteration(engine, batchdata)
+        except (InputError, MemoryError, torch.OutOfMemoryError, OSError) as error:
+            return self._failed(subject, str(error))
+
+    def _failed(self, subject: str, reason: str) -> dict:
+        logger.error("%s failed: %s", subject, reason)
+        self.failures.append((subject, reason))
+        return {}

@@ -1,0 +1,234 @@
+"""Where things are: voxel index <-> world millimetres <-> normalised coordinate, time included; grids as point sets.
+
+World coordinates are RAS millimetres, normalised time is the fraction of the cardiac cycle. Geometry knows no other room.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations, product
+
+import numpy as np
+import torch
+
+#: Mean direction of a heart's axes in RAS. The apex points to the left, forwards and down; the other two follow from it.
+APEX = np.array([-0.65, 0.50, -0.57]) / np.linalg.norm([-0.65, 0.50, -0.57])
+INFERIOR = np.array([0.0, 0.0, -1.0]) - APEX * np.dot(APEX, [0.0, 0.0, -1.0])
+INFERIOR = INFERIOR / np.linalg.norm(INFERIOR)
+LATERAL = np.cross(APEX, INFERIOR)
+
+#: The canonical short-axis directions of (x, y, slice): columns are unit vectors in RAS.
+SHORT_AXIS = np.stack([LATERAL, INFERIOR, APEX], axis=1)
+
+#: Words for the direction in which an array axis points, and the column of SHORT_AXIS and sign that they mean.
+ANATOMY = {
+    "lateral": (0, 1),
+    "septal": (0, -1),
+    "inferior": (1, 1),
+    "anterior": (1, -1),
+    "apex": (2, 1),
+    "base": (2, -1),
+}
+
+
+def directions(affine: np.ndarray) -> np.ndarray:
+    """Unit vectors in RAS of the three array axes, columns of a [3, 3] matrix."""
+    matrix = np.asarray(affine, dtype=float)[:3, :3]
+    return matrix / np.linalg.norm(matrix, axis=0, keepdims=True)
+
+
+def spacing_of(affine: np.ndarray) -> tuple[float, float, float]:
+    """Voxel size in mm along the three array axes."""
+    x, y, z = np.linalg.norm(np.asarray(affine, dtype=float)[:3, :3], axis=0)
+    return float(x), float(y), float(z)
+
+
+def slice_axis_of(affine: np.ndarray) -> int:
+    """The array axis across the slices: the one whose voxel size differs from the other two; the last where none does."""
+    spacing = np.array(spacing_of(affine))
+    apart = [abs(spacing[(a + 1) % 3] - spacing[(a + 2) % 3]) for a in range(3)]
+    gap = [min(abs(spacing[a] - spacing[(a + 1) % 3]), abs(spacing[a] - spacing[(a + 2) % 3])) for a in range(3)]
+    odd = [gap[a] - apart[a] for a in range(3)]
+    best = int(np.argmax(odd))
+    return best if odd[best] > 0.01 * spacing.max() else 2
+
+
+def short_axis_permutation(affine: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """Axis order and flips that bring an array nearest to the canonical short-axis orientation.
+
+    The slice axis goes last. Among the orders and flips of the right handedness (a heart is never mirrored) the one
+    whose axes agree best with SHORT_AXIS is taken.
+
+    Returns:
+        ``order`` and ``flips``: the canonical axis ``a`` is the array's axis ``order[a]``, reversed where ``flips[a]``.
+    """
+    found = directions(affine)
+    slice_axis = slice_axis_of(affine)
+    handedness = np.sign(np.linalg.det(SHORT_AXIS))
+    best, choice = -np.inf, ((0, 1, 2), (False, False, False))
+    for order in permutations(range(3)):
+        if order[2] != slice_axis:
+            continue
+        for flips in product((False, True), repeat=3):
+            signed = found[:, order] * np.where(flips, -1.0, 1.0)
+            if np.sign(np.linalg.det(signed)) != handedness:
+                continue
+            agreement = float(np.sum(signed * SHORT_AXIS))
+            if agreement > best + 1e-9:
+                best, choice = agreement, (order, flips)
+    return choice
+
+
+def stated_permutation(array_axes: list[str]) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """Axis order and flips for an array whose axes point in the named directions, as ``["lateral", "inferior", "apex"]``.
+
+    Raises:
+        ValueError: a word is unknown or an axis is named twice.
+    """
+    unknown = [word for word in array_axes if word not in ANATOMY]
+    if unknown or len(array_axes) != 3 or len({ANATOMY[word][0] for word in array_axes if word in ANATOMY}) != 3:
+        raise ValueError(f"array_axes must name three directions out of {sorted(ANATOMY)}, one per axis, not {array_axes}")
+    order, flips = [0, 0, 0], [False, False, False]
+    for axis, word in enumerate(array_axes):
+        target, sign = ANATOMY[word]
+        order[target], flips[target] = axis, sign < 0
+    return tuple(order), tuple(flips)  # type: ignore[return-value]
+
+
+def has_orientation(affine: np.ndarray) -> bool:
+    """False where every array axis lies exactly along a world axis, as in files that have lost a scan's orientation.
+
+    A short-axis plane is always oblique, so an affine without any obliqueness says nothing about the heart.
+    """
+    return bool(np.any(np.abs(directions(affine)).max(axis=0) < 0.999))
+
+
+def permuted_affine(affine: np.ndarray, shape: tuple[int, ...], order: tuple, flips: tuple) -> np.ndarray:
+    """The affine [4, 4] of an array of ``shape`` after its axes were put in ``order`` and then flipped."""
+    to_old = np.zeros((4, 4))
+    to_old[3, 3] = 1.0
+    for new, (old, flip) in enumerate(zip(order, flips)):
+        to_old[old, new] = -1.0 if flip else 1.0
+        to_old[old, 3] = shape[old] - 1 if flip else 0.0
+    return np.asarray(affine, dtype=float) @ to_old
+
+
+@dataclass(frozen=True)
+class CoordinateFrame:
+    """The normalised coordinates of one scan: per axis ``coordinate = scale * voxel + offset``, time as it is given.
+
+    Attributes:
+        affine: voxel index to world (RAS mm), [4, 4].
+        shape: voxels along the three axes.
+        times: fraction of the cardiac cycle of each frame.
+        scale, offset: three numbers each.
+        dims: 4 with time, 3 without.
+    """
+
+    affine: np.ndarray
+    shape: tuple[int, int, int]
+    times: tuple[float, ...]
+    scale: tuple[float, float, float]
+    offset: tuple[float, float, float]
+    dims: int = 4
+    field: tuple[float, float] = (-np.inf, np.inf)
+
+    @classmethod
+    def relative(cls, affine: np.ndarray, shape: tuple, times: tuple, dims: int = 4) -> CoordinateFrame:
+        """The paper's frame: a voxel centre's relative position in the volume, (i + 0.5) / n in [0, 1]."""
+        scale = tuple(1.0 / n for n in shape)
+        return cls(np.asarray(affine, float), tuple(shape), tuple(times), scale, tuple(0.5 / n for n in shape), dims)
+
+    @classmethod
+    def physical(
+        cls,
+        affine: np.ndarray,
+        shape: tuple,
+        times: tuple,
+        dims: int = 4,
+        half_field: float = 80.0,
+        center: tuple[float, float] = (0.0, 0.0),
+    ) -> CoordinateFrame:
+        """Millimetres in plane about the stack's centre, ``half_field`` mm to one; relative position along the stack.
+
+        Args:
+            half_field: mm from the centre to the edge of the field; voxels outside are no points of the frame.
+            center: mm from the stack's centre to the field's, along x and y.
+        """
+        spacing = spacing_of(affine)
+        scale = [spacing[a] / half_field for a in range(2)]
+        offset = [-(scale[a] * (shape[a] - 1) / 2) - center[a] / half_field for a in range(2)]
+        scale.append(2.0 / shape[2])
+        offset.append(1.0 / shape[2] - 1.0)
+        affine = np.asarray(affine, float)
+        return cls(affine, tuple(shape), tuple(times), tuple(scale), tuple(offset), dims, field=(-1.0, 1.0))
+
+    def box(self) -> tuple[tuple[int, int], ...]:
+        """Half-open voxel ranges of the three axes that lie inside the field; never empty."""
+        ranges = []
+        for axis in range(3):
+            if axis == 2:
+                ranges.append((0, self.shape[2]))
+                continue
+            inside = np.flatnonzero(np.abs(self.axis(axis)) <= self.field[1])
+            if len(inside) == 0:
+                raise ValueError("the field of the coordinate frame lies outside the scan")
+            ranges.append((int(inside[0]), int(inside[-1]) + 1))
+        return tuple(ranges)
+
+    def crop(self, box: tuple[tuple[int, int], ...]) -> CoordinateFrame:
+        """The same coordinates for the voxels of ``box`` alone."""
+        start = np.array([low for low, _ in box], dtype=float)
+        affine = self.affine.copy()
+        affine[:3, 3] = self.affine[:3, :3] @ start + self.affine[:3, 3]
+        offset = tuple(o + s * low for o, s, low in zip(self.offset, self.scale, start))
+        shape = tuple(high - low for low, high in box)
+        return CoordinateFrame(affine, shape, self.times, self.scale, offset, self.dims, self.field)
+
+    def axis(self, axis: int) -> np.ndarray:
+        """Normalised coordinates of the voxel centres along one axis, [n]."""
+        return self.scale[axis] * np.arange(self.shape[axis]) + self.offset[axis]
+
+    def voxel_to_normalised(self, voxels: np.ndarray) -> np.ndarray:
+        """[N, 3] (fractional) voxel indices to [N, 3] normalised coordinates."""
+        return np.asarray(voxels) * np.array(self.scale) + np.array(self.offset)
+
+    def normalised_to_voxel(self, coords: np.ndarray) -> np.ndarray:
+        """[N, 3] normalised coordinates to [N, 3] fractional voxel indices."""
+        return (np.asarray(coords) - np.array(self.offset)) / np.array(self.scale)
+
+    def world_to_normalised(self, points: np.ndarray) -> np.ndarray:
+        """[N, 3] world points in RAS mm to [N, 3] normalised coordinates."""
+        inverse = np.linalg.inv(self.affine)
+        return self.voxel_to_normalised(np.asarray(points) @ inverse[:3, :3].T + inverse[:3, 3])
+
+    def normalised_to_world(self, coords: np.ndarray) -> np.ndarray:
+        """[N, 3] normalised coordinates to [N, 3] world points in RAS mm."""
+        return self.normalised_to_voxel(coords) @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    def points(self, indices: torch.Tensor) -> torch.Tensor:
+        """Coordinates [dims, N] of flat indices [N] into the grid [X, Y, Z, T] (last axis fastest)."""
+        axes = [torch.as_tensor(self.axis(a), dtype=torch.float32, device=indices.device) for a in range(3)]
+        times = torch.as_tensor(self.times, dtype=torch.float32, device=indices.device)
+        n_y, n_z, n_t = self.shape[1], self.shape[2], len(self.times)
+        rest, t = torch.div(indices, n_t, rounding_mode="floor"), indices % n_t
+        rest, k = torch.div(rest, n_z, rounding_mode="floor"), rest % n_z
+        i, j = torch.div(rest, n_y, rounding_mode="floor"), rest % n_y
+        return torch.stack([axes[0][i], axes[1][j], axes[2][k], times[t]][: self.dims])
+
+    @property
+    def size(self) -> int:
+        """Number of voxels over all frames."""
+        return int(np.prod(self.shape)) * len(self.times)
+
+    def to_dict(self) -> dict:
+        """Plain numbers and lists, fit for a checkpoint that is loaded with ``weights_only=True``."""
+        plain = {"shape": self.shape, "times": self.times, "scale": self.scale, "offset": self.offset, "field": self.field}
+        plain = {name: [float(v) if name != "shape" else int(v) for v in values] for name, values in plain.items()}
+        return {"affine": self.affine.tolist(), "dims": int(self.dims), **plain}
+
+    @classmethod
+    def from_dict(cls, plain: dict) -> CoordinateFrame:
+        """The frame that ``to_dict`` wrote."""
+        lists = {name: tuple(plain[name]) for name in ("shape", "times", "scale", "offset", "field")}
+        return cls(affine=np.array(plain["affine"]), dims=int(plain["dims"]), **lists)

@@ -1,0 +1,235 @@
+"""Ignite handlers: seeding, progress, the early stop found on validation subjects, the shipped weights."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+
+from scripts.engines import TrainingLoss
+from scripts.figures import dice_curve, training_curve
+from scripts.files import write_text
+from scripts.networks import NISF, LatentTable
+
+logger = logging.getLogger(__name__)
+
+
+def named(handler: object) -> object:
+    """The handler itself: lets a config's handler list refer to one that is defined elsewhere in the config."""
+    return handler
+
+
+class EpochSeed:
+    """Seeds everything random anew at the start of each epoch, so that a resumed training goes on exactly as an unbroken one.
+
+    Args:
+        seed: base seed.
+        generator: of the sampler that orders the subjects.
+        transform: the training transforms (``monai.transforms.Compose``), whose random state is set.
+    """
+
+    def __init__(self, seed: int, generator: torch.Generator, transform: object) -> None:
+        self.seed, self.generator, self.transform = seed, generator, transform
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for the start of each epoch."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Seeds for the epoch that begins."""
+        mixed = int(np.random.SeedSequence([self.seed, engine.state.epoch]).generate_state(1)[0])
+        self.generator.manual_seed(mixed)
+        self.transform.set_random_state(seed=mixed)
+        torch.manual_seed(mixed)
+
+
+class Progress:
+    """A line an epoch: losses, points per second, time gone and left; every loss also kept in ``history``.
+
+    Args:
+        loss: the training loss, whose parts are averaged.
+        interval: epochs between lines.
+    """
+
+    def __init__(self, loss: TrainingLoss, interval: int = 1) -> None:
+        self.loss, self.interval = loss, interval
+        self.history: list[dict] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for the start of the run, each iteration and each epoch."""
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.iteration)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch)
+
+    def start(self, engine: Engine) -> None:
+        """Starts the clock."""
+        self.started, self.first_epoch, self.points, self.sums, self.number = time.time(), engine.state.epoch, 0, {}, 0
+        self.clock = time.time()
+
+    def iteration(self, engine: Engine) -> None:
+        """Adds up."""
+        coords = engine.state.output["image"]
+        self.points += coords.shape[0] * coords.shape[2]
+        self.number += 1
+        for name, value in self.loss.parts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+
+    def epoch(self, engine: Engine) -> None:
+        """Reports."""
+        epoch, last = engine.state.epoch, engine.state.max_epochs
+        means = {name: total / max(self.number, 1) for name, total in self.sums.items()}
+        self.history.append({"epoch": epoch, **means})
+        engine.state.metrics.update({f"train_{name}": value for name, value in means.items()})
+        if epoch % self.interval == 0 or epoch == last:
+            seconds = time.time() - self.started
+            left = seconds / max(epoch - self.first_epoch, 1) * (last - epoch)
+            rate = self.points / max(time.time() - self.clock, 1e-9)
+            parts = " ".join(f"{name} {value:.4f}" for name, value in means.items())
+            logger.info("epoch %d/%d %s | %.0fk points/s | %s gone, %s left", epoch, last, parts, rate / 1e3, _clock(seconds), _clock(left))
+        self.clock, self.points, self.sums, self.number = time.time(), 0, {}, 0
+
+    def state_dict(self) -> dict:
+        """The history, for checkpoints."""
+        return {"history": json.dumps(self.history)}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Takes the history of a checkpoint."""
+        self.history = json.loads(state["history"])
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+class PriorOfLatents:
+    """Keeps the Gaussian prior in the network's buffers up to date: mean and standard deviation of the training latents.
+
+    Attached to the trainer it acts at the end of each epoch, before validation and checkpoints.
+    """
+
+    def __init__(self, network: NISF, latents: LatentTable) -> None:
+        self.network, self.latents = network, latents
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for the end of each epoch."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    @torch.no_grad()
+    def __call__(self, engine: Engine) -> None:
+        """Takes mean and standard deviation over subjects."""
+        self.network.latent_mean.copy_(self.latents.weight.mean(dim=0))
+        self.network.latent_std.copy_(self.latents.weight.std(dim=0, correction=0))
+
+
+class EarlyStopFound:
+    """Finds the fit's best number of steps on the validation subjects and stores it in the network (``fit_steps``).
+
+    Attached to the validation evaluator. The Dice of a step is the mean over subjects and classes, smoothed over neighbouring
+    steps because each step draws other points. ``history`` keeps one entry a validation; the curves are written to
+    ``output_dir/validation.json``.
+
+    Args:
+        network: whose ``fit_steps`` is set.
+        output_dir: folder for the record.
+        smooth: width in steps of the moving average.
+    """
+
+    def __init__(self, network: NISF, output_dir: str, smooth: int = 9) -> None:
+        self.network, self.output_dir, self.smooth = network, Path(output_dir), smooth
+        self.history: list[dict] = []
+        self.curve: dict[str, list] = {}
+        self.trainer: Engine | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for each scan and the end of a validation."""
+        engine.add_event_handler(Events.EPOCH_STARTED, lambda _: setattr(self, "curves", []))
+        engine.add_event_handler(Events.ITERATION_COMPLETED, lambda e: self.curves.append(e.state.output["pred"]))
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Chooses the step and records the curves."""
+        dice = torch.cat([c["dice"] for c in self.curves]).numpy()  # [subjects, steps, classes]
+        loss = torch.cat([c["loss"] for c in self.curves]).numpy()
+        per_class = np.nanmean(dice, axis=0)
+        mean = moving_average(per_class.mean(axis=1), self.smooth)
+        best = int(np.argmax(mean)) + 1
+        self.network.fit_steps.fill_(best)
+        epoch = self.trainer.state.epoch if self.trainer is not None else 0
+        names = [f"class_{c + 1}" for c in range(dice.shape[2])]
+        entry = {
+            "epoch": epoch,
+            "best_step": best,
+            "mean_dice": float(mean[best - 1]),
+            "dice": {n: float(moving_average(per_class[:, i], self.smooth)[best - 1]) for i, n in enumerate(names)},
+        }
+        self.history.append(entry)
+        # per class, subject and step; of the last validation alone, it is the largest part of the record
+        self.curve = {"dice": dice.transpose(2, 0, 1).round(4).tolist(), "loss": loss.mean(axis=0).round(5).tolist()}
+        engine.state.metrics["val_mean_dice"] = entry["mean_dice"]
+        engine.state.metrics["best_step"] = best
+        logger.info("validation: mean Dice %.4f at step %d of %d (%s)", entry["mean_dice"], best, len(mean),
+                    ", ".join(f"{n} {v:.3f}" for n, v in entry["dice"].items()))
+        write_text(self.output_dir / "validation.json", json.dumps({"history": self.history, "curve": self.curve}))
+
+    def state_dict(self) -> dict:
+        """The history, for checkpoints."""
+        return {"history": json.dumps(self.history)}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Takes the history of a checkpoint."""
+        self.history = json.loads(state["history"])
+
+
+def moving_average(values: np.ndarray, width: int) -> np.ndarray:
+    """Centred mean over up to ``width`` neighbours, shorter at the ends."""
+    kernel = np.ones(min(width, len(values)))
+    return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
+
+
+class Curves:
+    """Writes the training's pictures and records after each validation and at the end.
+
+    ``training_curve.png`` (Dice and losses against the epoch), ``fit_curve.png`` (Dice and loss against the fit step, last
+    validation) and ``training.json``.
+
+    Args:
+        progress: keeps the losses.
+        early_stop: keeps the validations.
+        output_dir: folder.
+        class_names: inside label value (text) to name.
+    """
+
+    def __init__(self, progress: Progress, early_stop: EarlyStopFound, output_dir: str, class_names: dict[str, str]) -> None:
+        self.progress, self.early_stop, self.output_dir = progress, early_stop, Path(output_dir)
+        self.names = list(class_names.values())
+        self.drawn = 0
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for the end of each epoch and of the run."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda _: self() if len(self.early_stop.history) > self.drawn else None)
+        engine.add_event_handler(Events.COMPLETED, lambda _: self())
+
+    def __call__(self) -> None:
+        """Writes."""
+        history, validations = self.progress.history, self.early_stop.history
+        self.drawn = len(validations)
+        write_text(self.output_dir / "training.json", json.dumps(history, indent=1))
+        losses = {name: [h[name] for h in history] for name in ("loss", "intensity", "classes", "dice")} if history else {}
+        dice = {name: [v["dice"][f"class_{i + 1}"] for v in validations] for i, name in enumerate(self.names)}
+        training_curve(
+            self.output_dir / "training_curve.png", [v["epoch"] for v in validations], dice, losses, loss_epochs=[h["epoch"] for h in history]
+        )
+        curve = self.early_stop.curve
+        if curve:
+            dice_curve(
+                self.output_dir / "fit_curve.png",
+                list(range(1, len(curve["loss"]) + 1)),
+                {name: np.array(curve["dice"][i]) for i, name in enumerate(self.names)},
+                validations[-1]["best_step"],
+                curve["loss"],
+            )

@@ -1,0 +1,115 @@
+"""The implicit segmentation network: Gabor layers, the NISF trunk with its two heads, and the table of latents."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class GaborLayer(nn.Module):
+    """Real Gabor wavelet layer: ``cos(omega0 * (W1 x + b1)) * exp(-(sigma0 * (W2 x + b2))**2)``.
+
+    Both matrices are one product. Source: NISF (MICCAI 2023), after WIRE (Saragadam et al., CVPR 2023).
+
+    Args:
+        in_features: width of the input.
+        out_features: number of wavelets.
+        omega0: frequency factor of the cosine.
+        sigma0: inverse width factor of the Gaussian envelope.
+    """
+
+    def __init__(self, in_features: int, out_features: int, omega0: float = 10.0, sigma0: float = 10.0) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, 2 * out_features)
+        self.omega0 = float(omega0)
+        self.sigma0 = float(sigma0)
+
+    def activate(self, projected: torch.Tensor) -> torch.Tensor:
+        """The wavelet of the two projections, [..., 2 * out] -> [..., out]."""
+        frequency, scale = projected.chunk(2, dim=-1)
+        return torch.cos(self.omega0 * frequency) * torch.exp(-((self.sigma0 * scale) ** 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[..., in_features] -> [..., out_features]."""
+        return self.activate(self.linear(x))
+
+
+class NISF(nn.Module):
+    """Neural implicit segmentation function: coordinates and a latent to intensity and class logits.
+
+    The first layer sees ``[coordinate, latent]`` and the latent is also its residual, ``x = layer(cat(c, h)) + h``;
+    then ``x = layer(x) + x``; two linear heads (NISF, MICCAI 2023, section 2). Where the latent's size differs from
+    the hidden size a linear map brings it to the residual.
+
+    Args:
+        num_classes: number of classes K, background included.
+        in_channels: number of image channels C.
+        coord_dims: 4 for (x, y, z, t), 3 for a static volume.
+        latent_size: length L of a subject's latent.
+        hidden_size: width of the layers.
+        num_layers: number of Gabor layers.
+        omega0: frequency factor of the Gabor layers.
+        sigma0: envelope factor of the Gabor layers.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 4,
+        in_channels: int = 1,
+        coord_dims: int = 4,
+        latent_size: int = 128,
+        hidden_size: int = 128,
+        num_layers: int = 8,
+        omega0: float = 10.0,
+        sigma0: float = 10.0,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.coord_dims = coord_dims
+        self.latent_size = latent_size
+        self.first = GaborLayer(coord_dims + latent_size, hidden_size, omega0, sigma0)
+        self.layers = nn.ModuleList(GaborLayer(hidden_size, hidden_size, omega0, sigma0) for _ in range(num_layers - 1))
+        self.residual = nn.Identity() if latent_size == hidden_size else nn.Linear(latent_size, hidden_size, bias=False)
+        self.intensity_head = nn.Linear(hidden_size, in_channels)
+        self.class_head = nn.Linear(hidden_size, num_classes)
+        # the Gaussian prior over latents, filled from the training population
+        self.register_buffer("latent_mean", torch.zeros(latent_size))
+        self.register_buffer("latent_std", torch.ones(latent_size))
+        # Adam steps of a fit, found on validation subjects during training (the paper's early stop)
+        self.register_buffer("fit_steps", torch.tensor(200))
+
+    def forward(self, coords: torch.Tensor, latent: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits at normalised coordinates.
+
+        Args:
+            coords: [B, D, N], D = coord_dims.
+            latent: [B, L], or None for the mean of the prior.
+
+        Returns:
+            [B, C + K, N] logits: C image channels (sigmoid gives the intensity), then K classes (softmax).
+        """
+        if latent is None:
+            latent = self.latent_mean.unsqueeze(0).expand(coords.shape[0], -1)
+        # the latent's part of the first product is one row per subject, not one per point
+        weight = self.first.linear.weight
+        of_latent = nn.functional.linear(latent, weight[:, self.coord_dims :], self.first.linear.bias)
+        of_coords = nn.functional.linear(coords.transpose(1, 2), weight[:, : self.coord_dims])
+        x = self.first.activate(of_coords + of_latent.unsqueeze(1)) + self.residual(latent).unsqueeze(1)
+        for layer in self.layers:
+            x = layer(x) + x
+        return torch.cat([self.intensity_head(x), self.class_head(x)], dim=-1).transpose(1, 2)
+
+
+class LatentTable(nn.Embedding):
+    """One trainable latent per training subject, drawn from N(0, std^2).
+
+    Args:
+        num_subjects: number of rows.
+        latent_size: length of a latent.
+        std: standard deviation of the start values (paper's code: 1e-4).
+    """
+
+    def __init__(self, num_subjects: int, latent_size: int, std: float = 1e-4) -> None:
+        super().__init__(num_subjects, latent_size)
+        nn.init.normal_(self.weight, std=std)

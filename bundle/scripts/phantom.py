@@ -1,0 +1,367 @@
+"""A synthetic population of short-axis cine scans with exact labels in any plane: the embedded default data."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy.ndimage import gaussian_filter1d, zoom
+
+from .errors import InputError
+from .phantom_anatomy import NOT_HEART, REFERENCE_AXES, Heart, Tissue, turned
+
+VERSION = 1  # raised whenever the same seed gives other images, so that old cohorts are not reused
+SPLITS = ("training", "validation", "test")
+LABELS = {"0": "background", "1": "LV", "2": "MYO", "3": "RV"}
+
+# Balanced steady-state brightness (blood = 1) and texture, per tissue.
+_BRIGHTNESS = {
+    Tissue.AIR: (0.01, 0.0),
+    Tissue.SKIN_FAT: (1.05, 0.06),
+    Tissue.MUSCLE: (0.32, 0.06),
+    Tissue.LUNG: (0.09, 0.05),
+    Tissue.LIVER: (0.45, 0.05),
+    Tissue.STOMACH: (0.30, 0.15),
+    Tissue.MEDIASTINUM: (0.70, 0.12),
+    Tissue.SPINE: (0.50, 0.10),
+    Tissue.VESSEL: (0.95, 0.05),
+    Tissue.HEART_FAT: (0.85, 0.08),
+    Tissue.ATRIUM_BLOOD: (0.98, 0.06),
+    Tissue.LV_BLOOD: (1.0, 0.05),
+    Tissue.RV_BLOOD: (0.96, 0.06),
+    Tissue.MYOCARDIUM: (0.37, 0.03),
+    Tissue.PAPILLARY: (0.42, 0.03),
+    Tissue.RV_WALL: (0.42, 0.05),
+}
+
+
+@dataclass
+class Acquisition:
+    """How one heart is scanned. Lengths in mm, times in seconds; array order [X, Y, Z] is that of the file."""
+
+    shape: tuple[int, int, int]
+    frames: int
+    affine: np.ndarray  # voxel index -> world RAS mm, [4, 4], values exact in float32 so that files keep them
+    thickness: float
+    frame_duration: float
+    brightness: np.ndarray  # [tissues]
+    texture: np.ndarray  # [tissues]
+    noise: float  # Rician, as a fraction of the blood's brightness
+    bias: np.ndarray  # [3] log brightness slope across the field of view, along the canonical axes
+    blur: float  # in-plane point spread, standard deviation in voxels
+    scale: float  # stored value of blood
+    slice_axis: int = 2
+    shifts: np.ndarray | None = None  # [slices, 3] world mm: where the heart really was for each slice
+    subsamples: int = 3  # through the slice thickness
+
+    @classmethod
+    def random(
+        cls,
+        rng: np.random.Generator,
+        heart: Heart,
+        matrix=(80, 112),
+        voxel_mm=(1.6, 2.2),
+        slices=(8, 12),
+        thickness_mm=(7.0, 8.5),
+        gap_mm=(0.0, 2.0),
+        frames=(8, 16),
+        noise=(0.02, 0.07),
+        bias=0.35,
+        contrast=0.1,
+        shift_slices=0.0,
+        subsamples=3,
+    ) -> Acquisition:
+        """Draw a scan planned on `heart`.
+
+        matrix, voxel_mm, slices, thickness_mm, gap_mm, frames, noise: a number, or a range (low, high) to draw from
+        bias: standard deviation of the log brightness slope across the field of view
+        contrast: relative standard deviation of each tissue's brightness
+        shift_slices: standard deviation in mm of each slice's breath-hold shift, 0 for none
+        Raises InputError where a range is empty or not positive.
+        """
+        nx, ny = _whole(rng, matrix, "matrix"), _whole(rng, matrix, "matrix")
+        voxel = _real(rng, voxel_mm, "voxel_mm")
+        thickness, gap = _real(rng, thickness_mm, "thickness_mm"), _real(rng, gap_mm, "gap_mm", zero=True)
+        spacing = thickness + gap
+        # the planner aims at the mitral plane, and misses: the base may end up below the first slice or outside
+        first = rng.normal(1.0, 0.45 * spacing)
+        needed = (heart.lv_length + heart.apex_wall - first) / spacing + rng.normal(0.8, 1.0)
+        low, high = _range(slices, "slices")
+        nz = int(np.clip(np.ceil(needed), low, high))
+        axes = turned(heart.axes, rng, np.deg2rad(3.5), np.deg2rad(10))
+        middle = axes @ (heart.middle() - 14 * heart.axes[0]) + [*rng.normal(0, 6, 2), 0]
+        centre = np.array([*middle[:2], axes[2] @ heart.centre + first + 0.5 * (nz - 1) * spacing]) @ axes
+        affine, shape = _file_order(rng, axes, centre, (nx, ny, nz), (voxel, voxel, spacing))
+        brightness, texture = _tissue_tables(rng, contrast)
+        count = _whole(rng, frames, "frames")
+        acquisition = cls(
+            shape=shape,
+            frames=count,
+            affine=affine,
+            thickness=thickness,
+            frame_duration=float(np.float32(rng.uniform(0.65, 1.15) / count)),
+            brightness=brightness,
+            texture=texture,
+            noise=_real(rng, noise, "noise", zero=True),
+            bias=(rng.normal(0, bias, 3) * [1, 1, 0.3] - [0.0, 0.5 * bias, 0.0]) @ axes,
+            blur=rng.uniform(0.35, 0.6),
+            scale=rng.uniform(180, 900),
+            subsamples=int(subsamples),
+        )
+        shifts = rng.standard_normal((nz, 3)) * [1, 1, 0.7] @ axes
+        acquisition.shifts = shifts * shift_slices if shift_slices else None
+        return acquisition
+
+    def world(self, index: np.ndarray | None = None) -> np.ndarray:
+        """World positions [N, 3] float64 of the voxel centres, all in array order or those at `index` [N, 3]."""
+        if index is None:
+            index = np.stack(np.meshgrid(*map(np.arange, self.shape), indexing="ij"), -1).reshape(-1, 3)
+        return index @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+    def seen(self) -> np.ndarray:
+        """World positions [N, 3] of what the voxels show: their centres, moved by the breath-hold shifts."""
+        world = self.world()
+        if self.shifts is None:
+            return world
+        return (world.reshape(*self.shape, 3) + self.shifts).reshape(-1, 3)
+
+    @property
+    def times(self) -> np.ndarray:
+        """Fraction of the cardiac cycle of each frame [T]."""
+        return np.arange(self.frames) / self.frames
+
+
+@dataclass
+class Subject:
+    """One heart in one scanner."""
+
+    heart: Heart
+    acquisition: Acquisition
+    noise_seed: np.random.SeedSequence = field(default_factory=lambda: np.random.SeedSequence(0))
+
+    def render(self) -> np.ndarray:
+        """The scan: float32 [X, Y, Z, T], in stored units, with partial volume, texture, bias and noise."""
+        acquisition = self.acquisition
+        rng = np.random.default_rng(self.noise_seed)
+        world = acquisition.seen()
+        image = self._anatomy(world.astype(np.float32), _texture(rng, acquisition.shape).ravel())
+        image = image.reshape(acquisition.frames, *acquisition.shape)
+        for axis in (1, 2):
+            image = gaussian_filter1d(image, acquisition.blur, axis=axis, mode="nearest", truncate=3)
+        offset = (world - self.heart.middle()) @ acquisition.bias / 200
+        image *= np.exp(offset).astype(np.float32).reshape(acquisition.shape)
+        real = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(acquisition.noise) + image
+        imaginary = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(acquisition.noise)
+        image = np.sqrt(real * real + imaginary * imaginary) * np.float32(acquisition.scale)
+        return np.ascontiguousarray(np.moveaxis(image, 0, -1))
+
+    def _anatomy(self, world: np.ndarray, texture: np.ndarray) -> np.ndarray:
+        """Mean brightness over the slice thickness at `world` [N, 3]: float32 [T, N]."""
+        acquisition, heart = self.acquisition, self.heart
+        normal = acquisition.affine[:3, 2] / np.linalg.norm(acquisition.affine[:3, 2])
+        steps = ((np.arange(acquisition.subsamples) + 0.5) / acquisition.subsamples - 0.5) * acquisition.thickness
+        mean, spread = acquisition.brightness.astype(np.float32), acquisition.texture.astype(np.float32)
+        image = np.zeros((acquisition.frames, len(world)), np.float32)
+        still = np.zeros(len(world), np.float32)
+        middle = heart.middle().astype(np.float32)
+        for step in steps:
+            points = world + (normal * step).astype(np.float32)
+            body = heart.body.tissue(points - middle)
+            value = mean[body] + spread[body] * texture
+            still += value
+            near = heart.reach(points)
+            uvw, grain, rest = heart.to_heart(points[near]), texture[near], value[near]
+            for frame, time in enumerate(acquisition.times):
+                tissue = heart.moving_tissue(uvw, time)
+                moving = np.flatnonzero(tissue != NOT_HEART)
+                kind = tissue[moving]
+                image[frame, near[moving]] += mean[kind] + spread[kind] * grain[moving] - rest[moving]
+        return (image + still) / np.float32(acquisition.subsamples)
+
+    def labels(self) -> np.ndarray:
+        """Exact label of what each voxel's centre shows (breath-hold shifts included): uint8 [X, Y, Z, T]."""
+        world = self.acquisition.seen()
+        near = self.heart.reach(world)
+        out = np.zeros((len(world), self.acquisition.frames), np.uint8)
+        for frame, time in enumerate(self.acquisition.times):
+            out[near, frame] = self.heart.label(world[near], time)
+        return out.reshape(*self.acquisition.shape, -1)
+
+    def label_at(self, world: np.ndarray, time: float) -> np.ndarray:
+        """Exact label at world points [N, 3] (RAS mm) and a fraction of the cycle: uint8 [N]; no breath-hold shifts."""
+        return self.heart.label(world, time)
+
+    def phases(self) -> dict[str, int]:
+        """Frame indices of end diastole and end systole (the smallest true left ventricular cavity)."""
+        return {"ED": 0, "ES": int(np.argmax([self.heart.activation(t) for t in self.acquisition.times]))}
+
+    def true_volumes(self) -> dict[str, dict[str, float]]:
+        """True volumes in mL of the whole heart, in the stack or not: {"ED": {"LV", "MYO", "RV"}, "ES": ...}."""
+        times = self.acquisition.times
+        return {phase: self.heart.cavity_volumes(times[frame]) for phase, frame in self.phases().items()}
+
+
+def make_subject(seed: int | Sequence[int], heart: dict | None = None, **options) -> Subject:
+    """Draw one subject.
+
+    seed: any number or numbers; heart, scan and noise have streams of their own, so that options of one change
+    nothing in the others
+    heart: fields of `Heart` to fix, such as {"lv_ejection_fraction": 0.3}
+    options: those of `Acquisition.random`
+    Raises InputError for a field or option that does not exist.
+    """
+    _check_names(heart or {}, {f.name for f in fields(Heart)}, "heart")
+    _check_names(options, _OPTIONS, "phantom")
+    for_heart, for_scan, for_noise = np.random.SeedSequence(seed).spawn(3)
+    drawn = Heart.random(np.random.default_rng(for_heart), **(heart or {}))
+    return Subject(drawn, Acquisition.random(np.random.default_rng(for_scan), drawn, **options), for_noise)
+
+
+def write_cohort(
+    folder: str | Path,
+    n_training: int = 70,
+    n_validation: int = 8,
+    n_test: int = 20,
+    seed: int = 0,
+    progress: Callable[[int, int, str], None] | None = None,
+    **options,
+) -> Path:
+    """Write a cohort of 4D NIfTI scans and labels and its list `cohort.json`; returns the list's path.
+
+    A subject depends on (seed, split, index) and the options alone. A complete cohort made with the same numbers is
+    left as it is. `options` are those of `make_subject`; `progress` is called with (done, total, subject).
+    Raises InputError for a negative count or an unknown option.
+    """
+    folder = Path(folder)
+    counts = dict(zip(SPLITS, (n_training, n_validation, n_test)))
+    if min(counts.values()) < 0:
+        raise InputError(f"The phantom cohort's counts {counts} hold a negative number; give 0 or more.")
+    made_with = json.loads(json.dumps({"version": VERSION, "seed": seed, **counts, "options": options}))
+    listing = folder / "cohort.json"
+    if _is_complete(listing, made_with):
+        return listing
+    folder.mkdir(parents=True, exist_ok=True)
+    listing.unlink(missing_ok=True)  # a list must never stand beside files it does not describe
+    cohort: dict = {"name": "phantom", "labels": LABELS, "made_with": made_with}
+    done, total = 0, sum(counts.values())
+    for number, (split, count) in enumerate(counts.items()):
+        cohort[split] = []
+        for index in range(count):
+            subject = make_subject([seed, number, index], **options)
+            cohort[split].append(_write_subject(subject, f"{split}{index:03d}", folder))
+            done += 1
+            if progress:
+                progress(done, total, cohort[split][-1]["subject"])
+    _atomically(listing, lambda path: path.write_text(json.dumps(cohort, indent=1) + "\n"))
+    return listing
+
+
+def _write_subject(subject: Subject, name: str, folder: Path) -> dict:
+    acquisition = subject.acquisition
+    files = {"image": f"{name}_sa.nii.gz", "label": f"{name}_sa_gt.nii.gz"}
+    image = np.clip(np.rint(subject.render()), 0, np.iinfo(np.int16).max).astype(np.int16)
+    for array, file in ((image, files["image"]), (subject.labels(), files["label"])):
+        nifti = nib.Nifti1Image(array, acquisition.affine)
+        nifti.header.set_xyzt_units("mm", "sec")
+        nifti.header.set_zooms([*nifti.header.get_zooms()[:3], acquisition.frame_duration])
+        nifti.set_sform(acquisition.affine, code=1)
+        nifti.set_qform(acquisition.affine, code=1)
+        _atomically(folder / file, lambda path, nifti=nifti: nib.save(nifti, path))
+    return {
+        "subject": name,
+        **files,
+        "times": None,
+        "labelled_frames": None,
+        "phases": subject.phases(),
+        "label_map": None,
+        "array_axes": None,
+        "true_volumes_ml": subject.true_volumes(),
+    }
+
+
+def _is_complete(listing: Path, made_with: dict) -> bool:
+    try:
+        cohort = json.loads(listing.read_text())
+        if cohort["made_with"] != made_with:
+            return False
+        subjects = [s for split in SPLITS for s in cohort[split]]
+        return all((listing.parent / s[key]).is_file() for s in subjects for key in ("image", "label"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _atomically(path: Path, write: Callable[[Path], object]) -> None:
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# ---- drawing --------------------------------------------------------------------------------------------------------
+
+_OPTIONS = set(Acquisition.random.__func__.__code__.co_varnames[3 : Acquisition.random.__func__.__code__.co_argcount])
+
+
+def _check_names(given, known: set[str], what: str) -> None:
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise InputError(f"Unknown {what} option {', '.join(unknown)}; known are {', '.join(sorted(known))}.")
+
+
+def _range(value, name: str, zero: bool = False) -> tuple:
+    low, high = value if isinstance(value, (tuple, list)) else (value, value)
+    if low > high or low < 0 or (low == 0 and not zero):
+        raise InputError(f"Phantom option {name} = {value} is not a positive number or range (low, high); correct it.")
+    return low, high
+
+
+def _real(rng, value, name: str, zero: bool = False) -> float:
+    return float(rng.uniform(*_range(value, name, zero)))
+
+
+def _whole(rng, value, name: str) -> int:
+    return int(rng.integers(*_range(value, name), endpoint=True))
+
+
+def _file_order(rng, axes, centre, size, voxel):
+    """Affine and shape of a scan stored with random flips and, half the time, its in-plane axes swapped.
+
+    axes: rows are the canonical directions; centre: world position of the stack's middle.
+    """
+    order = (1, 0, 2) if rng.random() < 0.5 else (0, 1, 2)
+    signs = rng.choice([-1.0, 1.0], 3)
+    affine = np.eye(4)
+    for column, (axis, sign) in enumerate(zip(order, signs)):
+        affine[:3, column] = axes[axis] * sign * voxel[axis]
+    shape = tuple(size[axis] for axis in order)
+    affine[:3, 3] = centre - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return affine.astype(np.float32).astype(np.float64), shape
+
+
+def _tissue_tables(rng, contrast: float):
+    """Brightness and texture per tissue [tissues] of one scan."""
+    mean, spread = np.array([_BRIGHTNESS[t] for t in Tissue]).T
+    mean = mean * np.exp(np.clip(rng.normal(0, contrast, len(mean)), -2.5 * contrast, 2.5 * contrast))
+    mean[[Tissue.LV_BLOOD, Tissue.RV_BLOOD, Tissue.ATRIUM_BLOOD, Tissue.VESSEL]] *= 1 / mean[Tissue.LV_BLOOD]
+    mean[Tissue.STOMACH] *= rng.choice([0.3, 1.0, 2.0])  # gas, wall, fluid
+    muscle = mean[Tissue.MYOCARDIUM]
+    mean[Tissue.PAPILLARY] = muscle * 1.1
+    return mean, spread * rng.uniform(0.6, 1.4)
+
+
+def _texture(rng, shape) -> np.ndarray:
+    """Smooth noise of unit size on the scan's grid, two octaves: float32 [X, Y, Z]."""
+    out = np.zeros(shape, np.float32)
+    for step, size in ((8, 0.8), (3, 0.6)):
+        coarse = [max(2, n // step) if axis < 2 else n for axis, n in enumerate(shape)]
+        small = rng.standard_normal(coarse, dtype=np.float32)
+        big = zoom(small, [n / c for n, c in zip(shape, coarse)], order=1)
+        out += np.float32(size) * big / (big.std() + np.float32(1e-6))
+    return out

@@ -1,0 +1,126 @@
+"""What the run ids of the configs do."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from monai.engines import SupervisedTrainer
+from monai.handlers import CheckpointLoader, CheckpointSaver
+
+from scripts.errors import InputError
+from scripts.store import MappedDataset
+
+logger = logging.getLogger(__name__)
+
+
+def check_writable(folder: str | Path) -> Path:
+    """The folder, made where it is missing.
+
+    Raises:
+        InputError: nothing can be written there; said before hours are spent.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another output_dir") from error
+    return folder
+
+
+def newest_checkpoint(folder: str | Path) -> Path | None:
+    """The training checkpoint with the most epochs in ``folder``."""
+    found = Path(folder).glob("checkpoint_epoch=*.pt")
+    return max(found, key=lambda path: int(path.stem.split("=")[1]), default=None)
+
+
+def save_weights(network: torch.nn.Module, path: str | Path) -> Path:
+    """The network's state, buffers included, written whole or not at all."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    torch.save({name: value.detach().cpu().clone() for name, value in network.state_dict().items()}, temporary)
+    os.replace(temporary, path)
+    return path
+
+
+def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
+    """Takes the weights of ``path`` into ``network``.
+
+    Raises:
+        InputError: the file is missing, cut off, or of another network.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: there is no such model file; train one or name another with --model")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a different type for each way in which a file can be broken
+        raise InputError(f"{path}: the model file is damaged or cut off ({type(error).__name__}); copy or train it anew") from error
+    state = state.get("network", state) if isinstance(state, Mapping) else {}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise InputError(f"{path}: the weights are of another network ({reason}); use the config that they were trained with") from error
+    return network
+
+
+def train(
+    trainer: SupervisedTrainer,
+    state: Mapping[str, object],
+    train_dataset: MappedDataset,
+    val_dataset: MappedDataset,
+    output_dir: str,
+    checkpoint_interval: int,
+    resume: bool,
+) -> None:
+    """Trains the prior: fills the stores, goes on from the newest checkpoint if told to, and writes ``model.pt``.
+
+    Args:
+        trainer: the training engine.
+        state: what a checkpoint holds, by name; ``network``, ``early_stop`` and ``trainer`` among them.
+        train_dataset, val_dataset: stores of subjects.
+        output_dir: folder of checkpoints, curves and weights.
+        checkpoint_interval: epochs between checkpoints.
+        resume: go on from the newest checkpoint in ``output_dir``, as if nothing had happened.
+    """
+    folder = check_writable(output_dir)
+    for name, dataset in (("training", train_dataset), ("validation", val_dataset)):
+        dataset.fill(lambda done, n, name=name: logger.info("store: %s subject %d of %d", name, done, n) if done == n or done % 10 == 0 else None)
+    state["early_stop"].trainer = trainer
+    objects = dict(state)
+    if resume:
+        newest = newest_checkpoint(folder)
+        if newest is None:
+            raise InputError(f"{folder}: holds no checkpoint_epoch=N.pt to resume from; leave out --resume")
+        _check_readable(newest)
+        CheckpointLoader(str(newest), objects, map_location="cpu").attach(trainer)
+    saver = CheckpointSaver(str(folder), objects, save_interval=checkpoint_interval, n_saved=1, epoch_level=True)
+    saver.attach(trainer)
+    trainer.run()
+    weights = save_weights(state["network"], folder / "model.pt")
+    logger.info("trained: %s", weights)
+
+
+def _check_readable(checkpoint: Path) -> None:
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(f"{checkpoint}: the checkpoint is damaged or cut off ({type(error).__name__}); delete it to use the one before, or start anew") from error
+
+
+def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:
+    """The data folder named by the user, or a phantom population made on the spot where none was named."""
+    if dataset_dir:
+        return dataset_dir
+    if layout != "cohort":
+        raise InputError(f"no data was named for the layout {layout}; give --dataset_dir")
+    from scripts.phantom import write_cohort
+
+    logger.info("no dataset_dir given: making a phantom population")
+    return str(write_cohort(Path(cache_dir) / "phantom"))
