@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, Transform
+from monai.transforms import MapTransform
 from nibabel.spatialimages import HeaderDataError
 
 from scripts.errors import InputError
@@ -184,42 +184,6 @@ def save_nifti(path: str | Path, array: np.ndarray, like: str, frame_duration: f
         temporary.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); free space or choose another output_dir") from error
     return path
-
-
-class SaveCined(Transform):
-    """Writes predictions as NIfTI files on the input's own grid: one file a frame where the scan came as one file a frame.
-
-    ``<output_dir>/<subject>/<stem>_<name>.nii.gz``; the written paths are put into the item under ``saved``.
-
-    Args:
-        keys: item keys to write, each [C, X, Y, Z, T].
-        names: file name endings, one a key.
-        output_dir: folder of the results.
-        image_key: key of the image whose meta names the input files.
-    """
-
-    def __init__(self, keys: KeysCollection, names: KeysCollection, output_dir: str, image_key: str = "image") -> None:
-        self.keys = [keys] if isinstance(keys, str) else list(keys)
-        self.names = [names] if isinstance(names, str) else list(names)
-        self.output_dir = Path(output_dir)
-        self.image_key = image_key
-
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """Writes and returns the item with ``saved``."""
-        item = dict(data)
-        meta = item[self.image_key].meta
-        saved = list(item.get("saved", []))
-        for key, name in zip(self.keys, self.names):
-            if key not in item:
-                continue
-            array = np.moveaxis(np.asarray(item[key]), 0, -1)  # [X, Y, Z, T, C]
-            array = array[..., 0] if array.shape[-1] == 1 else array
-            for frame, file in enumerate(meta["files"]):
-                of_file = array[:, :, :, frame] if len(meta["files"]) > 1 or array.shape[3] == 1 else array
-                target = self.output_dir / meta["subject"] / f"{stem_of(file)}_{name}.nii.gz"
-                saved.append(str(save_nifti(target, np.ascontiguousarray(of_file), file, meta.get("frame_duration"))))
-        item["saved"] = saved
-        return item
 
 
 def stem_of(path: str | Path) -> str:

@@ -14,6 +14,7 @@ from scripts.acceleration import compiled, has_bf16
 from scripts.errors import InputError
 from scripts.losses import NISFLoss
 from scripts.networks import NISF, LatentTable
+from scripts.store import reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -109,8 +110,8 @@ def attach_frame(item: Mapping[str, object]) -> torch.Tensor:
 class ScanEvaluator(SupervisedEvaluator):
     """MONAI's evaluator over scans that goes on with the next scan when one fails.
 
-    A data item that holds ``error`` (see ``ScanDataset``), and an ``InputError`` or a lack of memory during the fit or the writing, are put
-    into ``failures`` as (subject, reason). Faults of the program itself still stop the run.
+    A data item that holds ``error`` (see ``ScanDataset``) and whatever goes wrong during the fit or the writing are put into
+    ``failures`` as (subject, reason).
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -123,8 +124,8 @@ class ScanEvaluator(SupervisedEvaluator):
             return self._failed(subject, batchdata["error"])
         try:
             return super()._iteration(engine, batchdata)
-        except (InputError, MemoryError, torch.OutOfMemoryError, OSError) as error:
-            return self._failed(subject, str(error))
+        except Exception as error:  # one bad scan must not end the others
+            return self._failed(subject, reason_of(error))
 
     def _failed(self, subject: str, reason: str) -> dict:
         logger.error("%s failed: %s", subject, reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -78,6 +80,24 @@ class NISF(nn.Module):
         self.register_buffer("latent_std", torch.ones(latent_size))
         # Adam steps of a fit, found on validation subjects during training (the paper's early stop)
         self.register_buffer("fit_steps", torch.tensor(200))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Start weights under which every layer passes a signal.
+
+        With PyTorch's default the envelope's argument is about sigma0 * 0.4 in every hidden layer, so nearly all wavelets are
+        zero and learning stalls. As in SIREN (Sitzmann et al., NeurIPS 2020) the weights are drawn from
+        U(-sqrt(6 / n), sqrt(6 / n)) / factor, so that each argument has a spread of about one, and those of the coordinates from
+        U(-0.5, 0.5), a few radians over the field.
+        """
+        for layer in (self.first, *self.layers):
+            weight, factors = layer.linear.weight, (layer.omega0, layer.sigma0)
+            for half, factor in zip(weight.chunk(2), factors):
+                bound = math.sqrt(6 / weight.shape[1]) / factor
+                half.uniform_(-bound, bound)
+            layer.linear.bias.uniform_(-0.1, 0.1)
+        self.first.linear.weight[:, : self.coord_dims].uniform_(-0.5, 0.5)
 
     def forward(self, coords: torch.Tensor, latent: torch.Tensor | None = None) -> torch.Tensor:
         """Logits at normalised coordinates.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from monai.data import PersistentDataset
+from monai.data import Dataset, PersistentDataset
 from monai.data.utils import pickle_hashing
 from torch.utils.serialization import config
+
+from scripts.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -52,3 +54,29 @@ class MappedDataset(PersistentDataset):
 def _described(transforms: Sequence) -> bytes:
     """A hash of the transforms' classes and settings."""
     return pickle_hashing([(type(t).__name__, sorted((k, repr(v)) for k, v in vars(t).items() if k != "R")) for t in transforms])
+
+
+class ScanDataset(Dataset):
+    """MONAI's Dataset over scans that reports a scan that cannot be read instead of raising.
+
+    Such an item is ``{"subject": ..., "error": reason}``.
+    """
+
+    def __getitem__(self, index: int) -> dict:
+        item = self.data[index]
+        try:
+            return super()._transform(index)
+        except Exception as error:  # one bad scan must not end the others
+            return {"subject": item.get("subject", str(index)), "error": reason_of(error)}
+
+
+def reason_of(error: BaseException) -> str:
+    """The user's sentence out of a chain of exceptions; the first cause where there is none."""
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    for link in chain:
+        if isinstance(link, InputError):
+            return str(link)
+    logger.error("unexpected fault", exc_info=error)
+    return f"{type(chain[-1]).__name__}: {chain[-1]}"

@@ -198,7 +198,8 @@ class HoldOutSlicesd(MapTransform):
             kept = [k for k in range(number) if k not in held]
             if not kept:
                 raise InputError(f"hold_out leaves none of the {number} slices; hold out fewer")
-            item[key] = MetaTensor(item[key], meta={**item[key].meta, "kept_slices": kept})
+            before = item[key]
+            item[key] = MetaTensor(before, meta={**before.meta, "kept_slices": kept}, applied_operations=before.applied_operations)
         return item
 
 

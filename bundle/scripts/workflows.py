@@ -11,7 +11,10 @@ import torch
 from monai.engines import SupervisedTrainer
 from monai.handlers import CheckpointLoader, CheckpointSaver
 
+from scripts.engines import ScanEvaluator
 from scripts.errors import InputError
+from scripts.outputs import save_tensors
+from scripts.scoring import ScoreScans
 from scripts.store import MappedDataset
 
 logger = logging.getLogger(__name__)
@@ -42,11 +45,7 @@ def newest_checkpoint(folder: str | Path) -> Path | None:
 
 def save_weights(network: torch.nn.Module, path: str | Path) -> Path:
     """The network's state, buffers included, written whole or not at all."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    torch.save({name: value.detach().cpu().clone() for name, value in network.state_dict().items()}, temporary)
-    os.replace(temporary, path)
-    return path
+    return save_tensors({name: value.detach().cpu().clone() for name, value in network.state_dict().items()}, path)
 
 
 def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
@@ -124,3 +123,43 @@ def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:
 
     logger.info("no dataset_dir given: making a phantom population")
     return str(write_cohort(Path(cache_dir) / "phantom"))
+
+
+def infer(evaluator: ScanEvaluator, output_dir: str) -> None:
+    """Fits and writes every scan, then says what failed and why.
+
+    Raises:
+        SystemExit: status 1 when a scan failed; what the others gave is on disk.
+    """
+    check_writable(output_dir)
+    evaluator.run()
+    report_failures(evaluator)
+
+
+def report_failures(evaluator: ScanEvaluator) -> None:
+    """Prints the table of failed scans and ends with status 1 if there are any."""
+    done = len(evaluator.data_loader.dataset) - len(evaluator.failures)
+    print(f"{done} of {len(evaluator.data_loader.dataset)} scans done")
+    if evaluator.failures:
+        width = max(len(subject) for subject, _ in evaluator.failures)
+        print(f"{len(evaluator.failures)} failed:")
+        for subject, reason in evaluator.failures:
+            print(f"  {subject:<{width}}  {reason}")
+        raise SystemExit(1)
+
+
+def evaluate(evaluator: ScanEvaluator, scores: ScoreScans, output_dir: str) -> None:
+    """Fits every labelled scan, writes what inference writes and the scores, and prints their table.
+
+    Raises:
+        InputError: no scan had a label.
+        SystemExit: status 1 when a scan failed.
+    """
+    check_writable(output_dir)
+    evaluator.run()
+    if scores.rows:
+        print(scores.write())
+        print(f"scores: {scores.output_dir}")
+    elif not evaluator.failures:
+        raise InputError(f"{output_dir}: none of the scans has a label to score against; use inference instead")
+    report_failures(evaluator)

@@ -1,0 +1,123 @@
+"""The command ``nisf``: a thin face over the bundle's workflows."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+# fire prints help through a pager, which would stop scripts
+os.environ.setdefault("PAGER", "cat")
+
+
+def bundle_root() -> Path:
+    """Folder of the bundle that this code belongs to."""
+    return Path(__file__).resolve().parent.parent
+
+
+def run_bundle(run_id: str, configs: list[str], **overrides: object) -> None:
+    """Runs a run id of the bundle as ``python -m monai.bundle run`` does.
+
+    Args:
+        run_id: ``training``, ``inference`` or ``evaluation``.
+        configs: config files, by name in the bundle's ``configs`` folder, the later ones overriding.
+        overrides: single values; None leaves the config's own.
+
+    Raises:
+        InputError: what the user can put right.
+        SystemExit: some scans failed.
+    """
+    from monai.bundle import ConfigWorkflow
+
+    folder = bundle_root() / "configs"
+    given = {key: value for key, value in overrides.items() if value is not None}
+    workflow = ConfigWorkflow(
+        config_file=[str(folder / name) for name in configs],
+        meta_file=str(folder / "metadata.json"),
+        logging_file=str(folder / "logging.conf"),
+        run_id=run_id,
+        workflow_type="training" if run_id == "training" else "inference",
+        bundle_root=str(bundle_root()),
+        **given,
+    )
+    workflow.initialize()
+    workflow.run()
+
+
+class Commands:
+    """Segment scans off the grid with neural implicit segmentation functions. Research use only, not for diagnosis."""
+
+    def segment(
+        self,
+        *scans: str,
+        output: str = "",
+        o: str = "",
+        model: str | None = None,
+        device: str | None = None,
+        early_stop_steps: int | None = None,
+        save_probabilities: bool = False,
+        save_reconstruction: bool = False,
+    ) -> None:
+        """Segments short-axis cine scans: writes OUTPUT/<stem>/<stem>_seg.nii.gz on each scan's own grid.
+
+        Labels: 1 LV blood pool, 2 LV myocardium, 3 RV blood pool. The orientation is taken from each file's affine.
+
+        Args:
+            scans: NIfTI files or folders of them, 3D or 4D.
+            output: folder of the results (-o).
+            o: short for output.
+            model: weights; the bundle's models/model.pt unless named.
+            device: cpu, cuda or cuda:N; a GPU where there is one unless named.
+            early_stop_steps: Adam steps of a fit; unless named, the number stored with the weights.
+            save_probabilities: also write <stem>_prob.nii.gz.
+            save_reconstruction: also write <stem>_recon.nii.gz.
+        """
+        from scripts.errors import InputError
+
+        target = output or o
+        if not scans or not target:
+            raise InputError("name one or more scans and a result folder: nisf segment SCAN... -o OUTPUT")
+        run_bundle(
+            "inference",
+            ["inference.json"],
+            dataset_dir=[str(scan) for scan in scans],
+            output_dir=str(target),
+            model=model,
+            device=None if device is None else f"$torch.device('{device}')",
+            early_stop_steps=early_stop_steps,
+            save_probabilities=save_probabilities,
+            save_reconstruction=save_reconstruction,
+        )
+
+
+def main() -> None:
+    """Entry point of ``nisf``."""
+    import fire
+
+    from scripts.store import reason_of
+
+    warnings.filterwarnings("ignore", module="monai")
+    try:
+        fire.Fire(Commands, name="nisf")
+    except Exception as error:
+        from scripts.errors import InputError
+
+        reason = reason_of(error)
+        if "InputError" not in repr(chain_of(error)) and not isinstance(error, InputError):
+            logging.getLogger(__name__).error("nisf failed", exc_info=error)
+        print(f"nisf: {reason}", file=sys.stderr)
+        sys.exit(2)
+
+
+def chain_of(error: BaseException) -> list[BaseException]:
+    """An exception and its causes."""
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    return chain
+
+
+if __name__ == "__main__":
+    main()

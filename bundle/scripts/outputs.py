@@ -1,0 +1,167 @@
+"""Transforms after the fit: from a prediction to label, probability, reconstruction and latent files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+
+import monai
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import Transform
+
+from scripts import __version__
+from scripts.cine import save_nifti, stem_of
+from scripts.errors import InputError
+
+
+class SplitPredictiond(Transform):
+    """Takes an inferer's prediction apart.
+
+    Reads ``pred`` [1, C + K, X, Y, Z, T]; adds ``recon`` [C, ...], ``prob`` [K, ...], ``seg`` [1, ...] uint8, all on the grid
+    that was fitted, ``seg_fitted``, a copy of ``seg`` that stays on that grid, and ``fit``, the ``LatentFit``.
+
+    Args:
+        in_channels: C.
+    """
+
+    def __init__(self, in_channels: int = 1) -> None:
+        self.in_channels = in_channels
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """The item with the parts."""
+        item = dict(data)
+        prediction = item["pred"][0]
+        classes = prediction[self.in_channels :]
+        item["recon"], item["prob"] = prediction[: self.in_channels], classes
+        item["seg"] = classes.argmax(dim=0, keepdim=True).to(torch.uint8)
+        item["seg_fitted"] = np.asarray(item["seg"])
+        item["fit"] = item["pred"].meta["fit"][0]
+        return item
+
+
+class BackgroundElsewhered(Transform):
+    """Gives voxels outside the fitted field, zero in every class after ``Invertd``, to the background.
+
+    Args:
+        key: of class probabilities [K, X, Y, Z, T], background first.
+    """
+
+    def __init__(self, key: str = "prob") -> None:
+        self.key = key
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """The item, changed in place where nothing was predicted."""
+        item = dict(data)
+        probability = item[self.key]
+        probability[0][probability.sum(dim=0) == 0] = 1
+        return item
+
+
+def folder_of(meta: Mapping[str, object]) -> str:
+    """Name of a scan's result folder: its file's stem, or the subject where the scan came as one file a frame."""
+    return stem_of(meta["files"][0]) if len(meta["files"]) == 1 else str(meta["subject"])
+
+
+class SaveCined(Transform):
+    """Writes predictions as NIfTI files on the input's own grid: one file a frame where the scan came as one file a frame.
+
+    ``<output_dir>/<scan>/<stem>_<name>.nii.gz``; the written paths are put into the item under ``saved``.
+
+    Args:
+        keys: item keys to write, each [C, X, Y, Z, T].
+        output_dir: folder of the results.
+        image_key: key of the image whose meta names the input files.
+    """
+
+    def __init__(self, keys: KeysCollection, output_dir: str, image_key: str = "image") -> None:
+        self.keys = [keys] if isinstance(keys, str) else list(keys)
+        self.output_dir = Path(output_dir)
+        self.image_key = image_key
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """Writes and returns the item with ``saved``."""
+        item = dict(data)
+        meta = item[self.image_key].meta
+        saved = list(item.get("saved", []))
+        for key in self.keys:
+            array = np.moveaxis(np.asarray(item[key]), 0, -1)  # [X, Y, Z, T, C]
+            array = array if array.dtype == np.uint8 else array.astype(np.float32)
+            for frame, file in enumerate(meta["files"]):
+                single = len(meta["files"]) > 1 or array.shape[3] == 1
+                of_file = array[:, :, :, frame] if single else array
+                of_file = of_file[..., 0] if of_file.shape[-1] == 1 else of_file
+                target = self.output_dir / folder_of(meta) / f"{stem_of(file)}_{key}.nii.gz"
+                saved.append(str(save_nifti(target, np.ascontiguousarray(of_file), file, meta.get("frame_duration"))))
+        item["saved"] = saved
+        return item
+
+
+class SaveLatentd(Transform):
+    """Writes ``<output_dir>/<scan>/<scan>_latent.pt``: the latent and what is needed to rebuild its coordinate frame.
+
+    Tensors and plain types only, so ``torch.load(weights_only=True)`` reads it.
+
+    Args:
+        output_dir: folder of the results.
+        settings: what made the fit; kept in the file beside the versions.
+        image_key: key of the fitted image.
+    """
+
+    def __init__(self, output_dir: str, settings: Mapping[str, object], image_key: str = "image") -> None:
+        self.output_dir = Path(output_dir)
+        self.settings = dict(settings)
+        self.image_key = image_key
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """Writes and returns the item with ``saved``."""
+        item = dict(data)
+        image, fit = item[self.image_key], item["fit"]
+        content = {
+            "latent": fit.latent.cpu(),
+            "frame": image.meta.get("frame"),
+            "subject": str(image.meta["subject"]),
+            "files": [Path(file).name for file in image.meta["files"]],
+            "history": fit.history,
+            "points": fit.points,
+            "seconds": fit.seconds,
+            "reason": fit.reason,
+            "made_with": provenance(self.settings),
+        }
+        target = self.output_dir / folder_of(image.meta) / f"{folder_of(image.meta)}_latent.pt"
+        save_tensors(content, target)
+        item["saved"] = [*item.get("saved", []), str(target)]
+        return item
+
+
+def save_tensors(content: Mapping[str, object], path: str | Path) -> Path:
+    """``torch.save`` that leaves no half file under the final name.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(dict(content), temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error}); free space or choose another output_dir") from error
+    return path
+
+
+def provenance(settings: Mapping[str, object]) -> dict[str, object]:
+    """Versions and settings that made a result, as plain types."""
+    plain = {key: value if isinstance(value, (int, float, bool, type(None))) else str(value) for key, value in settings.items()}
+    versions = {"nisf": __version__, "monai": monai.__version__, "torch": str(torch.__version__), "numpy": np.__version__}
+    return {"settings": plain, "versions": versions}
+
+
+def plain_array(tensor: torch.Tensor | MetaTensor) -> np.ndarray:
+    """The numbers of a tensor, without its meta."""
+    return (tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor).cpu().numpy()

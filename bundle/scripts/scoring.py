@@ -1,0 +1,97 @@
+"""Handlers of inference and evaluation: a line a scan, and the scores of labelled scans."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from ignite.engine import Engine, Events
+
+from scripts import metrics
+from scripts.cine import UNLABELLED
+from scripts.figures import cases_figure
+from scripts.geometry import spacing_of
+from scripts.outputs import plain_array, provenance
+
+logger = logging.getLogger(__name__)
+
+
+class ScanProgress:
+    """A line a scan: what was done, how long it took, and how much time is left."""
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for the start of the run and each scan."""
+        engine.add_event_handler(Events.STARTED, lambda _: setattr(self, "started", time.time()))
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Reports."""
+        done, total = engine.state.iteration, len(engine.data_loader)
+        gone = time.time() - self.started
+        fit = engine.state.output.get("fit") if engine.state.output else None
+        if fit is not None:
+            detail = f"{len(fit.history)} steps, loss {fit.history[-1]['loss']:.4f}, fit {fit.seconds:.1f} s"
+        else:
+            detail = "failed"
+        subject = engine.state.batch.get("subject", "")
+        logger.info("scan %d/%d %s: %s | %.0f s gone, %.0f s left", done, total, subject, detail, gone, gone / done * (total - done))
+
+
+class ScoreScans:
+    """Scores each segmentation against its label on the file's own grid: Dice and 95% Hausdorff distance.
+
+    Volume scores per class and frame, by MONAI's metrics. Labels outside the fitted field count as missed. After the run
+    ``write`` leaves ``scores.csv``, ``summary.csv``, ``scores.json`` and ``cases.png`` (best, median and worst subject).
+
+    Args:
+        class_names: inside label value (text) to name.
+        output_dir: folder.
+        settings: kept beside the scores.
+    """
+
+    def __init__(self, class_names: Mapping[str, str], output_dir: str, settings: Mapping[str, object]) -> None:
+        self.class_names, self.output_dir, self.settings = dict(class_names), Path(output_dir), settings
+        self.rows: list[dict] = []
+        self.cases: dict[str, dict] = {}
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for each scan."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Scores the scan that was just done, if it has a label."""
+        output, batch = engine.state.output, engine.state.batch
+        if not output or "truth" not in batch:
+            return
+        truth, prediction = plain_array(batch["truth"])[0], plain_array(output["seg"])[0]
+        seen = [t for t in range(truth.shape[-1]) if (truth[..., t] > UNLABELLED).all()]
+        phases = {name: t for name, t in (batch.get("phases") or {}).items() if t in seen}
+        spacing = spacing_of(np.asarray(batch["truth"].affine))
+        rows = metrics.score_subject(prediction, np.maximum(truth, 0), phases or seen, spacing, self.class_names, batch["subject"])
+        self.rows.extend(rows)
+        self._keep_case(batch, output, next(iter(phases.values()), seen[0]), rows)
+
+    def _keep_case(self, batch: Mapping, output: Mapping, frame: int, rows: list[dict]) -> None:
+        dice = float(np.nanmean([row["dice"] for row in rows]))
+        image = plain_array(output["image"])[0, 0, ..., frame]
+        self.cases[batch["subject"]] = {
+            "title": f"{batch['subject']}, Dice {dice:.3f}",
+            "dice": dice,
+            "image": (image * 255).astype(np.uint8),
+            "prediction": output["seg_fitted"][0, ..., frame],
+            "truth": np.maximum(plain_array(batch["label"])[0, ..., frame], 0),
+            "spacing": spacing_of(np.asarray(batch["label"].affine)),
+        }
+
+    def write(self) -> str:
+        """Writes scores and picture; returns the table for the terminal."""
+        summary = metrics.summarise(self.rows)
+        metrics.write_scores(self.rows, summary, self.output_dir, provenance(self.settings))
+        ranked = sorted(self.cases.values(), key=lambda case: -case["dice"])
+        chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
+        cases = [{**case, "title": f"{name}: {case['title']}"} for name, case in chosen.items()]
+        cases_figure(self.output_dir / "cases.png", cases, labels=self.class_names)
+        return metrics.format_table(summary)
