@@ -208,13 +208,10 @@ class CoordinateFrame:
 
     def points(self, indices: torch.Tensor) -> torch.Tensor:
         """Coordinates [dims, N] of flat indices [N] into the grid [X, Y, Z, T] (last axis fastest)."""
-        axes = [torch.as_tensor(self.axis(a), dtype=torch.float32, device=indices.device) for a in range(3)]
-        times = torch.as_tensor(self.times, dtype=torch.float32, device=indices.device)
-        n_y, n_z, n_t = self.shape[1], self.shape[2], len(self.times)
-        rest, t = torch.div(indices, n_t, rounding_mode="floor"), indices % n_t
-        rest, k = torch.div(rest, n_z, rounding_mode="floor"), rest % n_z
-        i, j = torch.div(rest, n_y, rounding_mode="floor"), rest % n_y
-        return torch.stack([axes[0][i], axes[1][j], axes[2][k], times[t]][: self.dims])
+        where = np.unravel_index(indices.cpu().numpy(), (*self.shape, len(self.times)))
+        values = [self.scale[a] * where[a] + self.offset[a] for a in range(3)] + [np.asarray(self.times)[where[3]]]
+        coords = np.stack(values[: self.dims]).astype(np.float32)
+        return torch.from_numpy(coords).to(indices.device)
 
     @property
     def size(self) -> int:

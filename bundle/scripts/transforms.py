@@ -211,15 +211,25 @@ class ToStored(MapTransform):
         self.image_key, self.label_key = image_key, label_key
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """``image`` uint8 [C, X, Y, Z, T] (intensity * 255), ``label`` int8 [1, X, Y, Z, T] (-1 without), ``frame``, ``subject``, ``index``."""
+        """``image`` uint8 [C, X, Y, Z, T] (intensity * 255), ``label`` int8 [1, X, Y, Z, T] (-1 without), ``frame``,
+        ``subject``, and ``boxes``, the voxel ranges of each frame's labels."""
         image = torch.as_tensor(data[self.image_key]).mul(255).round().to(torch.uint8)
         label = data.get(self.label_key)
         shape = (1, *image.shape[1:])
         label = torch.full(shape, UNLABELLED, dtype=torch.int8) if label is None else torch.as_tensor(label).to(torch.int8)
         # frames outermost in memory, so that reading one frame touches its own pages alone
         frames_first = [t.permute(4, 0, 1, 2, 3).contiguous().permute(1, 2, 3, 4, 0) for t in (image, label)]
-        kept = {key: data[key] for key in ("frame", "subject", "index", "phases") if key in data}
-        return {"image": frames_first[0], "label": frames_first[1], **kept}
+        kept = {key: data[key] for key in ("frame", "subject", "phases") if key in data}
+        boxes = [label_box(label[0, ..., t]) for t in range(label.shape[-1])]
+        return {"image": frames_first[0], "label": frames_first[1], "boxes": boxes, **kept}
+
+
+def label_box(label: torch.Tensor) -> list[list[int]]:
+    """Half-open voxel ranges [[low, high]] * 3 of what is labelled in [X, Y, Z]; the whole grid where nothing is."""
+    inside = (label > 0).nonzero()
+    if len(inside) == 0:
+        return [[0, n] for n in label.shape]
+    return [[int(low), int(high) + 1] for low, high in zip(inside.min(dim=0).values, inside.max(dim=0).values)]
 
 
 def as_intensity(image: torch.Tensor) -> torch.Tensor:
@@ -230,12 +240,17 @@ def as_intensity(image: torch.Tensor) -> torch.Tensor:
 def gather_points(item: Mapping[Hashable, object], indices: torch.Tensor) -> dict[str, torch.Tensor]:
     """``coords`` [D, N], ``intensity`` [C, N] and ``label`` [1, N] of flat grid indices [N] (the time axis fastest)."""
     frame = CoordinateFrame.from_dict(item["frame"])
-    image = torch.as_tensor(item["image"])
-    where = torch.unravel_index(indices, image.shape[1:])
-    points = {"coords": frame.points(indices), "intensity": as_intensity(image.as_subclass(torch.Tensor)[(slice(None), *where)])}
+    image = item["image"].as_subclass(torch.Tensor)
+    where = np.unravel_index(indices.numpy(), image.shape[1:])
+    points = {"coords": frame.points(indices), "intensity": as_intensity(_at(image, where))}
     if "label" in item:
-        points["label"] = torch.as_tensor(item["label"])[(slice(None), *where)].to(torch.int64)
+        points["label"] = _at(item["label"].as_subclass(torch.Tensor), where).to(torch.int64)
     return points
+
+
+def _at(tensor: torch.Tensor, where: tuple[np.ndarray, ...]) -> torch.Tensor:
+    """Values [C, N] of [C, X, Y, Z, T] at grid positions; by numpy, whose small look-ups cost less than torch's."""
+    return torch.from_numpy(tensor.numpy()[(slice(None), *where)])
 
 
 class RandFramed(RandomizableTransform, MapTransform):
@@ -253,6 +268,8 @@ class RandFramed(RandomizableTransform, MapTransform):
         for key in self.key_iterator(item):
             item[key] = item[key][..., drawn : drawn + 1]
         item["frame"] = {**item["frame"], "times": [times[drawn]]}
+        if "boxes" in item:
+            item["boxes"] = [item["boxes"][drawn]]
         return item
 
 
@@ -270,28 +287,22 @@ class RandPointsd(RandomizableTransform):
         super().__init__(1.0)
         self.num_points, self.foreground, self.margin = num_points, foreground, margin
 
-    def _in_box(self, label: torch.Tensor, number: int) -> np.ndarray:
-        seen = (label[0] > 0).any(dim=-1)
-        shape = label.shape[1:]
-        ranges = []
-        for axis in range(3):
-            inside = np.flatnonzero(seen.any(dim=tuple(a for a in range(3) if a != axis)).numpy())
-            margin = self.margin if axis < 2 else 1
-            low, high = (inside[0] - margin, inside[-1] + 1 + margin) if len(inside) else (0, shape[axis])
-            ranges.append((max(0, low), min(shape[axis], high)))
-        drawn = [self.R.randint(low, high, number) for low, high in (*ranges, (0, shape[3]))]
-        return np.ravel_multi_index(drawn, tuple(shape))
+    def _draw(self, number: int, ranges: list) -> np.ndarray:
+        return np.stack([self.R.randint(low, high, number) for low, high in ranges])
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The drawn points."""
-        size = int(np.prod(data["image"].shape[1:]))
+        shape = tuple(data["image"].shape[1:])
         if self.num_points is None:
-            indices = np.arange(size)
-        else:
-            near = round(self.num_points * self.foreground)
-            everywhere = self.R.randint(0, size, self.num_points - near)
-            indices = np.concatenate([everywhere, self._in_box(data["label"], near)]) if near else everywhere
-        return {**gather_points(data, torch.from_numpy(indices)), "index": data["index"]}
+            return {**gather_points(data, torch.arange(int(np.prod(shape)))), "index": data["index"]}
+        near = round(self.num_points * self.foreground)
+        drawn = self._draw(self.num_points - near, [(0, n) for n in shape])
+        if near:
+            margins = (self.margin, self.margin, 1)
+            box = [(max(0, low - m), min(n, high + m)) for (low, high), m, n in zip(data["boxes"][0], margins, shape)]
+            drawn = np.concatenate([drawn, self._draw(near, [*box, (0, shape[3])])], axis=1)
+        indices = torch.from_numpy(np.ravel_multi_index(tuple(drawn), shape))
+        return {**gather_points(data, indices), "index": data["index"]}
 
 
 class GridToPointsd(_GridTransform):
