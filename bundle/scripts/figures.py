@@ -1,4 +1,4 @@
-"""Pictures of fits, of evaluations and of training. Nothing here touches matplotlib's global state (pyplot, rcParams)."""
+"""Pictures of a fit and of an evaluation. Nothing here touches matplotlib's global state (pyplot, rcParams)."""
 
 from __future__ import annotations
 
@@ -12,20 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from scripts.curves import dice_curve, training_curve
+from scripts.drawing import LABELS, class_colour, save_png
 from scripts.errors import InputError
 
-LABELS = {1: "LV", 2: "MYO", 3: "RV"}
-# As cardiac papers draw them, lightened until they can be told apart on black as well as on white.
-COLOURS = {1: "#ff3b30", 2: "#2fd04f", 3: "#3d8bff"}
-FURTHER_COLOURS = ("#ffb000", "#d65bff", "#00d5d5", "#ff7ab8", "#b0b000")
-DPI = 120
+__all__ = ["cases_figure", "contour_panel", "dice_curve", "fit_figure", "training_curve"]
+
 PANEL = 1.8  # inches, the longer side of one image panel
 GAP = 0.04  # inches between panels
-
-
-def class_colour(index: int) -> str:
-    """Colour of class `index` (1, 2, ...): LV red, MYO green, RV blue, then a fixed cycle."""
-    return COLOURS.get(index) or FURTHER_COLOURS[(index - len(COLOURS) - 1) % len(FURTHER_COLOURS)]
 
 
 def contour_panel(
@@ -111,7 +105,7 @@ def fit_figure(
                 ax.text(0.5, 0.5, "not labelled", color="white", ha="center", transform=ax.transAxes, fontsize=8)
         words = "\n".join(filter(None, [name, f"slice {z + 1}", f"of {image.shape[2]}"]))
         axes[row][0].set_ylabel(words, rotation=0, ha="right", va="center", fontsize=9, labelpad=6)
-    return _save(figure, path)
+    return save_png(figure, path)
 
 
 def cases_figure(
@@ -145,99 +139,7 @@ def cases_figure(
                 _zoom(ax, view)
         top = axes[row][0].get_position()
         figure.text(top.x0, top.y1 + 0.2 / figure.get_figheight(), case["title"], fontsize=10, weight="bold")
-    return _save(figure, path)
-
-
-def dice_curve(
-    path: str | os.PathLike,
-    steps: Sequence[float],
-    dice: np.ndarray | Mapping[str, np.ndarray],
-    best_step: float | None = None,
-    loss: Sequence[float] | None = None,
-    band: str = "range",
-    title: str = "",
-    labels: Mapping[int | str, str] = LABELS,
-) -> Path:
-    """Write Dice against the step of the fit as PNG.
-
-    steps: [S]. dice: [n, S] (or [S]) with one row per subject, or class name -> such an array, which adds a line per
-    class. The black line is the mean over subjects and classes; the band their subjects' "range" or "std". NaN (an
-    empty class) is left out of the means. best_step: marked. loss: [S], on a second axis. Returns the path.
-    Raises InputError if a row has another length than steps, or band is neither word.
-    """
-    if band not in ("range", "std"):
-        raise InputError(f"band is '{band}': choose 'range' or 'std'.")
-    steps = np.asarray(steps, dtype=float)
-    by_class = {name: _rows(values, len(steps), name) for name, values in _as_mapping(dice).items()}
-    subjects = _nanmean([values for values in by_class.values()])
-    mean = _nanmean(subjects)
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    ax = figure.add_subplot(title=title, xlabel="fit step", ylabel="Dice")
-    if len(subjects) > 1:
-        low, high = np.nanmin(subjects, axis=0), np.nanmax(subjects, axis=0)
-        if band == "std":
-            std = np.nanstd(subjects, axis=0)
-            low, high = mean - std, np.minimum(mean + std, 1)
-        words = "range of subjects" if band == "range" else "mean ± standard deviation"
-        ax.fill_between(steps, low, high, color="0.85", linewidth=0, label=words)
-    if isinstance(dice, Mapping):
-        for name, values in by_class.items():
-            ax.plot(steps, _nanmean(values), color=_name_colour(name, by_class, labels), linewidth=1.2, label=name)
-    ax.plot(steps, mean, color="black", linewidth=2, label="mean", marker="." if len(steps) < 30 else None)
-    if best_step is not None:
-        value = np.interp(best_step, steps, mean)
-        ax.axvline(best_step, color="0.4", linestyle=":", linewidth=1)
-        ax.plot([best_step], [value], "o", color="black", label=f"best: step {best_step:g}, Dice {value:.3f}")
-    ax.set_ylim(*_dice_limits(*by_class.values()))
-    ax.grid(color="0.92")
-    handles = ax.get_legend_handles_labels()[0]
-    if loss is not None:
-        right = ax.twinx()
-        right.set_ylabel("reconstruction loss")
-        handles += right.plot(
-            steps, _rows(loss, len(steps), "loss")[0], "--", color="#b06000", label="reconstruction loss"
-        )
-    ax.legend(handles=handles, fontsize=8, loc="lower right")
-    return _save(figure, path)
-
-
-def training_curve(
-    path: str | os.PathLike,
-    epochs: Sequence[float],
-    dice_per_class: Mapping[str, Sequence[float]],
-    loss: Mapping[str, Sequence[float]],
-    loss_epochs: Sequence[float] | None = None,
-    title: str = "",
-    labels: Mapping[int | str, str] = LABELS,
-) -> Path:
-    """Write validation Dice (above) and losses (below, logarithmic where positive) against the training epoch as PNG.
-
-    epochs: [E], where Dice was taken. dice_per_class: class name -> [E]; their mean is drawn too. loss: name ->
-    [E], or [F] with loss_epochs [F] where losses were noted at other epochs than Dice. NaN leaves a gap. Returns the path.
-    Raises InputError if a series has another length than its epochs.
-    """
-    epochs = np.asarray(epochs, dtype=float)
-    loss_epochs = epochs if loss_epochs is None else np.asarray(loss_epochs, dtype=float)
-    dice = {name: _rows(values, len(epochs), name)[0] for name, values in dice_per_class.items()}
-    losses = {name: _rows(values, len(loss_epochs), name)[0] for name, values in loss.items()}
-    figure = Figure(figsize=(7, 5.6), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    for name, values in dice.items():
-        above.plot(epochs, values, ".-", color=_name_colour(name, dice, labels), linewidth=1.2, label=name)
-    if len(dice) > 1:
-        above.plot(epochs, _nanmean(np.stack(list(dice.values()))), ".-", color="black", linewidth=2, label="mean")
-    above.set(ylabel="validation Dice", title=title, ylim=_dice_limits(*dice.values()))
-    for i, (name, values) in enumerate(losses.items()):
-        below.plot(loss_epochs, values, color=f"C{i}", label=name, marker="." if len(loss_epochs) < 30 else None)
-    drawn = [values[np.isfinite(values)] for values in losses.values()]
-    if drawn and all((values > 0).all() for values in drawn):
-        below.set_yscale("log")
-    below.set(xlabel="epoch", ylabel="loss")
-    for ax in (above, below):
-        ax.grid(color="0.92")
-        if ax.lines:
-            ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    return _save(figure, path)
+    return save_png(figure, path)
 
 
 def _outlines(ax: Axes, label: np.ndarray, dx: float, dy: float) -> None:
@@ -364,48 +266,3 @@ def _spread(label: np.ndarray, count: int) -> list[int]:
 def _thirds(label: np.ndarray) -> list[int]:
     indices = _labelled(label)
     return [int(indices[int(len(indices) * fraction)]) for fraction in (1 / 6, 1 / 2, 5 / 6)]
-
-
-def _as_mapping(dice: np.ndarray | Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    return dice if isinstance(dice, Mapping) else {"Dice": dice}
-
-
-def _rows(values: Sequence, length: int, name: str) -> np.ndarray:
-    rows = np.atleast_2d(np.asarray(values, dtype=float))
-    if rows.ndim != 2 or rows.shape[1] != length:
-        raise InputError(
-            f"'{name}' has shape {np.shape(values)}, but there are {length} values on the horizontal axis."
-        )
-    return rows
-
-
-def _nanmean(values: np.ndarray | list) -> np.ndarray:
-    """Mean over the first axis without NaN; NaN, and no warning, where all are."""
-    values = np.asarray(values)
-    count = np.isfinite(values).sum(axis=0)
-    return np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan)
-
-
-def _dice_limits(*values: np.ndarray) -> tuple[float, float]:
-    """From just below the lowest Dice, or 0, to 1."""
-    finite = np.concatenate([np.ravel(v)[np.isfinite(np.ravel(v))] for v in values] or [np.zeros(0)])
-    low = np.floor(finite.min() * 10) / 10 if finite.size else 0.0
-    return (low if low > 0.3 else 0.0), 1.0
-
-
-def _name_colour(name: str, names: Mapping[str, object], labels: Mapping[int | str, str]) -> str:
-    known = {word: int(index) for index, word in labels.items()}
-    return class_colour(known.get(name, list(names).index(name) + 1))
-
-
-def _save(figure: Figure, path: str | os.PathLike) -> Path:
-    """Write under a temporary name, then rename: a reader sees the old picture or the new one, never half of one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        figure.savefig(temporary, format="png", dpi=DPI, facecolor="white")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping
@@ -95,3 +96,8 @@ class ScoreScans:
         cases = [{**case, "title": f"{name}: {case['title']}"} for name, case in chosen.items()]
         cases_figure(self.output_dir / "cases.png", cases, labels=self.class_names)
         return metrics.format_table(summary)
+
+
+def read_scores(folder: str | Path) -> list[dict]:
+    """The summary rows of an evaluation's ``scores.json``."""
+    return json.loads((Path(folder) / "scores.json").read_text())["summary"]

@@ -7,11 +7,15 @@ from collections.abc import Callable, Sequence
 
 from monai.data import Dataset, PersistentDataset
 from monai.data.utils import pickle_hashing
+from monai.transforms import Transform
 from torch.utils.serialization import config
 
 from scripts.errors import InputError
 
 logger = logging.getLogger(__name__)
+
+#: Of what the deterministic transforms put into the store; a new number makes old entries unused.
+VERSION = 1
 
 
 class MappedDataset(PersistentDataset):
@@ -52,8 +56,21 @@ class MappedDataset(PersistentDataset):
 
 
 def _described(transforms: Sequence) -> bytes:
-    """A hash of the transforms' classes and settings."""
-    return pickle_hashing([(type(t).__name__, sorted((k, repr(v)) for k, v in vars(t).items() if k != "R")) for t in transforms])
+    """A hash of the transforms' classes and settings, the same in every process."""
+    return pickle_hashing([VERSION, *map(_settings, transforms)])
+
+
+def _settings(value: object) -> object:
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_settings(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): _settings(v) for k, v in sorted(value.items())}
+    if isinstance(value, Transform):
+        public = {k: v for k, v in vars(value).items() if not k.startswith("_") and k != "R"}
+        return [type(value).__name__, _settings(public)]
+    return type(value).__name__  # its repr may hold an address, which differs from process to process
 
 
 class ScanDataset(Dataset):
