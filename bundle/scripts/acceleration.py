@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
 
@@ -29,7 +30,9 @@ def compiled(network: torch.nn.Module, enabled: bool = True, device: torch.devic
     """
     if not enabled:
         return network
-    if torch.device(device).type == "cpu" and (sys.platform == "win32" or not (shutil.which("g++") or shutil.which("clang++"))):
+    # the compiler that torch would call
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if torch.device(device).type == "cpu" and (sys.platform == "win32" or shutil.which(compiler) is None):
         logger.warning("no C++ compiler was found: training runs uncompiled, at about half the speed (install g++)")
         return network
     torch._dynamo.config.suppress_errors = True  # a graph that cannot be compiled runs eagerly

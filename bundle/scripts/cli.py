@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import warnings
@@ -96,27 +95,17 @@ def main() -> None:
     """Entry point of ``nisf``."""
     import fire
 
-    from scripts.store import reason_of
+    from scripts.errors import input_error_in
 
     warnings.filterwarnings("ignore", module="monai")
     try:
         fire.Fire(Commands, name="nisf")
     except Exception as error:
-        from scripts.errors import InputError
-
-        reason = reason_of(error)
-        if "InputError" not in repr(chain_of(error)) and not isinstance(error, InputError):
-            logging.getLogger(__name__).error("nisf failed", exc_info=error)
-        print(f"nisf: {reason}", file=sys.stderr)
+        found = input_error_in(error)
+        if found is None:
+            raise
+        print(f"nisf: {found}", file=sys.stderr)
         sys.exit(2)
-
-
-def chain_of(error: BaseException) -> list[BaseException]:
-    """An exception and its causes."""
-    chain = [error]
-    while chain[-1].__cause__ is not None:
-        chain.append(chain[-1].__cause__)
-    return chain
 
 
 if __name__ == "__main__":

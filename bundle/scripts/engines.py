@@ -9,6 +9,7 @@ import torch
 from monai.data import MetaTensor
 from monai.engines import SupervisedEvaluator
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from scripts.acceleration import compiled, has_bf16
 from scripts.errors import InputError
@@ -27,10 +28,15 @@ class Population(nn.Module):
         latents: one row a subject.
         compile: compile the network where the machine can.
         bf16: run it in bfloat16 where the hardware has it (CPU or GPU); the losses stay in float32.
+        chunk: points of a subject evaluated at once; beyond it activations are computed anew in the backward pass, so that
+            a step over all voxels of a frame (the paper's recipe) fits in memory.
     """
 
-    def __init__(self, network: NISF, latents: LatentTable, compile: bool = True, bf16: bool = True) -> None:
+    def __init__(
+        self, network: NISF, latents: LatentTable, compile: bool = True, bf16: bool = True, chunk: int = 16384
+    ) -> None:
         super().__init__()
+        self.chunk = chunk
         self.network, self.latents = network, latents
         device = network.latent_mean.device
         self.bf16 = bf16 and has_bf16(device)
@@ -41,7 +47,11 @@ class Population(nn.Module):
         """Logits [B, C + K, N] in float32 at ``coords`` [B, D, N] and the latents [B, L] of the subjects ``index`` [B]."""
         latent = self.latents(index)
         with torch.autocast(coords.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            output = self.fast(coords, latent)
+            if coords.shape[2] <= self.chunk:
+                output = self.fast(coords, latent)
+            else:
+                parts = coords.split(self.chunk, dim=2)
+                output = torch.cat([checkpoint(self.fast, part, latent, use_reentrant=False) for part in parts], dim=2)
         return output.float(), latent
 
 
@@ -95,7 +105,7 @@ def one_item(batch: Sequence[dict]) -> dict:
 def prepare_scan(item: Mapping[str, object], device: torch.device, non_blocking: bool = False, **kwargs: object) -> tuple:
     """A scan for an inferer: image [1, C, X, Y, Z, T], and its label, where there is one, as the target and an argument."""
     label = item.get("label")
-    label = None if label is None else label.unsqueeze(0)
+    label = label.unsqueeze(0) if isinstance(label, torch.Tensor) else None  # inference leaves a label file unread
     return attach_frame(item).unsqueeze(0), label, (label,), {}
 
 

@@ -66,18 +66,18 @@ def fit_figure(
     scores: str = "",
     labels: Mapping[int | str, str] = LABELS,
 ) -> Path:
-    """Write what one fit gave as PNG: a row per phase and short-axis slice, columns image, reconstruction, prediction, truth.
+    """Write what one fit gave as PNG: rows phases and slices; columns image, reconstruction, prediction, truth.
 
-    image, reconstruction, prediction, truth: [X, Y, Z, T], or [X, Y, Z] for a static scan; the middle two columns'
-    arrays on the image's grid. Truth frames without any label are marked as such. phases: name -> frame, such as
+    image, reconstruction, prediction, truth: [X, Y, Z, T], or [X, Y, Z] for a static scan, all on one grid; no column
+    for what is None. A truth frame without a class above 0 is marked as not labelled. phases: name -> frame, such as
     {"ED": 0, "ES": 5}; None or empty: frame 0 alone. spacing: (dx, dy, dz) in mm. slices: indices into Z; None: five
     spread over those with a prediction or truth. labels: class -> name for the legend. title and scores: text above.
     Cropped to the labels and a margin where the image is much larger. Returns the path.
     Raises InputError for shapes that differ, frames or slices that are not there.
     """
     image = _volume(image)
-    prediction = _same_shape(_volume(prediction), image, "prediction")
-    truth = None if truth is None else _same_shape(_volume(truth), image, "truth")
+    prediction = np.maximum(_same_shape(_volume(prediction), image, "prediction"), 0)
+    truth = None if truth is None else np.maximum(_same_shape(_volume(truth), image, "truth"), 0)
     frames = dict(phases) if phases else {"": 0}
     _check_range("phases", frames.values(), image.shape[3])
     shown = prediction if truth is None else np.maximum(prediction, truth)
@@ -105,6 +105,10 @@ def fit_figure(
                 ax.text(0.5, 0.5, "not labelled", color="white", ha="center", transform=ax.transAxes, fontsize=8)
         words = "\n".join(filter(None, [name, f"slice {z + 1}", f"of {image.shape[2]}"]))
         axes[row][0].set_ylabel(words, rotation=0, ha="right", va="center", fontsize=9, labelpad=6)
+        if row and z == slices[0]:
+            above, below = (axes[i][0].get_position() for i in (row - 1, row))
+            y = (above.y0 + below.y1) / 2
+            figure.add_artist(Line2D([0, below.x0], [y, y], color="0.5", linewidth=0.8))
     return save_png(figure, path)
 
 
@@ -113,9 +117,9 @@ def cases_figure(
 ) -> Path:
     """Write chosen cases of an evaluation (best, median, worst) as PNG, a row per case, all at one scale.
 
-    cases: dicts {"title": text with subject and Dice, "image", "prediction", "truth": [X, Y, Z], "spacing": (dx, dy, dz)
-    in mm}. Each row shows prediction and truth on a basal, a middle and an apical slice: the middles of the thirds of
-    the slices that the truth labels (base first, as in canonical arrays). Returns the path.
+    cases: dicts {"title": text with subject and Dice, "image", "prediction", "truth": [X, Y, Z], "spacing": (dx, dy,
+    dz) in mm}. Each row shows prediction and truth on a basal, a middle and an apical slice: the middles of the thirds
+    of the slices that the truth labels (base first, as in canonical arrays). labels: class -> name. Returns the path.
     Raises InputError if there is no case, or shapes differ.
     """
     if not cases:
@@ -147,10 +151,9 @@ def _outlines(ax: Axes, label: np.ndarray, dx: float, dy: float) -> None:
     padded = np.pad(label, 1)
     x, y = (np.arange(n) - 1 for n in padded.shape)
     # Neighbours share a border: MYO first, so that both blood pools keep closed outlines and MYO shows its outer one.
-    for index in sorted(set(np.unique(label)) - {0}, key=lambda i: (i != 2, i)):
-        ax.contour(
-            x * dx, y * dy, (padded == index).T.astype(float), [0.5], colors=class_colour(int(index)), linewidths=1.3
-        )
+    for index in sorted({int(i) for i in np.unique(label) if i > 0}, key=lambda i: (i != 2, i)):
+        mask = (padded == index).T.astype(float)
+        ax.contour(x * dx, y * dy, mask, [0.5], colors=class_colour(index), linewidths=1.3)
 
 
 def _grid(
@@ -163,14 +166,13 @@ def _grid(
     left: float,
     row_title: float = 0.0,
 ) -> tuple[Figure, np.ndarray]:
-    """Figure with rows x columns axes shaped as `view`, titles above and the legend of classes below; left and row_title in inches."""
+    """Axes shaped as `view`, text above, legend of classes below. left, row_title: inches beside and above a row."""
     width, height = view[1] - view[0], view[3] - view[2]
     panel_x, panel_y = PANEL * width / max(width, height), PANEL * height / max(width, height)
     total_x = left + columns * (panel_x + GAP) + 0.1
-    head = [(line, 11, "bold") for line in _wrap(title, total_x * 9)] + [
-        (line, 9, None) for line in _wrap(scores, total_x * 13)
-    ]
-    top, bottom = 0.3 + 0.2 * len(head) + row_title, 0.35
+    head = [(line, 11, "bold") for line in _wrap(title, total_x * 9)]
+    head += [(line, 9, None) for line in _wrap(scores, total_x * 13)]
+    top, bottom = (row_title or 0.2) + 0.1 + 0.2 * len(head), 0.35
     total_y = top + rows * panel_y + (rows - 1) * (GAP + row_title) + bottom
     figure = Figure(figsize=(total_x, total_y))
     axes = figure.subplots(
@@ -199,7 +201,7 @@ def _wrap(text: str, characters: float) -> list[str]:
 
 
 def _view(mask: np.ndarray, spacing: Sequence[float], whole: float = 0.6) -> tuple[float, float, float, float]:
-    """(left, right, top, bottom) in mm around a mask [X, Y] and a margin; the whole image if that is `whole` of it or more."""
+    """(left, right, top, bottom) in mm around a mask [X, Y] and a margin; all of it if that is `whole` of its area."""
     full = (-0.5, mask.shape[0] - 0.5, -0.5, mask.shape[1] - 0.5)
     if mask.any():
         (x0, x1), (y0, y1) = ((i.min() - 0.5, i.max() + 0.5) for i in np.nonzero(mask))
@@ -226,8 +228,8 @@ def _prepare_case(case: Mapping) -> tuple[np.ndarray, np.ndarray, np.ndarray, tu
     image = np.asarray(case["image"])
     if image.ndim != 3:
         raise InputError(f"The image of '{case['title']}' has shape {image.shape}: give one frame [X, Y, Z].")
-    prediction, truth = (_same_shape(case[key], image, key) for key in ("prediction", "truth"))
-    return image, prediction, truth, _view((prediction + truth).any(axis=2), case["spacing"])
+    prediction, truth = (np.maximum(_same_shape(case[key], image, key), 0) for key in ("prediction", "truth"))
+    return image, prediction, truth, _view(np.maximum(prediction, truth).any(axis=2), case["spacing"])
 
 
 def _volume(array: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,7 +34,8 @@ class GridPoints:
     def __post_init__(self) -> None:
         grid = (*self.frame.shape, len(self.frame.times))
         if tuple(self.image.shape[1:]) != grid:
-            raise InputError(f"the image's grid {tuple(self.image.shape[1:])} is not that of its coordinate frame {grid}")
+            found = tuple(self.image.shape[1:])
+            raise InputError(f"the image's grid {found} is not that of its coordinate frame {grid}")
         self._seen = None if self.kept_slices is None else torch.tensor(self.kept_slices)
 
     def __len__(self) -> int:
@@ -92,7 +94,9 @@ def frozen(network: torch.nn.Module) -> Iterator[torch.nn.Module]:
         network.train(training)
 
 
-def _batches(points: GridPoints, points_per_step: int | None, chunk: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+def _batches(
+    points: GridPoints, points_per_step: int | None, chunk: int, generator: torch.Generator
+) -> Iterator[torch.Tensor]:
     """Point numbers of one step, in chunks that bound the memory."""
     if points_per_step is None or points_per_step >= len(points):
         drawn = torch.arange(len(points))
@@ -123,7 +127,8 @@ def fit_adam(
         points_per_step: points drawn anew for each step, from all frames; None takes all of them, as the paper does.
         chunk: points evaluated at once; bounds the memory.
         seed: of the draws.
-        callback: called with (step, logits [1, C + K, N], flat grid indices [N]) of each chunk, for whoever wants to watch.
+        callback: called with (step, logits [1, C + K, N], flat grid indices [N]) of each chunk, for whoever wants to
+            watch.
 
     Raises:
         InputError: the loss stops being finite.
@@ -132,7 +137,13 @@ def fit_adam(
     device = network.latent_mean.device
     generator = torch.Generator().manual_seed(seed)
     fit = LatentFit(latent=network.latent_mean.detach().clone(), reason=f"all {steps} steps done")
-    with torch.enable_grad(), torch.autocast(device.type, enabled=False), frozen(network):
+    # callers may run under no_grad, inference_mode or autocast; a fit needs gradients and their digits
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
+        frozen(network),
+    ):
         latent = network.latent_mean.detach().clone().unsqueeze(0).requires_grad_(True)
         optimiser = torch.optim.Adam([latent], lr=lr)
         for step in range(1, steps + 1):
@@ -149,8 +160,10 @@ def fit_adam(
                 if callback is not None:
                     callback(step, output.detach(), points.flat(numbers))
             latent.grad.add_(2 * latent_l2 * latent.detach())
-            if not torch.isfinite(torch.tensor(loss)) or not bool(torch.isfinite(latent.grad).all()):
-                raise InputError(f"the fit's loss is no longer a number at step {step}; use a smaller lr or check the weights")
+            if not math.isfinite(loss) or not bool(torch.isfinite(latent.grad).all()):
+                raise InputError(
+                    f"the fit's loss is no longer a number at step {step}; use a smaller lr or check the weights"
+                )
             optimiser.step()
             fit.points += total
             fit.history.append({"step": step, "loss": loss, "points": fit.points})

@@ -44,8 +44,9 @@ def sample_grid(
 class NISFInferer(Inferer):
     """Fits a latent to a scan and samples the network on the scan's grid.
 
-    Works wherever MONAI calls ``inferer(inputs, network)`` under ``no_grad``. The scan's coordinate frame is read from the image's
-    meta (``CropToFieldd`` puts it there); without it the relative frame of the affine is taken. No label is used.
+    Works wherever MONAI calls ``inferer(inputs, network)`` under ``no_grad``. The scan's coordinate frame is read from
+    the image's meta (``CropToFieldd`` puts it there); without it the relative frame of the affine is taken. No label is
+    used. The fits of the last call are kept in ``fits``.
 
     Args:
         steps: Adam steps; None takes the network's own ``fit_steps``, found on validation subjects during training.
@@ -54,6 +55,9 @@ class NISFInferer(Inferer):
         points_per_step: points a step; None is all.
         chunk: points evaluated at once.
         seed: of the draws; every scan starts from the same seed, so results do not depend on the order of scans.
+
+    Raises:
+        InputError: steps, points_per_step or chunk is below 1.
     """
 
     def __init__(
@@ -66,6 +70,10 @@ class NISFInferer(Inferer):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        for name, value in {"steps": steps, "points_per_step": points_per_step, "chunk": chunk}.items():
+            if value is not None and value < 1:
+                raise InputError(f"{name} of the fit is {value}; it must be 1 or more")
+        self.fits: list[LatentFit] = []
         self.steps, self.lr, self.latent_l2 = steps, lr, latent_l2
         self.points_per_step, self.chunk, self.seed = points_per_step, chunk, seed
 
@@ -83,7 +91,9 @@ class NISFInferer(Inferer):
         plain = image.as_tensor() if isinstance(image, MetaTensor) else image
         return GridPoints(frame, plain.cpu(), meta.get("kept_slices"))
 
-    def fit(self, image: torch.Tensor, network: NISF, callback: Callable | None = None, steps: int | None = None) -> LatentFit:
+    def fit(
+        self, image: torch.Tensor, network: NISF, callback: Callable | None = None, steps: int | None = None
+    ) -> LatentFit:
         """The latent of one scan [C, X, Y, Z, T]."""
         return fit_adam(
             network,
@@ -106,26 +116,29 @@ class NISFInferer(Inferer):
 
         Returns:
             [B, C + K, X, Y, Z, T] float16: reconstruction, then class probabilities. As a MetaTensor its meta holds the
-            fits under ``fit`` (a list, one a scan).
+            fits under ``fit`` (a list, one a scan); not so for a collated batch, whose meta MONAI takes apart.
         """
-        predictions, fits = [], []
+        predictions, self.fits = [], []
         for image in inputs:
             fit = self.fit(image, network)
             predictions.append(sample_grid(network, fit.latent, self.points_of(image, network).frame, self.chunk))
-            fits.append(fit)
+            self.fits.append(fit)
         out = convert_to_dst_type(torch.stack(predictions), inputs, dtype=torch.float16, device=torch.device("cpu"))[0]
-        if isinstance(out, MetaTensor):
-            out.meta["fit"] = fits
+        if isinstance(out, MetaTensor) and not inputs.is_batch:
+            out.meta["fit"] = self.fits
         return out
 
 
 class FitCurveInferer(NISFInferer):
-    """Fits with the labels looking on: Dice and loss along the steps, for choosing the early stop on validation subjects.
+    """Fits with the labels looking on: Dice and loss along the steps, to choose the early stop on validation subjects.
 
-    The labels only score; the fit never sees them. Dice is that of the points drawn for each step, over all labelled frames.
+    The labels only score; the fit never sees them. Dice is that of the points drawn for each step, over all labelled
+    frames.
     """
 
-    def __call__(self, inputs: torch.Tensor, network: NISF, label: torch.Tensor | None = None, *args: object, **kwargs: object) -> dict:
+    def __call__(
+        self, inputs: torch.Tensor, network: NISF, label: torch.Tensor | None = None, *args: object, **kwargs: object
+    ) -> dict:
         """``dice`` [B, steps, K - 1] (NaN where a class has no point) and ``loss`` [B, steps]."""
         curves = [self._curve(image, truth, network) for image, truth in zip(inputs, label)]
         return {"dice": torch.stack([c[0] for c in curves]), "loss": torch.stack([c[1] for c in curves])}

@@ -86,10 +86,10 @@ class NISF(nn.Module):
     def reset_parameters(self) -> None:
         """Start weights under which every layer passes a signal.
 
-        With PyTorch's default the envelope's argument is about sigma0 * 0.4 in every hidden layer, so nearly all wavelets are
-        zero and learning stalls. As in SIREN (Sitzmann et al., NeurIPS 2020) the weights are drawn from
-        U(-sqrt(6 / n), sqrt(6 / n)) / factor, so that each argument has a spread of about one, and those of the coordinates from
-        U(-0.5, 0.5), a few radians over the field.
+        With PyTorch's default the envelope leaves some four in five wavelets of a hidden layer below 0.1. As in SIREN
+        (Sitzmann et al., NeurIPS 2020) the weights are drawn from U(-sqrt(6 / n), sqrt(6 / n)) / factor, so that each
+        argument has a spread of about one, and those of the coordinates from U(-0.5, 0.5), a few radians over the
+        field.
         """
         for layer in (self.first, *self.layers):
             weight, factors = layer.linear.weight, (layer.omega0, layer.sigma0)

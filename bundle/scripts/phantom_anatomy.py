@@ -2,10 +2,10 @@
 
 Geometry, in heart coordinates (u lateral, v inferior, w from the base towards the apex, mm): the left ventricle's
 cavity and outer surface are bullets, `radius(angle, depth) = a * f(depth) * (1 + harmonics(angle))`, cut at the base
-plane; the right ventricle is a shifted tapered ellipse minus the left ventricle's outer surface. A shear (the base plane's tilt)
-and a bend of the axis come before, both of determinant one, so the volumes stay those of the straight heart.
-The cavity's volume, not its radius, follows the activation curve, so the ejection fraction is a parameter; the
-outer radius follows from the conserved volume of the wall, which therefore thickens.
+plane; the right ventricle is a shifted tapered ellipse minus the left ventricle's outer surface. A shear (the tilt of
+the base plane) and a bend of the axis come before; both have determinant one, so the volumes stay those of the
+straight heart. The cavity's volume, not its radius, follows the activation curve, so the ejection fraction is a
+parameter; the outer radius follows from the conserved volume of the wall, which therefore thickens.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Heart:
     bump: tuple[float, float] = (0.02, 0.0)  # third harmonic
     inner_shift: tuple[float, float] = (0.5, 0.0)  # cavity centre against the outer surface's
     # right ventricle
-    rv_width: float = 32.0  # from the septum to the free wall, at the base, end diastole
+    rv_width: float = 30.0  # from the septum to the free wall, at the base, end diastole
     rv_height: float = 1.1  # half height, in outer radii of the left ventricle
     rv_overlap: float = 0.78  # centre of its ellipse, in outer radii of the left ventricle
     rv_length: float = 0.9  # in outer lengths of the left ventricle
@@ -198,7 +198,11 @@ class Heart:
         zone = self._zones(uvw, state)
         out = np.full(uvw.shape[1], NOT_HEART, np.uint8)
         fat = self.fat + 1.5 * state.s
-        out[zone.below & ((zone.rho < zone.outer + fat) | (zone.rv_gap < self.rv_wall + fat))] = Tissue.HEART_FAT
+        rim = zone.outer + fat * (
+            0.6 - 0.4 * zone.u / zone.rho
+        )  # thin over the lateral wall, where the lung touches it
+        fatty = (zone.rho < rim) & (zone.w < state.outer_length + 0.5 * fat) | (zone.rv_gap < self.rv_wall + fat)
+        out[zone.below & fatty] = Tissue.HEART_FAT
         out[zone.below & (zone.rv_gap < self.rv_wall)] = Tissue.RV_WALL
         out[zone.in_rv] = Tissue.RV_BLOOD
         out[zone.in_outer] = Tissue.MYOCARDIUM
@@ -348,7 +352,7 @@ def _random_left(rng) -> dict:
 
 def _random_right(rng) -> dict:
     return {
-        "rv_width": _clipped(rng, 32, 6, 20, 48),
+        "rv_width": _clipped(rng, 30, 5, 19, 44),
         "rv_height": rng.uniform(0.95, 1.25),
         "rv_overlap": rng.uniform(0.68, 0.9),
         "rv_length": rng.uniform(0.8, 0.96),

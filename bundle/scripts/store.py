@@ -10,7 +10,7 @@ from monai.data.utils import pickle_hashing
 from monai.transforms import Transform
 from torch.utils.serialization import config
 
-from scripts.errors import InputError
+from scripts.errors import chain_of, input_error_in
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +89,9 @@ class ScanDataset(Dataset):
 
 def reason_of(error: BaseException) -> str:
     """The user's sentence out of a chain of exceptions; the first cause where there is none."""
-    chain = [error]
-    while chain[-1].__cause__ is not None:
-        chain.append(chain[-1].__cause__)
-    for link in chain:
-        if isinstance(link, InputError):
-            return str(link)
+    found = input_error_in(error)
+    if found is not None:
+        return str(found)
     logger.error("unexpected fault", exc_info=error)
-    return f"{type(chain[-1]).__name__}: {chain[-1]}"
+    first = chain_of(error)[-1]
+    return f"{type(first).__name__}: {first}"

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from ignite.engine import Events
+from ignite.handlers import Checkpoint, DiskSaver
 from monai.engines import SupervisedTrainer
-from monai.handlers import CheckpointLoader, CheckpointSaver
+from monai.handlers import CheckpointLoader
 
 from scripts.engines import ScanEvaluator
 from scripts.errors import InputError
@@ -99,8 +101,15 @@ def train(
             raise InputError(f"{folder}: holds no checkpoint_epoch=N.pt to resume from; leave out --resume")
         _check_readable(newest)
         CheckpointLoader(str(newest), objects, map_location="cpu").attach(trainer)
-    saver = CheckpointSaver(str(folder), objects, save_interval=checkpoint_interval, n_saved=1, epoch_level=True)
-    saver.attach(trainer)
+    # Ignite's own saver: MONAI's does not write atomically. Two are kept, for the older one goes before the newer is written.
+    saver = Checkpoint(
+        objects,
+        DiskSaver(str(folder), atomic=True, require_empty=False),
+        filename_pattern="checkpoint_epoch={global_step}.{ext}",
+        n_saved=2,
+        global_step_transform=lambda engine, _: engine.state.epoch,
+    )
+    trainer.add_event_handler(Events.EPOCH_COMPLETED(every=checkpoint_interval) | Events.COMPLETED, saver)
     trainer.run()
     weights = save_weights(state["network"], folder / "model.pt")
     logger.info("trained: %s", weights)

@@ -1,0 +1,206 @@
+"""The run ids of the bundle, as a user runs them: real commands, real files, tiny sizes, from another folder."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from scripts.phantom import write_cohort
+
+BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
+TINY = {
+    "hidden_size": 16,
+    "latent_size": 8,
+    "num_layers": 3,
+    "points_per_subject": 64,
+    "subjects_per_step": 2,
+    "steps_per_epoch": 40,
+    "fit_steps": 6,
+    "fit_points": 256,
+    "compile": False,
+}
+NETWORK = {key: TINY[key] for key in ("hidden_size", "latent_size", "num_layers")}
+
+
+def command(run_id: str, configs: list[str], **knobs: object) -> list[str]:
+    """The words of ``python -m monai.bundle run``."""
+    files = [str(BUNDLE / "configs" / name) for name in configs]
+    words = [sys.executable, "-m", "monai.bundle", "run", run_id, "--bundle_root", str(BUNDLE), "--config_file", str(files)]
+    for key, value in knobs.items():
+        words += [f"--{key}", str(value)]
+    return words
+
+
+def run(run_id: str, configs: list[str], cwd: Path, **knobs: object) -> subprocess.CompletedProcess:
+    """Runs it in a process of its own."""
+    return subprocess.run(command(run_id, configs, **knobs), cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory) -> Path:
+    """A tiny phantom cohort."""
+    folder = tmp_path_factory.mktemp("cohort")
+    write_cohort(folder, n_training=3, n_validation=1, n_test=2, matrix=(24, 28), slices=4, frames=4)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(cohort, tmp_path_factory) -> Path:
+    """The output folder of four epochs of training."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = run("training", ["train.json", "phantom.json"], folder, dataset_dir=cohort, output_dir="out", max_epochs=4, val_interval=2, checkpoint_interval=1, **TINY)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder / "out"
+
+
+def weights(folder: Path) -> dict:
+    return torch.load(folder / "model.pt", weights_only=True)
+
+
+def test_training_leaves_weights_curves_and_splits(trained):
+    state = weights(trained)
+    record = json.loads((trained / "validation.json").read_text())["history"]
+    assert [entry["epoch"] for entry in record] == [2, 4]
+    assert int(state["fit_steps"]) == record[-1]["best_step"]  # what inference will use
+    assert state["latent_std"].min() > 0
+    for name in ("training_curve.png", "fit_curve.png"):
+        assert (trained / name).read_bytes()[:4] == b"\x89PNG"
+    splits = json.loads((trained / "splits.json").read_text())
+    assert {key: len(ids) for key, ids in splits.items()} == {"training": 3, "validation": 1, "test": 2}
+    assert list((trained / "tensorboard").glob("events*"))
+
+
+def test_killed_and_resumed_training_equals_an_unbroken_one(trained, cohort, tmp_path):
+    knobs = {"dataset_dir": cohort, "output_dir": "out", "max_epochs": 4, "val_interval": 2, "checkpoint_interval": 1, **TINY}
+    with subprocess.Popen(command("training", ["train.json", "phantom.json"], **knobs), cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None and not list(tmp_path.glob("out/checkpoint_epoch=*.pt")):
+            time.sleep(0.002)
+        process.kill()
+    assert process.returncode == -9, "the training ended before it could be killed"
+    resumed = run("training", ["train.json", "phantom.json"], tmp_path, resume=True, **knobs)
+    assert resumed.returncode == 0, resumed.stderr[-3000:]
+    expected, found = weights(trained), weights(tmp_path / "out")
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    history = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert [entry["epoch"] for entry in history] == [1, 2, 3, 4]
+
+
+def test_resume_says_when_the_checkpoint_is_cut_off(cohort, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "checkpoint_epoch=3.pt").write_bytes(b"PK\x03\x04 cut off")
+    done = run("training", ["train.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="out", resume=True, max_epochs=4, **TINY)
+    assert done.returncode != 0
+    assert "checkpoint_epoch=3.pt: the checkpoint is damaged or cut off" in done.stderr
+
+
+def test_inference_writes_on_the_scans_grid_and_goes_on_after_bad_scans(trained, cohort, tmp_path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    good = next(cohort.glob("test000_sa.nii.gz"))
+    (scans / "good.nii.gz").write_bytes(good.read_bytes())
+    (scans / "cut.nii.gz").write_bytes(good.read_bytes()[:2000])
+    image = nib.load(good)
+    flat = np.zeros(image.shape, np.int16)
+    nib.save(nib.Nifti1Image(flat, image.affine), scans / "flat.nii.gz")
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[:, :, :1], image.affine), scans / "one_slice.nii.gz")
+    done = run(
+        "inference", ["inference.json", "phantom.json"], tmp_path, layout="images", split_rule=None, dataset_dir=scans, output_dir="out",
+        model=trained / "model.pt", save_probabilities=True, save_reconstruction=True, **NETWORK,
+    )
+    assert done.returncode == 1
+    assert "1 of 4 scans done" in done.stdout and "3 failed" in done.stdout
+    for words in ("cut.nii.gz", "flat.nii.gz: every voxel has the value 0", "one_slice.nii.gz: has a single slice"):
+        assert words in done.stdout
+    result = nib.load(tmp_path / "out" / "good" / "good_seg.nii.gz")
+    assert result.shape == image.shape and result.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(result.affine, image.affine)
+    np.testing.assert_allclose(result.header.get_zooms(), image.header.get_zooms())
+    assert result.header.get_xyzt_units() == image.header.get_xyzt_units()
+    probability = nib.load(tmp_path / "out" / "good" / "good_prob.nii.gz").get_fdata()
+    assert probability.shape == (*image.shape, 4)
+    np.testing.assert_allclose(probability.sum(-1), 1, atol=5e-3)
+    np.testing.assert_array_equal(probability.argmax(-1), np.asarray(result.dataobj))
+    latent = torch.load(tmp_path / "out" / "good" / "good_latent.pt", weights_only=True)
+    assert latent["latent"].shape == (8,) and latent["made_with"]["versions"]["torch"] == torch.__version__
+
+
+def test_inference_is_the_same_alone_and_among_others(trained, cohort, tmp_path):
+    knobs = {"model": trained / "model.pt", "layout": "images", "split_rule": None, **NETWORK}
+    all_of_them = run("inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="all", **knobs)
+    one = run("inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=cohort / "test001_sa.nii.gz", output_dir="one", **knobs)
+    assert all_of_them.returncode == one.returncode == 0, one.stderr[-3000:]
+    name = Path("test001_sa") / "test001_sa_seg.nii.gz"
+    assert (np.asarray(nib.load(tmp_path / "all" / name).dataobj) == np.asarray(nib.load(tmp_path / "one" / name).dataobj)).all()
+
+
+def acdc_like(cohort: Path, folder: Path) -> Path:
+    """A phantom subject stored as ACDC stores its own: 3D frames, reversed labels, lost affine; one patient without labels."""
+    from scripts.demo import canonical
+
+    image, spacing = canonical(cohort / "test000_sa.nii.gz")
+    label, _ = canonical(cohort / "test000_sa_gt.nii.gz")
+    affine = np.diag([*spacing, 1.0])
+    reverse = np.array([0, 3, 2, 1], np.uint8)
+    for patient, labelled in (("patient001", True), ("patient010", False)):
+        (folder / patient).mkdir(parents=True)
+        (folder / patient / "Info.cfg").write_text("ED: 1\nES: 3\nGroup: NOR\nHeight: 180\nNbFrame: 4\nWeight: 80\n")
+        for number in (1, 3):
+            stem = folder / patient / f"{patient}_frame{number:02d}"
+            nib.save(nib.Nifti1Image(image[..., number - 1].astype(np.uint8), affine), f"{stem}.nii.gz")
+            if labelled:
+                nib.save(nib.Nifti1Image(reverse[label[..., number - 1]], affine), f"{stem}_gt.nii.gz")
+    return folder
+
+
+def test_acdc_inference_writes_one_file_a_frame_with_labels_or_without(trained, cohort, tmp_path):
+    data = acdc_like(cohort, tmp_path / "acdc")
+    done = run("inference", ["inference.json", "acdc.json"], tmp_path, dataset_dir=data, output_dir="out", model=trained / "model.pt", **NETWORK)
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    found = sorted(path.name for path in (tmp_path / "out").rglob("*_seg.nii.gz"))
+    assert found == [f"patient{p}_frame{f}_seg.nii.gz" for p in ("001", "010") for f in ("01", "03")]
+    for path in (tmp_path / "out").rglob("*_seg.nii.gz"):
+        source = nib.load(next(data.rglob(path.name.replace("_seg", ""))))
+        result = nib.load(path)
+        assert result.shape == source.shape and result.get_data_dtype() == np.uint8
+        np.testing.assert_array_equal(result.affine, source.affine)
+        assert set(np.unique(result.dataobj)) <= {0, 1, 2, 3}
+
+
+def test_evaluation_agrees_with_a_count_on_the_saved_files(trained, cohort, tmp_path):
+    done = run("evaluation", ["inference.json", "evaluate.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="out", model=trained / "model.pt", **NETWORK)
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert scores["provenance"]["versions"]["monai"]
+    cohort_list = json.loads((cohort / "cohort.json").read_text())["test"]
+    checked = 0
+    for subject in cohort_list:
+        stem = subject["image"].removesuffix(".nii.gz")
+        prediction = np.asarray(nib.load(tmp_path / "out" / stem / f"{stem}_seg.nii.gz").dataobj)
+        truth = np.asarray(nib.load(cohort / subject["label"]).dataobj)
+        for row in (r for r in scores["rows"] if r["subject"] == subject["subject"]):
+            number = {"LV": 1, "MYO": 2, "RV": 3}[row["class"]]
+            p, t = prediction[..., row["frame"]] == number, truth[..., row["frame"]] == number
+            assert row["dice"] == pytest.approx(2 * (p & t).sum() / (p.sum() + t.sum()), abs=1e-5)
+            checked += 1
+    assert checked == 2 * 2 * 3  # subjects, ED and ES, classes
+    assert (tmp_path / "out" / "cases.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_settings_that_cannot_work_are_said_in_one_sentence(trained, cohort, tmp_path):
+    missing = run("inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=tmp_path / "nowhere", output_dir="out", model=trained / "model.pt", **NETWORK)
+    assert missing.returncode != 0 and "nowhere" in missing.stderr
+    cut = tmp_path / "cut.pt"
+    cut.write_bytes((trained / "model.pt").read_bytes()[:500])
+    broken = run("inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="out", model=cut, **NETWORK)
+    assert "cut.pt: the model file is damaged or cut off" in broken.stderr
+    other = run("inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="out", model=trained / "model.pt")
+    assert "the weights are of another network" in other.stderr
+    (tmp_path / "file").write_text("in the way")
+    blocked = run("inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="file/out", model=trained / "model.pt", **NETWORK)
+    assert "cannot be written to" in blocked.stderr
