@@ -1,10 +1,11 @@
-"""Points per second of a training step, a fit step and dense sampling, beside the machine's own matmul rate in the same run.
+"""Points per second of a training step, a fit step and dense sampling, beside the machine's own matmul rate in the
+same run.
 
     python benchmarks/throughput.py [--json FILE] [--seconds 5] [--device cpu]
 
-The network is the default recipe's (configs/train.json). Every row runs the same work for about ``seconds`` after a warm-up;
-the share is the row's arithmetic (0.46 MFLOP a point forward, twice that for a latent's gradient, three times for training)
-against the best float32 (or bfloat16) product of the same run. Run it alone on the machine.
+The network is the default recipe's (configs/train.json). Every row runs the same work for about ``seconds`` after a
+warm-up; the share is the row's arithmetic (0.46 MFLOP a point forward, twice that for a latent's gradient, three
+times for training) against the best float32 (or bfloat16) product of the same run. Run it alone on the machine.
 """
 
 from __future__ import annotations
@@ -140,7 +141,11 @@ def main() -> None:
     works = [
         ("training step, eager float32", "float32", 3, training_step(config, device, False, False)),
         ("training step, compiled float32", "float32", 3, training_step(config, device, True, False)),
-        *([("training step, compiled bfloat16", "bfloat16", 3, training_step(config, device, True, True))] if fast else []),
+        *(
+            [("training step, compiled bfloat16", "bfloat16", 3, training_step(config, device, True, True))]
+            if fast
+            else []
+        ),
         ("fit step (Adam, latent alone)", "float32", 2, fit_steps(config, device)),
         ("dense sampling", "float32", 1, sampling(config, device)),
     ]
@@ -150,12 +155,23 @@ def main() -> None:
         share = points * passes * forward / matmul[kind]
         memory = psutil.Process().memory_info().rss / 2**30
         rows.append({"what": name, "points_per_s": points, "share_of_matmul": share, "resident_gib": memory})
-    print(f"machine: {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {device}, torch {torch.__version__}")
+    print(
+        f"machine: {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {device}, "
+        f"torch {torch.__version__}"
+    )
     print("matmul: " + ", ".join(f"{kind} {value / 1e9:.0f} GFLOP/s" for kind, value in matmul.items()))
     for row in rows:
-        print(f"{row['what']:<36}{row['points_per_s'] / 1e3:9.1f}k points/s  {row['share_of_matmul']:6.1%} of matmul  {row['resident_gib']:.2f} GiB resident")
+        print(
+            f"{row['what']:<36}{row['points_per_s'] / 1e3:9.1f}k points/s  {row['share_of_matmul']:6.1%} of matmul  "
+            f"{row['resident_gib']:.2f} GiB resident"
+        )
     if options.json:
-        content = {"rows": rows, "matmul_flop_per_s": matmul, "threads": torch.get_num_threads(), "made_with": provenance({"device": str(device)})}
+        content = {
+            "rows": rows,
+            "matmul_flop_per_s": matmul,
+            "threads": torch.get_num_threads(),
+            "made_with": provenance({"device": str(device)}),
+        }
         write_text(options.json, json.dumps(content, indent=1))
 
 

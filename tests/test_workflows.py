@@ -31,7 +31,17 @@ NETWORK = {key: TINY[key] for key in ("hidden_size", "latent_size", "num_layers"
 def command(run_id: str, configs: list[str], **knobs: object) -> list[str]:
     """The words of ``python -m monai.bundle run``."""
     files = [str(BUNDLE / "configs" / name) for name in configs]
-    words = [sys.executable, "-m", "monai.bundle", "run", run_id, "--bundle_root", str(BUNDLE), "--config_file", str(files)]
+    words = [
+        sys.executable,
+        "-m",
+        "monai.bundle",
+        "run",
+        run_id,
+        "--bundle_root",
+        str(BUNDLE),
+        "--config_file",
+        str(files),
+    ]
     for key, value in knobs.items():
         words += [f"--{key}", str(value)]
     return words
@@ -54,7 +64,17 @@ def cohort(tmp_path_factory) -> Path:
 def trained(cohort, tmp_path_factory) -> Path:
     """The output folder of four epochs of training."""
     folder = tmp_path_factory.mktemp("trained")
-    done = run("training", ["train.json", "phantom.json"], folder, dataset_dir=cohort, output_dir="out", max_epochs=4, val_interval=2, checkpoint_interval=1, **TINY)
+    done = run(
+        "training",
+        ["train.json", "phantom.json"],
+        folder,
+        dataset_dir=cohort,
+        output_dir="out",
+        max_epochs=4,
+        val_interval=2,
+        checkpoint_interval=1,
+        **TINY,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder / "out"
 
@@ -77,8 +97,17 @@ def test_training_leaves_weights_curves_and_splits(trained):
 
 
 def test_killed_and_resumed_training_equals_an_unbroken_one(trained, cohort, tmp_path):
-    knobs = {"dataset_dir": cohort, "output_dir": "out", "max_epochs": 4, "val_interval": 2, "checkpoint_interval": 1, **TINY}
-    with subprocess.Popen(command("training", ["train.json", "phantom.json"], **knobs), cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+    knobs = {
+        "dataset_dir": cohort,
+        "output_dir": "out",
+        "max_epochs": 4,
+        "val_interval": 2,
+        "checkpoint_interval": 1,
+        **TINY,
+    }
+    with subprocess.Popen(
+        command("training", ["train.json", "phantom.json"], **knobs), cwd=tmp_path, stdout=subprocess.DEVNULL
+    ) as process:
         while process.poll() is None and not list(tmp_path.glob("out/checkpoint_epoch=*.pt")):
             time.sleep(0.002)
         process.kill()
@@ -94,7 +123,16 @@ def test_killed_and_resumed_training_equals_an_unbroken_one(trained, cohort, tmp
 def test_resume_says_when_the_checkpoint_is_cut_off(cohort, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "checkpoint_epoch=3.pt").write_bytes(b"PK\x03\x04 cut off")
-    done = run("training", ["train.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="out", resume=True, max_epochs=4, **TINY)
+    done = run(
+        "training",
+        ["train.json", "phantom.json"],
+        tmp_path,
+        dataset_dir=cohort,
+        output_dir="out",
+        resume=True,
+        max_epochs=4,
+        **TINY,
+    )
     assert done.returncode != 0
     assert "checkpoint_epoch=3.pt: the checkpoint is damaged or cut off" in done.stderr
 
@@ -110,8 +148,17 @@ def test_inference_writes_on_the_scans_grid_and_goes_on_after_bad_scans(trained,
     nib.save(nib.Nifti1Image(flat, image.affine), scans / "flat.nii.gz")
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[:, :, :1], image.affine), scans / "one_slice.nii.gz")
     done = run(
-        "inference", ["inference.json", "phantom.json"], tmp_path, layout="images", split_rule=None, dataset_dir=scans, output_dir="out",
-        model=trained / "model.pt", save_probabilities=True, save_reconstruction=True, **NETWORK,
+        "inference",
+        ["inference.json", "phantom.json"],
+        tmp_path,
+        layout="images",
+        split_rule=None,
+        dataset_dir=scans,
+        output_dir="out",
+        model=trained / "model.pt",
+        save_probabilities=True,
+        save_reconstruction=True,
+        **NETWORK,
     )
     assert done.returncode == 1
     assert "1 of 4 scans done" in done.stdout and "3 failed" in done.stdout
@@ -132,15 +179,26 @@ def test_inference_writes_on_the_scans_grid_and_goes_on_after_bad_scans(trained,
 
 def test_inference_is_the_same_alone_and_among_others(trained, cohort, tmp_path):
     knobs = {"model": trained / "model.pt", "layout": "images", "split_rule": None, **NETWORK}
-    all_of_them = run("inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="all", **knobs)
-    one = run("inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=cohort / "test001_sa.nii.gz", output_dir="one", **knobs)
+    all_of_them = run(
+        "inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="all", **knobs
+    )
+    one = run(
+        "inference",
+        ["inference.json", "phantom.json"],
+        tmp_path,
+        dataset_dir=cohort / "test001_sa.nii.gz",
+        output_dir="one",
+        **knobs,
+    )
     assert all_of_them.returncode == one.returncode == 0, one.stderr[-3000:]
     name = Path("test001_sa") / "test001_sa_seg.nii.gz"
-    assert (np.asarray(nib.load(tmp_path / "all" / name).dataobj) == np.asarray(nib.load(tmp_path / "one" / name).dataobj)).all()
+    assert (
+        np.asarray(nib.load(tmp_path / "all" / name).dataobj) == np.asarray(nib.load(tmp_path / "one" / name).dataobj)
+    ).all()
 
 
 def acdc_like(cohort: Path, folder: Path) -> Path:
-    """A phantom subject stored as ACDC stores its own: 3D frames, reversed labels, lost affine; one patient without labels."""
+    """A phantom subject as ACDC stores its own: 3D frames, reversed labels, lost affine; one patient without labels."""
     from scripts.demo import canonical
 
     image, spacing = canonical(cohort / "test000_sa.nii.gz")
@@ -160,7 +218,15 @@ def acdc_like(cohort: Path, folder: Path) -> Path:
 
 def test_acdc_inference_writes_one_file_a_frame_with_labels_or_without(trained, cohort, tmp_path):
     data = acdc_like(cohort, tmp_path / "acdc")
-    done = run("inference", ["inference.json", "acdc.json"], tmp_path, dataset_dir=data, output_dir="out", model=trained / "model.pt", **NETWORK)
+    done = run(
+        "inference",
+        ["inference.json", "acdc.json"],
+        tmp_path,
+        dataset_dir=data,
+        output_dir="out",
+        model=trained / "model.pt",
+        **NETWORK,
+    )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     found = sorted(path.name for path in (tmp_path / "out").rglob("*_seg.nii.gz"))
     assert found == [f"patient{p}_frame{f}_seg.nii.gz" for p in ("001", "010") for f in ("01", "03")]
@@ -173,7 +239,15 @@ def test_acdc_inference_writes_one_file_a_frame_with_labels_or_without(trained, 
 
 
 def test_evaluation_agrees_with_a_count_on_the_saved_files(trained, cohort, tmp_path):
-    done = run("evaluation", ["inference.json", "evaluate.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="out", model=trained / "model.pt", **NETWORK)
+    done = run(
+        "evaluation",
+        ["inference.json", "evaluate.json", "phantom.json"],
+        tmp_path,
+        dataset_dir=cohort,
+        output_dir="out",
+        model=trained / "model.pt",
+        **NETWORK,
+    )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert scores["provenance"]["versions"]["monai"]
@@ -193,14 +267,45 @@ def test_evaluation_agrees_with_a_count_on_the_saved_files(trained, cohort, tmp_
 
 
 def test_settings_that_cannot_work_are_said_in_one_sentence(trained, cohort, tmp_path):
-    missing = run("inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=tmp_path / "nowhere", output_dir="out", model=trained / "model.pt", **NETWORK)
+    missing = run(
+        "inference",
+        ["inference.json", "phantom.json"],
+        tmp_path,
+        dataset_dir=tmp_path / "nowhere",
+        output_dir="out",
+        model=trained / "model.pt",
+        **NETWORK,
+    )
     assert missing.returncode != 0 and "nowhere" in missing.stderr
     cut = tmp_path / "cut.pt"
     cut.write_bytes((trained / "model.pt").read_bytes()[:500])
-    broken = run("inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="out", model=cut, **NETWORK)
+    broken = run(
+        "inference",
+        ["inference.json", "phantom.json"],
+        tmp_path,
+        dataset_dir=cohort,
+        output_dir="out",
+        model=cut,
+        **NETWORK,
+    )
     assert "cut.pt: the model file is damaged or cut off" in broken.stderr
-    other = run("inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="out", model=trained / "model.pt")
+    other = run(
+        "inference",
+        ["inference.json", "phantom.json"],
+        tmp_path,
+        dataset_dir=cohort,
+        output_dir="out",
+        model=trained / "model.pt",
+    )
     assert "the weights are of another network" in other.stderr
     (tmp_path / "file").write_text("in the way")
-    blocked = run("inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="file/out", model=trained / "model.pt", **NETWORK)
+    blocked = run(
+        "inference",
+        ["inference.json", "phantom.json"],
+        tmp_path,
+        dataset_dir=cohort,
+        output_dir="file/out",
+        model=trained / "model.pt",
+        **NETWORK,
+    )
     assert "cannot be written to" in blocked.stderr

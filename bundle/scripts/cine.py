@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Hashable, Mapping
+import zlib
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
@@ -27,39 +29,62 @@ def _open(path: str) -> nib.spatialimages.SpatialImage:
     if not Path(path).is_file():
         raise InputError(f"{path}: there is no such file; check the path or the data list")
     try:
-        return nib.load(path)
-    except (nib.filebasedimages.ImageFileError, HeaderDataError, OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error}); give a NIfTI file (.nii or .nii.gz)") from error
+        image = nib.load(path)
+    except PermissionError as error:
+        raise InputError(f"{path}: may not be read; change its permissions") from error
+    except (nib.filebasedimages.ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError(f"{path}: is empty, cut off or no image; give a whole NIfTI file (.nii or .nii.gz)") from error
+    if not isinstance(image, nib.spatialimages.SpatialImage):
+        raise InputError(f"{path}: is no volume; give a NIfTI file (.nii or .nii.gz)")
+    return image
 
 
 def _array(path: str) -> tuple[np.ndarray, np.ndarray, nib.spatialimages.SpatialImage]:
     """Array [X, Y, Z, T] in float32, affine [4, 4] and the opened file."""
     image = _open(path)
+    if image.get_data_dtype().kind not in "iufb":
+        raise InputError(f"{path}: holds colours or complex numbers; give one real number a voxel")
     try:
         array = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
-    except (OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path}: the voxel data is damaged or cut off ({error}); copy the file anew") from error
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError(f"{path}: the voxel data is damaged or cut off; copy the file anew") from error
     while array.ndim > 4 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim not in (3, 4):
-        raise InputError(f"{path}: has {array.ndim} axes; a 3D volume or a 4D series is needed")
+        raise InputError(f"{path}: has {array.ndim} axes; give a 3D volume or a 4D series")
     affine = np.asarray(image.affine, dtype=float)
     if not np.all(np.isfinite(affine)) or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise InputError(f"{path}: its affine has no volume; repair the header (voxel sizes and orientation)")
+        raise InputError(f"{path}: its affine is degenerate; repair the voxel sizes and orientation in the header")
     return (array if array.ndim == 4 else array[..., None]), affine, image
 
 
-def _check_intensities(path: str, array: np.ndarray, single_slice: bool) -> None:
+def _check_same_grid(
+    path: str, what: str, shape: tuple, affine: np.ndarray, wanted_shape: tuple, wanted_affine: np.ndarray, image: str
+) -> None:
+    if shape != wanted_shape:
+        raise InputError(
+            f"{path}: the {what}'s shape {shape} is not {wanted_shape}, that of {image}; give the {what} of this scan"
+        )
+    if not np.allclose(affine, wanted_affine, atol=1e-2):
+        raise InputError(f"{path}: the {what}'s affine differs from that of {image}; give the {what} of this scan")
+
+
+def _first(paths: object) -> str:
+    """The path, or the first one of a list with Nones."""
+    return str(next(p for p in paths if p) if isinstance(paths, (list, tuple)) else paths)
+
+
+def _check_intensities(path: str, array: np.ndarray) -> None:
     if not np.all(np.isfinite(array)):
         raise InputError(f"{path}: holds NaN or infinite intensities; replace them before fitting")
     if float(array.max()) == float(array.min()):
         raise InputError(f"{path}: every voxel has the value {array.flat[0]:g}; there is nothing to fit")
-    if single_slice and min(array.shape[:3]) < 2:
-        raise InputError(f"{path}: has a single slice {array.shape[:3]}; a stack of two or more slices is needed")
+    if min(array.shape[:3]) < 2:
+        raise InputError(f"{path}: has a single slice, shape {array.shape[:3]}; give a stack of two or more")
 
 
 class LoadCined(MapTransform):
-    """Reads a data list's subject into MetaTensors ``image`` [C, X, Y, Z, T] and, where there is one, ``label`` [1, X, Y, Z, T].
+    """Reads a data list's subject into MetaTensors: ``image`` [C, X, Y, Z, T] and, if any, ``label`` [1, X, Y, Z, T].
 
     A subject is one 3D or 4D file, or one 3D file a frame (see ``cohorts.py``). The image's meta carries ``affine``,
     ``times`` (fraction of the cardiac cycle), ``frame_duration`` in seconds (read from the header, 0 where unknown),
@@ -71,11 +96,13 @@ class LoadCined(MapTransform):
         fourth_axis: what a 4D file's last axis is, ``time`` or ``channel``.
 
     Raises:
-        InputError: the file is missing, damaged, 2D, a single slice, constant, holds NaN or unknown label values, or image
-            and label do not share one grid.
+        InputError: a file is missing, damaged, 2D, a single slice, constant, holds NaN or unknown label values; image
+            and label do not share one grid; or the data list's times, labelled frames or label map do not fit.
     """
 
-    def __init__(self, keys: KeysCollection = ("image", "label"), num_classes: int = 4, fourth_axis: str = "time") -> None:
+    def __init__(
+        self, keys: KeysCollection = ("image", "label"), num_classes: int = 4, fourth_axis: str = "time"
+    ) -> None:
         super().__init__(keys, allow_missing_keys=True)
         self.image_key, self.label_key = (*self.keys, None)[:2]
         self.num_classes = num_classes
@@ -89,7 +116,7 @@ class LoadCined(MapTransform):
         image, affine, meta = self._image(item)
         item[self.image_key] = MetaTensor(torch.from_numpy(image), affine=torch.from_numpy(affine), meta=dict(meta))
         if self.label_key and item.get(self.label_key) is not None:
-            label = self._label(item, image.shape, affine)
+            label = self._label(data, image.shape, affine)
             item[self.label_key] = MetaTensor(torch.from_numpy(label), affine=torch.from_numpy(affine), meta=dict(meta))
         elif self.label_key:
             item.pop(self.label_key, None)
@@ -98,21 +125,22 @@ class LoadCined(MapTransform):
     def _image(self, item: dict) -> tuple[np.ndarray, np.ndarray, dict]:
         paths = item[self.image_key]
         files = [str(p) for p in paths] if isinstance(paths, (list, tuple)) else [str(paths)]
-        arrays = []
-        for path in files:
-            array, affine, opened = _array(path)
-            _check_intensities(path, array, single_slice=True)
-            if arrays and (array.shape != arrays[0].shape or not np.allclose(affine, first_affine, atol=1e-2)):
-                raise InputError(f"{path}: its grid {array.shape[:3]} differs from that of {files[0]}; frames must share one grid")
-            first_affine = affine if not arrays else first_affine
+        first, affine, opened = _array(files[0])
+        arrays = [first]
+        for path in files[1:]:
+            array, other_affine, _ = _array(path)
+            _check_same_grid(path, "frame", array.shape, other_affine, first.shape, affine, files[0])
             arrays.append(array)
-        stacked = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=3)
-        zooms = opened.header.get_zooms()
-        duration = float(zooms[3]) if len(zooms) > 3 and self.fourth_axis == "time" else 0.0
+        for path, array in zip(files, arrays):
+            _check_intensities(path, array)
+        stacked = first if len(arrays) == 1 else np.concatenate(arrays, axis=3)
+        duration = seconds_per_frame(opened) if self.fourth_axis == "time" else 0.0
         image = stacked[None] if self.fourth_axis == "time" else np.moveaxis(stacked, 3, 0)[..., None]
         times = item.get("times") or [i / image.shape[-1] for i in range(image.shape[-1])]
         if len(times) != image.shape[-1]:
-            raise InputError(f"{files[0]}: {image.shape[-1]} frames but {len(times)} times in the data list; correct the list")
+            raise InputError(
+                f"{files[0]}: has {image.shape[-1]} frames, but the data list {len(times)} times; correct the list"
+            )
         meta = {
             "subject": str(item.get("subject", Path(files[0]).name.split(".")[0])),
             "files": files,
@@ -120,33 +148,84 @@ class LoadCined(MapTransform):
             "times": [float(t) for t in times],
             "frame_duration": duration,
         }
-        return np.ascontiguousarray(image), first_affine, meta
+        return np.ascontiguousarray(image), affine, meta
 
-    def _label(self, item: dict, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
+    def _label(self, item: Mapping, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
         paths = item[self.label_key]
         label = np.full((1, *shape[1:]), UNLABELLED, dtype=np.int8)
         per_frame = isinstance(paths, (list, tuple))
+        labelled = item.get("labelled_frames")
+        labelled = range(shape[-1]) if labelled is None else labelled
+        beyond = len(paths) > shape[-1] if per_frame else any(not 0 <= t < shape[-1] for t in labelled)
+        if beyond:
+            raise InputError(
+                f"{_first(paths)}: the data list names labels beyond the scan's {shape[-1]} frames; correct the list"
+            )
         for frame, path in enumerate(paths if per_frame else [paths]):
             if path is None:
                 continue
             array, label_affine, _ = _array(str(path))
             expected = (*shape[1:4], 1) if per_frame else shape[1:]
-            if array.shape != expected or not np.allclose(label_affine, affine, atol=1e-2):
-                raise InputError(f"{path}: label grid {array.shape} does not match the image's {expected} or its affine; use the label of this image")
+            _check_same_grid(
+                str(path), "label", array.shape, label_affine, expected, affine, _first(item[self.image_key])
+            )
             values = self._mapped(str(path), array, item.get("label_map"))
-            frames = [frame] if per_frame else (item.get("labelled_frames") or range(shape[-1]))
-            for t in frames:
+            for t in [frame] if per_frame else labelled:
                 label[0, ..., t] = values[..., 0 if per_frame else t]
         return label
 
     def _mapped(self, path: str, array: np.ndarray, label_map: dict | None) -> np.ndarray:
         mapping = {float(k): int(v) for k, v in (label_map or {c: c for c in range(self.num_classes)}).items()}
+        if not set(mapping.values()) <= set(range(self.num_classes)):
+            raise InputError(
+                f"{path}: its label_map names classes beyond the {self.num_classes}; correct the data list"
+            )
         out = np.full(array.shape, UNLABELLED, dtype=np.int8)
         for value in np.unique(array):
             if float(value) not in mapping:
-                raise InputError(f"{path}: label value {value:g} is not one of {sorted(mapping)}; state a label_map in the data list")
+                known = ", ".join(f"{k:g}" for k in sorted(mapping))
+                raise InputError(
+                    f"{path}: holds the label value {value:g}, none of {known}; state a label_map in the data list"
+                )
             out[array == value] = mapping[float(value)]
         return out
+
+
+#: Seconds in the time units of NIfTI; where a file names none, seconds are meant.
+SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
+
+
+def seconds_per_frame(image: nib.spatialimages.SpatialImage) -> float:
+    """Seconds from one frame to the next by the header of a 4D file; 0 for a 3D one."""
+    zooms = image.header.get_zooms()
+    return float(zooms[3]) * _time_unit(image.header) if len(zooms) > 3 else 0.0
+
+
+def _time_unit(header: nib.spatialimages.SpatialHeader) -> float:
+    return SECONDS.get(header.get_xyzt_units()[1], 1.0) if hasattr(header, "get_xyzt_units") else 1.0
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path`` to write to; the file gets its own name when all is written, else it goes away.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full.
+    """
+    # the ending stays, because it says how to write; the process id keeps parallel runs apart
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        reason = getattr(error, "strerror", None) or "the disk may be full"
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            reason = "a file stands where its folder should be"
+        raise InputError(f"{path}: cannot be written ({reason}); free space or choose another output_dir") from error
+    finally:
+        if temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)
 
 
 def save_nifti(path: str | Path, array: np.ndarray, like: str, frame_duration: float | None = None) -> Path:
@@ -156,33 +235,26 @@ def save_nifti(path: str | Path, array: np.ndarray, like: str, frame_duration: f
 
     Args:
         path: file to write, ``.nii.gz``.
-        array: [X, Y, Z] or [X, Y, Z, T].
+        array: [X, Y, Z], [X, Y, Z, T] or [X, Y, Z, T, K]; axes of one at the end of ``like``'s shape are added.
         like: file whose header is taken over.
-        frame_duration: seconds; None keeps the header's.
+        frame_duration: seconds; None or 0 keeps the header's.
 
     Raises:
         InputError: the folder cannot be written or the disk is full.
     """
-    path = Path(path)
-    reference = nib.load(like)
-    header = nib.Nifti1Header.from_header(reference.header) if array.ndim == len(reference.shape) else nib.Nifti1Header()
+    path, reference = Path(path), _open(str(like))
+    if array.size == np.prod(reference.shape) and array.shape == reference.shape[: array.ndim]:
+        array = array.reshape(reference.shape)
+    header = nib.Nifti1Header.from_header(reference.header)
     header.set_data_dtype(array.dtype)
+    header.set_data_shape(array.shape)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
-    image = nib.Nifti1Image(array, reference.affine, header)
-    if array.ndim != len(reference.shape):
-        image.header.set_xyzt_units("mm", "sec")
-        image.set_sform(reference.affine, 1)
-    if array.ndim == 4 and frame_duration:
-        image.header["pixdim"][4] = frame_duration
-    temporary = path.with_name(f".{path.name.removesuffix('.nii.gz')}.tmp.nii.gz")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nib.save(image, temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); free space or choose another output_dir") from error
+    header["pixdim"][1 + len(reference.shape) : 1 + array.ndim] = 1
+    if len(reference.shape) > 3 and array.ndim > 3 and frame_duration:
+        header["pixdim"][4] = frame_duration / _time_unit(header)
+    with whole_file(path) as temporary:
+        nib.save(nib.Nifti1Image(array, reference.affine, header), temporary)
     return path
 
 

@@ -20,7 +20,7 @@ DEMO_SEED = 2023
 
 
 def main(output_dir: str = "output/demo") -> None:
-    """Writes segmentation, reconstruction, latent, scores and a picture under ``output_dir`` and prints where they are."""
+    """Writes segmentation, reconstruction, latent, scores and a picture to ``output_dir`` and says where they are."""
     warnings.filterwarnings("ignore", module="monai")
     started = time.time()
     folder = Path(output_dir).resolve()

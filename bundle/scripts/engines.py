@@ -28,7 +28,8 @@ class Population(nn.Module):
         latents: one row a subject.
         compile: compile the network where the machine can.
         bf16: run it in bfloat16 where the hardware has it (CPU or GPU); the losses stay in float32.
-        chunk: points of a subject evaluated at once; beyond it activations are computed anew in the backward pass, so that
+        chunk: points of a subject evaluated at once; beyond it activations are computed anew in the backward pass,
+        so that
             a step over all voxels of a frame (the paper's recipe) fits in memory.
     """
 
@@ -44,7 +45,7 @@ class Population(nn.Module):
         self.__dict__["fast"] = compiled(network, compile, device)
 
     def forward(self, coords: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits [B, C + K, N] in float32 at ``coords`` [B, D, N] and the latents [B, L] of the subjects ``index`` [B]."""
+        """Logits [B, C + K, N] at ``coords`` [B, D, N], and the latents [B, L] of the subjects ``index`` [B]."""
         latent = self.latents(index)
         with torch.autocast(coords.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             if coords.shape[2] <= self.chunk:
@@ -55,8 +56,10 @@ class Population(nn.Module):
         return output.float(), latent
 
 
-def prepare_points(batch: Mapping[str, torch.Tensor], device: torch.device, non_blocking: bool = False, **kwargs: object) -> tuple:
-    """A batch of drawn points as MONAI's trainer takes it: coordinates, targets, and the subjects' rows as an argument."""
+def prepare_points(
+    batch: Mapping[str, torch.Tensor], device: torch.device, non_blocking: bool = False, **kwargs: object
+) -> tuple:
+    """A batch of points as MONAI's trainer takes it: coordinates, targets, and the subjects' rows as an argument."""
     moved = {key: batch[key].to(device, non_blocking=non_blocking) for key in ("coords", "intensity", "label", "index")}
     return moved["coords"], {"intensity": moved["intensity"], "label": moved["label"]}, (moved["index"],), {}
 
@@ -78,7 +81,7 @@ class TrainingLoss(nn.Module):
 
 
 def build_optimizer(population: Population, lr: float, latent_lr: float, weight_decay: float) -> torch.optim.Adam:
-    """Adam over the weights and, with a step size of its own, the latents. ``weight_decay`` is the paper's L2 on the weights."""
+    """Adam over weights and, with a step size of their own, latents; ``weight_decay`` is the paper's L2 on weights."""
     groups = [
         {"params": list(population.network.parameters()), "lr": lr, "weight_decay": weight_decay},
         {"params": list(population.latents.parameters()), "lr": latent_lr},
@@ -86,7 +89,9 @@ def build_optimizer(population: Population, lr: float, latent_lr: float, weight_
     return torch.optim.Adam(groups)
 
 
-def build_schedule(optimizer: torch.optim.Optimizer, schedule: str, epochs: int) -> torch.optim.lr_scheduler.LRScheduler:
+def build_schedule(
+    optimizer: torch.optim.Optimizer, schedule: str, epochs: int
+) -> torch.optim.lr_scheduler.LRScheduler:
     """Step size over the epochs: ``constant`` (the paper) or ``cosine`` down to zero, for weights and latents alike."""
     if schedule == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
@@ -102,8 +107,10 @@ def one_item(batch: Sequence[dict]) -> dict:
     return batch[0]
 
 
-def prepare_scan(item: Mapping[str, object], device: torch.device, non_blocking: bool = False, **kwargs: object) -> tuple:
-    """A scan for an inferer: image [1, C, X, Y, Z, T], and its label, where there is one, as the target and an argument."""
+def prepare_scan(
+    item: Mapping[str, object], device: torch.device, non_blocking: bool = False, **kwargs: object
+) -> tuple:
+    """A scan for an inferer: image [1, C, X, Y, Z, T]; its label, where there is one, as target and argument."""
     label = item.get("label")
     label = label.unsqueeze(0) if isinstance(label, torch.Tensor) else None  # inference leaves a label file unread
     return attach_frame(item).unsqueeze(0), label, (label,), {}
@@ -120,8 +127,8 @@ def attach_frame(item: Mapping[str, object]) -> torch.Tensor:
 class ScanEvaluator(SupervisedEvaluator):
     """MONAI's evaluator over scans that goes on with the next scan when one fails.
 
-    A data item that holds ``error`` (see ``ScanDataset``) and whatever goes wrong during the fit or the writing are put into
-    ``failures`` as (subject, reason).
+    A data item that holds ``error`` (see ``ScanDataset``) and whatever goes wrong during the fit or the writing are
+    put into ``failures`` as (subject, reason).
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:

@@ -24,7 +24,7 @@ def input_error_in(error: BaseException) -> InputError | None:
 
 
 def plain_errors() -> None:
-    """Makes an uncaught ``InputError`` end the program with its sentence alone; other exceptions keep their traceback."""
+    """Makes an uncaught ``InputError`` end the program with its sentence alone; others keep their traceback."""
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

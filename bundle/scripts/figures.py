@@ -102,7 +102,16 @@ def fit_figure(
             contour_panel(ax, grey[:, :, z, frame], label, spacing[:2], heading if row == 0 else "", window)
             _zoom(ax, view)
             if classes is truth and truth is not None and not truth[..., frame].any():
-                ax.text(0.5, 0.5, "not labelled", color="white", ha="center", transform=ax.transAxes, fontsize=8)
+                ax.text(
+                    0.5,
+                    0.04,
+                    "not labelled",
+                    color="white",
+                    ha="center",
+                    fontsize=8,
+                    transform=ax.transAxes,
+                    bbox={"facecolor": "black", "linewidth": 0, "pad": 2},
+                )
         words = "\n".join(filter(None, [name, f"slice {z + 1}", f"of {image.shape[2]}"]))
         axes[row][0].set_ylabel(words, rotation=0, ha="right", va="center", fontsize=9, labelpad=6)
         if row and z == slices[0]:

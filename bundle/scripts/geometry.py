@@ -1,6 +1,7 @@
 """Where things are: voxel index <-> world millimetres <-> normalised coordinate, time included; grids as point sets.
 
-World coordinates are RAS millimetres, normalised time is the fraction of the cardiac cycle. Geometry knows no other room.
+World coordinates are RAS millimetres, normalised time is the fraction of the cardiac cycle. Geometry knows no other
+room.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from itertools import permutations, product
 import numpy as np
 import torch
 
-#: Mean direction of a heart's axes in RAS. The apex points to the left, forwards and down; the other two follow from it.
+#: Mean direction of a heart's axes in RAS. The apex points to the left, forwards and down; the others follow from it.
 APEX = np.array([-0.65, 0.50, -0.57]) / np.linalg.norm([-0.65, 0.50, -0.57])
 INFERIOR = np.array([0.0, 0.0, -1.0]) - APEX * np.dot(APEX, [0.0, 0.0, -1.0])
 INFERIOR = INFERIOR / np.linalg.norm(INFERIOR)
@@ -44,7 +45,7 @@ def spacing_of(affine: np.ndarray) -> tuple[float, float, float]:
 
 
 def slice_axis_of(affine: np.ndarray) -> int:
-    """The array axis across the slices: the one whose voxel size differs from the other two; the last where none does."""
+    """The array axis across the slices: the one whose voxel size differs from the others'; the last where none does."""
     spacing = np.array(spacing_of(affine))
     apart = [abs(spacing[(a + 1) % 3] - spacing[(a + 2) % 3]) for a in range(3)]
     gap = [min(abs(spacing[a] - spacing[(a + 1) % 3]), abs(spacing[a] - spacing[(a + 2) % 3])) for a in range(3)]
@@ -80,14 +81,16 @@ def short_axis_permutation(affine: np.ndarray) -> tuple[tuple[int, int, int], tu
 
 
 def stated_permutation(array_axes: list[str]) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """Axis order and flips for an array whose axes point in the named directions, as ``["lateral", "inferior", "apex"]``.
+    """Axis order and flips for an array whose axes point in named directions, as ``["lateral", "inferior", "apex"]``.
 
     Raises:
         ValueError: a word is unknown or an axis is named twice.
     """
     unknown = [word for word in array_axes if word not in ANATOMY]
     if unknown or len(array_axes) != 3 or len({ANATOMY[word][0] for word in array_axes if word in ANATOMY}) != 3:
-        raise ValueError(f"array_axes must name three directions out of {sorted(ANATOMY)}, one per axis, not {array_axes}")
+        raise ValueError(
+            f"array_axes must name three directions out of {sorted(ANATOMY)}, one per axis, not {array_axes}"
+        )
     order, flips = [0, 0, 0], [False, False, False]
     for axis, word in enumerate(array_axes):
         target, sign = ANATOMY[word]
@@ -220,7 +223,13 @@ class CoordinateFrame:
 
     def to_dict(self) -> dict:
         """Plain numbers and lists, fit for a checkpoint that is loaded with ``weights_only=True``."""
-        plain = {"shape": self.shape, "times": self.times, "scale": self.scale, "offset": self.offset, "field": self.field}
+        plain = {
+            "shape": self.shape,
+            "times": self.times,
+            "scale": self.scale,
+            "offset": self.offset,
+            "field": self.field,
+        }
         plain = {name: [float(v) if name != "shape" else int(v) for v in values] for name, values in plain.items()}
         return {"affine": self.affine.tolist(), "dims": int(self.dims), **plain}
 

@@ -25,7 +25,8 @@ def named(handler: object) -> object:
 
 
 class EpochSeed:
-    """Seeds everything random anew at the start of each epoch, so that a resumed training goes on exactly as an unbroken one.
+    """Seeds everything random anew at the start of each epoch, so that a resumed training goes on exactly as an
+    unbroken one.
 
     Args:
         seed: base seed.
@@ -90,7 +91,15 @@ class Progress:
             left = seconds / max(epoch - self.first_epoch, 1) * (last - epoch)
             rate = self.points / max(time.time() - self.clock, 1e-9)
             parts = " ".join(f"{name} {value:.4f}" for name, value in means.items())
-            logger.info("epoch %d/%d %s | %.0fk points/s | %s gone, %s left", epoch, last, parts, rate / 1e3, _clock(seconds), _clock(left))
+            logger.info(
+                "epoch %d/%d %s | %.0fk points/s | %s gone, %s left",
+                epoch,
+                last,
+                parts,
+                rate / 1e3,
+                _clock(seconds),
+                _clock(left),
+            )
         self.clock, self.points, self.sums, self.number = time.time(), 0, {}, 0
 
     def state_dict(self) -> dict:
@@ -107,7 +116,8 @@ def _clock(seconds: float) -> str:
 
 
 class PriorOfLatents:
-    """Keeps the Gaussian prior in the network's buffers up to date: mean and standard deviation of the training latents.
+    """Keeps the Gaussian prior in the network's buffers up to date: mean and standard deviation of the training
+    latents.
 
     Attached to the trainer it acts at the end of each epoch, before validation and checkpoints.
     """
@@ -129,9 +139,9 @@ class PriorOfLatents:
 class EarlyStopFound:
     """Finds the fit's best number of steps on the validation subjects and stores it in the network (``fit_steps``).
 
-    Attached to the validation evaluator. The Dice of a step is the mean over subjects and classes, smoothed over neighbouring
-    steps because each step draws other points. ``history`` keeps one entry a validation; the curves are written to
-    ``output_dir/validation.json``.
+    Attached to the validation evaluator. The Dice of a step is the mean over subjects and classes, smoothed over
+    neighbouring steps because each step draws other points. ``history`` keeps one entry a validation; the curves are
+    written to ``output_dir/validation.json``.
 
     Args:
         network: whose ``fit_steps`` is set.
@@ -172,8 +182,13 @@ class EarlyStopFound:
         self.curve = {"dice": dice.transpose(2, 0, 1).round(4).tolist(), "loss": loss.mean(axis=0).round(5).tolist()}
         engine.state.metrics["val_mean_dice"] = entry["mean_dice"]
         engine.state.metrics["best_step"] = best
-        logger.info("validation: mean Dice %.4f at step %d of %d (%s)", entry["mean_dice"], best, len(mean),
-                    ", ".join(f"{n} {v:.3f}" for n, v in entry["dice"].items()))
+        logger.info(
+            "validation: mean Dice %.4f at step %d of %d (%s)",
+            entry["mean_dice"],
+            best,
+            len(mean),
+            ", ".join(f"{n} {v:.3f}" for n, v in entry["dice"].items()),
+        )
         write_text(self.output_dir / "validation.json", json.dumps({"history": self.history, "curve": self.curve}))
 
     def state_dict(self) -> dict:
@@ -194,8 +209,8 @@ def moving_average(values: np.ndarray, width: int) -> np.ndarray:
 class Curves:
     """Writes the training's pictures and records after each validation and at the end.
 
-    ``training_curve.png`` (Dice and losses against the epoch), ``fit_curve.png`` (Dice and loss against the fit step, last
-    validation) and ``training.json``.
+    ``training_curve.png`` (Dice and losses against the epoch), ``fit_curve.png`` (Dice and loss against the fit
+    step, last validation) and ``training.json``.
 
     Args:
         progress: keeps the losses.
@@ -204,14 +219,18 @@ class Curves:
         class_names: inside label value (text) to name.
     """
 
-    def __init__(self, progress: Progress, early_stop: EarlyStopFound, output_dir: str, class_names: dict[str, str]) -> None:
+    def __init__(
+        self, progress: Progress, early_stop: EarlyStopFound, output_dir: str, class_names: dict[str, str]
+    ) -> None:
         self.progress, self.early_stop, self.output_dir = progress, early_stop, Path(output_dir)
         self.names = list(class_names.values())
         self.drawn = 0
 
     def attach(self, engine: Engine) -> None:
         """Registers for the end of each epoch and of the run."""
-        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda _: self() if len(self.early_stop.history) > self.drawn else None)
+        engine.add_event_handler(
+            Events.EPOCH_COMPLETED, lambda _: self() if len(self.early_stop.history) > self.drawn else None
+        )
         engine.add_event_handler(Events.COMPLETED, lambda _: self())
 
     def __call__(self) -> None:
@@ -219,10 +238,16 @@ class Curves:
         history, validations = self.progress.history, self.early_stop.history
         self.drawn = len(validations)
         write_text(self.output_dir / "training.json", json.dumps(history, indent=1))
-        losses = {name: [h[name] for h in history] for name in ("loss", "intensity", "classes", "dice")} if history else {}
+        losses = (
+            {name: [h[name] for h in history] for name in ("loss", "intensity", "classes", "dice")} if history else {}
+        )
         dice = {name: [v["dice"][f"class_{i + 1}"] for v in validations] for i, name in enumerate(self.names)}
         training_curve(
-            self.output_dir / "training_curve.png", [v["epoch"] for v in validations], dice, losses, loss_epochs=[h["epoch"] for h in history]
+            self.output_dir / "training_curve.png",
+            [v["epoch"] for v in validations],
+            dice,
+            losses,
+            loss_epochs=[h["epoch"] for h in history],
         )
         curve = self.early_stop.curve
         if curve:

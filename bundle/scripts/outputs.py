@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 
@@ -14,15 +13,14 @@ from monai.data import MetaTensor
 from monai.transforms import Transform
 
 from scripts import __version__
-from scripts.cine import save_nifti, stem_of
-from scripts.errors import InputError
+from scripts.cine import save_nifti, stem_of, whole_file
 
 
 class SplitPredictiond(Transform):
     """Takes an inferer's prediction apart.
 
-    Reads ``pred`` [1, C + K, X, Y, Z, T]; adds ``recon`` [C, ...], ``prob`` [K, ...], ``seg`` [1, ...] uint8, all on the grid
-    that was fitted, ``seg_fitted``, a copy of ``seg`` that stays on that grid, and ``fit``, the ``LatentFit``.
+    Reads ``pred`` [1, C + K, X, Y, Z, T]; adds ``recon`` [C, ...], ``prob`` [K, ...], ``seg`` [1, ...] uint8, all on
+    the grid that was fitted, ``seg_fitted``, a copy of ``seg`` that stays on that grid, and ``fit``, the ``LatentFit``.
 
     Args:
         in_channels: C.
@@ -62,12 +60,17 @@ class BackgroundElsewhered(Transform):
 
 
 def folder_of(meta: Mapping[str, object]) -> str:
-    """Name of a scan's result folder: its file's stem, or the subject where the scan came as one file a frame."""
-    return stem_of(meta["files"][0]) if len(meta["files"]) == 1 else str(meta["subject"])
+    """Name of a scan's result folder: its file's stem.
+
+    Or the subject, where the scan came as one file a frame, or where the stem does not begin with the subject: UK
+    Biobank calls every file ``sa.nii.gz``, and one scan's results must not replace another's.
+    """
+    stem, subject = stem_of(meta["files"][0]), str(meta["subject"])
+    return stem if len(meta["files"]) == 1 and stem.startswith(subject) else subject
 
 
 class SaveCined(Transform):
-    """Writes predictions as NIfTI files on the input's own grid: one file a frame where the scan came as one file a frame.
+    """Writes predictions as NIfTI files on the input's own grid, one a frame where the scan came as one file a frame.
 
     ``<output_dir>/<scan>/<stem>_<name>.nii.gz``; the written paths are put into the item under ``saved``.
 
@@ -144,21 +147,23 @@ def save_tensors(content: Mapping[str, object], path: str | Path) -> Path:
         InputError: the folder cannot be written or the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
         torch.save(dict(content), temporary)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error}); free space or choose another output_dir") from error
     return path
 
 
 def provenance(settings: Mapping[str, object]) -> dict[str, object]:
     """Versions and settings that made a result, as plain types."""
-    plain = {key: value if isinstance(value, (int, float, bool, type(None))) else str(value) for key, value in settings.items()}
-    versions = {"nisf": __version__, "monai": monai.__version__, "torch": str(torch.__version__), "numpy": np.__version__}
+    plain = {
+        key: value if isinstance(value, (int, float, bool, type(None))) else str(value)
+        for key, value in settings.items()
+    }
+    versions = {
+        "nisf": __version__,
+        "monai": monai.__version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }
     return {"settings": plain, "versions": versions}
 
 

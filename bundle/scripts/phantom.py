@@ -111,7 +111,7 @@ def make_subject(seed: int | Sequence[int], heart: dict | None = None, **options
 
 def write_cohort(
     folder: str | Path,
-    n_training: int = 70,
+    n_training: int = 200,
     n_validation: int = 8,
     n_test: int = 20,
     seed: int = 0,

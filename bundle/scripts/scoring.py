@@ -38,14 +38,23 @@ class ScanProgress:
         else:
             detail = "failed"
         subject = engine.state.batch.get("subject", "")
-        logger.info("scan %d/%d %s: %s | %.0f s gone, %.0f s left", done, total, subject, detail, gone, gone / done * (total - done))
+        logger.info(
+            "scan %d/%d %s: %s | %.0f s gone, %.0f s left",
+            done,
+            total,
+            subject,
+            detail,
+            gone,
+            gone / done * (total - done),
+        )
 
 
 class ScoreScans:
     """Scores each segmentation against its label on the file's own grid: Dice and 95% Hausdorff distance.
 
-    Volume scores per class and frame, by MONAI's metrics. Labels outside the fitted field count as missed. After the run
-    ``write`` leaves ``scores.csv``, ``summary.csv``, ``scores.json`` and ``cases.png`` (best, median and worst subject).
+    Volume scores per class and frame, by MONAI's metrics. Labels outside the fitted field count as missed. After the
+    run ``write`` leaves ``scores.csv``, ``summary.csv``, ``scores.json`` and ``cases.png`` (best, median and worst
+    subject).
 
     Args:
         class_names: inside label value (text) to name.
@@ -71,7 +80,9 @@ class ScoreScans:
         seen = [t for t in range(truth.shape[-1]) if (truth[..., t] > UNLABELLED).all()]
         phases = {name: t for name, t in (batch.get("phases") or {}).items() if t in seen}
         spacing = spacing_of(np.asarray(batch["truth"].affine))
-        rows = metrics.score_subject(prediction, np.maximum(truth, 0), phases or seen, spacing, self.class_names, batch["subject"])
+        rows = metrics.score_subject(
+            prediction, np.maximum(truth, 0), phases or seen, spacing, self.class_names, batch["subject"]
+        )
         self.rows.extend(rows)
         self._keep_case(batch, output, next(iter(phases.values()), seen[0]), rows)
 
@@ -91,7 +102,7 @@ class ScoreScans:
         """Writes scores and picture; returns the table for the terminal."""
         summary = metrics.summarise(self.rows)
         metrics.write_scores(self.rows, summary, self.output_dir, provenance(self.settings))
-        ranked = sorted(self.cases.values(), key=lambda case: -case["dice"])
+        ranked = sorted(self.cases.values(), key=lambda case: -np.nan_to_num(case["dice"]))
         chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
         cases = [{**case, "title": f"{name}: {case['title']}"} for name, case in chosen.items()]
         cases_figure(self.output_dir / "cases.png", cases, labels=self.class_names)

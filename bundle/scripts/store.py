@@ -21,8 +21,8 @@ VERSION = 1
 class MappedDataset(PersistentDataset):
     """MONAI's PersistentDataset whose cached tensors are mapped from their files instead of read.
 
-    The deterministic transforms run once a subject; later reads touch only the pages of the voxels drawn. A subject's file is
-    opened once a process. Changed transforms or files make new cache entries.
+    The deterministic transforms run once a subject; later reads touch only the pages of the voxels drawn. A
+    subject's file is opened once a process. Changed transforms or files make new cache entries.
 
     Args:
         data: subjects of a data list; each gets its position as ``index``, the row of its latent.

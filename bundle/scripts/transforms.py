@@ -25,8 +25,17 @@ logger = logging.getLogger(__name__)
 USUAL_AXES = ["lateral", "inferior", "apex"]
 
 
+#: Key of the point set that ``GridToPointsd`` makes of the image.
+POINTS = "intensity"
+
+
 class _GridTransform(MapTransform, InvertibleTransform):
     """Shared by transforms of [C, X, Y, Z, T] tensors that keep their own note of how to go back."""
+
+    def noted(self, item: Mapping[Hashable, object]) -> list[Hashable]:
+        """Keys to invert: the transform's own, and the point set made of the image later in the chain."""
+        points = [POINTS] if isinstance(item.get(POINTS), MetaTensor) and POINTS not in self.keys else []
+        return [*self.key_iterator(item), *points]
 
     def note(self, plain: torch.Tensor, before: MetaTensor, **extra: object) -> MetaTensor:
         out = MetaTensor(plain, meta=dict(before.meta), applied_operations=list(before.applied_operations))
@@ -44,8 +53,8 @@ class CanonicalOrientationd(_GridTransform):
 
     Args:
         keys: tensors to turn.
-        target: ``short_axis``: x to the lateral wall, y to the inferior wall, slices last from base to apex, decided from
-            the affine, or from the item's ``array_axes`` where the data list states them; or axis codes as ``RAS``.
+        target: ``short_axis``: x to the lateral wall, y to the inferior wall, slices last from base to apex, decided
+            from the affine, or from the item's ``array_axes`` where the data list states them; or codes as ``RAS``.
     """
 
     def __init__(self, keys: KeysCollection = ("image", "label"), target: str = "short_axis") -> None:
@@ -61,8 +70,9 @@ class CanonicalOrientationd(_GridTransform):
         stated = item.get("array_axes")
         if not stated and not geometry.has_orientation(affine):
             logger.warning(
-                "%s: its affine has lost the scan's orientation; taken as stored %s (state array_axes in the data list if not)",
-                item[self.keys[0]].meta.get("filename_or_obj", "image"), USUAL_AXES,
+                "%s: the affine has lost the scan's orientation, taken as %s; state array_axes in the data list if not",
+                item[self.keys[0]].meta.get("filename_or_obj", "image"),
+                USUAL_AXES,
             )
             stated = USUAL_AXES
         return geometry.stated_permutation(stated) if stated else geometry.short_axis_permutation(affine)
@@ -84,7 +94,7 @@ class CanonicalOrientationd(_GridTransform):
     def inverse(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Back to the file's own array orientation."""
         item = dict(data)
-        for key in self.key_iterator(item):
+        for key in self.noted(item):
             extra = self.pop_transform(item[key])[TraceKeys.EXTRA_INFO]
             order, flips = extra["order"], extra["flips"]
             turned = item[key].as_tensor().flip([a + 1 for a in range(3) if flips[a]])
@@ -92,12 +102,14 @@ class CanonicalOrientationd(_GridTransform):
         return item
 
 
-def motion_center(image: torch.Tensor, spacing: tuple[float, float, float], smooth: float = 6.0, power: float = 6.0) -> tuple[float, float]:
+def motion_center(
+    image: torch.Tensor, spacing: tuple[float, float, float], smooth: float = 6.0, power: float = 6.0
+) -> tuple[float, float]:
     """Where a cine moves most, in mm in plane from the stack's centre: a first guess of the heart's place.
 
-    The standard deviation over frames, smoothed in plane and averaged over slices and channels, is raised to ``power`` and its
-    centroid taken. Image [C, X, Y, Z, T]; needs two frames or more. On the 70 ACDC training patients the distance to the
-    centroid of the labels spreads by 10 x 11 mm, that of the stack's centre by 14 x 18 mm.
+    The standard deviation over frames, smoothed in plane and averaged over slices and channels, is raised to ``power``
+    and its centroid taken. Image [C, X, Y, Z, T]; needs two frames or more. On the 70 ACDC training patients the
+    distance to the centroid of the labels spreads by 10 x 11 mm, that of the stack's centre by 14 x 18 mm.
     """
     moving = image.float().std(dim=-1, correction=0).mean(dim=(0, 3)).numpy()
     moving = ndimage.gaussian_filter(moving, [smooth / spacing[0], smooth / spacing[1]])
@@ -110,11 +122,12 @@ def motion_center(image: torch.Tensor, spacing: tuple[float, float, float], smoo
 class CropToFieldd(_GridTransform):
     """Lays the coordinate frame over a scan and crops the tensors to the voxels that lie in its field.
 
-    The frame is put into the item under ``frame`` and into each tensor's meta, as plain numbers (``CoordinateFrame.to_dict``).
+    The frame is put into the item under ``frame`` and into each tensor's meta, as plain numbers
+    (``CoordinateFrame.to_dict``).
 
     Args:
         keys: tensors [C, X, Y, Z, T]; the first is the image.
-        kind: ``physical`` (millimetres in plane about a centre, relative along the stack) or ``relative`` (the paper's).
+        kind: ``physical`` (mm in plane about a centre, relative along the stack) or ``relative`` (the paper's).
         half_field: mm from the centre to the edge of a physical frame.
         center: ``stack`` or ``motion``, where a physical frame has its origin.
         shift: mm added to that centre along x and y, where hearts of a population usually lie.
@@ -131,6 +144,8 @@ class CropToFieldd(_GridTransform):
         dims: int = 4,
     ) -> None:
         super().__init__(keys, allow_missing_keys=True)
+        if half_field <= 0:
+            raise InputError(f"half_field is {half_field} mm; give a positive number")
         if kind not in ("physical", "relative") or center not in ("stack", "motion"):
             raise InputError(f"frame '{kind}' about '{center}' is unknown; use physical or relative, stack or motion")
         self.kind, self.half_field, self.center = kind, half_field, center
@@ -152,13 +167,22 @@ class CropToFieldd(_GridTransform):
         item = dict(data)
         image = item[self.keys[0]]
         whole = self.frame_of(image)
-        box = whole.box()
+        try:
+            box = whole.box()
+        except ValueError as error:
+            name = image.meta.get("filename_or_obj", "image")
+            raise InputError(f"{name}: {error}; use a larger half_field or another field_center") from error
         frame = whole.crop(box)
         item["frame"] = frame.to_dict()
         for key in self.key_iterator(item):
             before = item[key]
             slices = tuple(slice(low, high) for low, high in box)
-            after = self.note(before.as_tensor()[(slice(None), *slices)], before, shape=list(before.shape[1:4]), box=[list(b) for b in box])
+            after = self.note(
+                before.as_tensor()[(slice(None), *slices)],
+                before,
+                shape=list(before.shape[1:4]),
+                box=[list(b) for b in box],
+            )
             after.affine = torch.from_numpy(frame.affine)
             after.meta["frame"] = item["frame"]
             item[key] = after
@@ -167,7 +191,7 @@ class CropToFieldd(_GridTransform):
     def inverse(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Back to the whole grid; zero outside the field."""
         item = dict(data)
-        for key in self.key_iterator(item):
+        for key in self.noted(item):
             extra = self.pop_transform(item[key])[TraceKeys.EXTRA_INFO]
             inside = item[key].as_tensor()
             whole = inside.new_zeros((inside.shape[0], *extra["shape"], inside.shape[-1]))
@@ -181,30 +205,43 @@ class HoldOutSlicesd(MapTransform):
 
     Args:
         keys: tensors [C, X, Y, Z, T].
-        hold_out: slice numbers (from the base, 0-based) or ``every_2``: each second slice, beginning with the second; None
-            keeps all.
+        hold_out: slice numbers (from the base, 0-based; negative ones from the apex) or ``every_2``: each second slice,
+            beginning with the second; None keeps all.
+
+    Raises:
+        InputError: ``hold_out`` is neither, names a slice that the scan does not have, or leaves none.
     """
 
     def __init__(self, keys: KeysCollection, hold_out: str | list[int] | None = None) -> None:
         super().__init__(keys, allow_missing_keys=True)
+        hold_out = [hold_out] if isinstance(hold_out, int) else hold_out
+        if not (hold_out in (None, "every_2") or all(isinstance(k, int) for k in hold_out)):
+            raise InputError(f"hold_out is {hold_out!r}; give slice numbers as [1, 3] or 'every_2'")
         self.hold_out = hold_out
+
+    def kept_of(self, number: int) -> list[int]:
+        """Which of ``number`` slices may be seen."""
+        held = range(1, number, 2) if self.hold_out == "every_2" else self.hold_out or ()
+        missing = [k for k in held if not -number <= k < number]
+        if missing:
+            raise InputError(f"hold_out names slice {missing[0]}, but the scan has {number} slices; correct the list")
+        kept = sorted(set(range(number)) - {k % number for k in held})
+        if not kept:
+            raise InputError(f"hold_out leaves none of the {number} slices; hold out fewer")
+        return kept
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with ``kept_slices`` in the metas."""
         item = dict(data)
         for key in self.key_iterator(item):
-            number = item[key].shape[3]
-            held = set(range(1, number, 2)) if self.hold_out == "every_2" else {int(k) % number for k in self.hold_out or ()}
-            kept = [k for k in range(number) if k not in held]
-            if not kept:
-                raise InputError(f"hold_out leaves none of the {number} slices; hold out fewer")
             before = item[key]
-            item[key] = MetaTensor(before, meta={**before.meta, "kept_slices": kept}, applied_operations=before.applied_operations)
+            meta = {**before.meta, "kept_slices": self.kept_of(before.shape[3])}
+            item[key] = MetaTensor(before, meta=meta, applied_operations=before.applied_operations)
         return item
 
 
 class ToStored(MapTransform):
-    """What the store keeps of a preprocessed subject: 8-bit tensors that can be memory-mapped, frames one after another."""
+    """What the store keeps of a preprocessed subject: 8-bit tensors that can be memory-mapped, frame after frame."""
 
     def __init__(self, image_key: str = "image", label_key: str = "label") -> None:
         super().__init__([image_key, label_key], allow_missing_keys=True)
@@ -216,7 +253,9 @@ class ToStored(MapTransform):
         image = torch.as_tensor(data[self.image_key]).mul(255).round().to(torch.uint8)
         label = data.get(self.label_key)
         shape = (1, *image.shape[1:])
-        label = torch.full(shape, UNLABELLED, dtype=torch.int8) if label is None else torch.as_tensor(label).to(torch.int8)
+        label = (
+            torch.full(shape, UNLABELLED, dtype=torch.int8) if label is None else torch.as_tensor(label).to(torch.int8)
+        )
         # frames outermost in memory, so that reading one frame touches its own pages alone
         frames_first = [t.permute(4, 0, 1, 2, 3).contiguous().permute(1, 2, 3, 4, 0) for t in (image, label)]
         kept = {key: data[key] for key in ("frame", "subject", "phases") if key in data}
@@ -254,7 +293,7 @@ def _at(tensor: torch.Tensor, where: tuple[np.ndarray, ...]) -> torch.Tensor:
 
 
 class RandFramed(RandomizableTransform, MapTransform):
-    """Draws one time frame uniformly: tensors [C, X, Y, Z, T] become [C, X, Y, Z, 1], ``frame`` keeps that time alone."""
+    """Draws one time frame uniformly: tensors [C, X, Y, Z, T] become [C, X, Y, Z, 1], ``frame`` keeps that time."""
 
     def __init__(self, keys: KeysCollection = ("image", "label")) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys=True)
@@ -278,8 +317,8 @@ class RandPointsd(RandomizableTransform):
 
     Args:
         num_points: N; None takes every voxel once, as the paper does.
-        foreground: share of the points drawn from the bounding box of the label, widened by ``margin`` voxels in plane; the
-            others come from the whole grid.
+        foreground: share of the points drawn from the bounding box of the label (of the first frame's where there are
+            several), widened by ``margin`` voxels in plane and one slice; the others come from the whole grid.
         margin: voxels.
     """
 
@@ -308,15 +347,15 @@ class RandPointsd(RandomizableTransform):
 class GridToPointsd(_GridTransform):
     """Every voxel of the grid as a point set, and the way back for what was predicted at the points.
 
-    Adds ``coords`` [D, N], ``intensity`` [C, N] and, with a label, ``label_points`` [1, N]. The inverse takes a tensor [K, N]
-    to a MetaTensor [K, X, Y, Z, T] with the scan's affine and file name; with ``monai.transforms.Invertd`` name
-    ``intensity`` as the original key.
+    Adds ``coords`` [D, N], ``intensity`` [C, N] and, with a label, ``label_points`` [1, N]. With
+    ``monai.transforms.Invertd``, ``intensity`` as the original key and the whole chain as the transform, a tensor
+    [K, N] becomes a MetaTensor [K, X, Y, Z, T] on the scan's own grid, with its affine and file name.
 
     Args:
         keys: of the point sets that can be inverted; ``image``, ``label`` and ``frame`` are read from the item.
     """
 
-    def __init__(self, keys: KeysCollection = ("intensity",)) -> None:
+    def __init__(self, keys: KeysCollection = (POINTS,)) -> None:
         super().__init__(keys, allow_missing_keys=True)
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
@@ -324,7 +363,9 @@ class GridToPointsd(_GridTransform):
         item = dict(data)
         image = item["image"]
         points = gather_points(item, torch.arange(int(np.prod(image.shape[1:]))))
-        item["coords"], item["intensity"] = points["coords"], self.note(points["intensity"], image, grid=list(image.shape[1:]))
+        item["coords"], item["intensity"] = points["coords"], self.note(
+            points["intensity"], image, grid=list(image.shape[1:])
+        )
         if "label" in points:
             item["label_points"] = points["label"]
         return item
@@ -332,7 +373,7 @@ class GridToPointsd(_GridTransform):
     def inverse(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Point values [K, N] back on the grid [K, X, Y, Z, T]."""
         item = dict(data)
-        for key in self.key_iterator(item):
+        for key in self.noted(item):
             extra = self.pop_transform(item[key])[TraceKeys.EXTRA_INFO]
             item[key] = self.restore(item[key], item[key].as_tensor().reshape(-1, *extra["grid"]), extra)
         return item

@@ -61,13 +61,17 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a different type for each way in which a file can be broken
-        raise InputError(f"{path}: the model file is damaged or cut off ({type(error).__name__}); copy or train it anew") from error
+        raise InputError(
+            f"{path}: the model file is damaged or cut off ({type(error).__name__}); copy or train it anew"
+        ) from error
     state = state.get("network", state) if isinstance(state, Mapping) else {}
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise InputError(f"{path}: the weights are of another network ({reason}); use the config that they were trained with") from error
+        raise InputError(
+            f"{path}: the weights are of another network ({reason}); use the config that they were trained with"
+        ) from error
     return network
 
 
@@ -92,7 +96,11 @@ def train(
     """
     folder = check_writable(output_dir)
     for name, dataset in (("training", train_dataset), ("validation", val_dataset)):
-        dataset.fill(lambda done, n, name=name: logger.info("store: %s subject %d of %d", name, done, n) if done == n or done % 10 == 0 else None)
+        dataset.fill(
+            lambda done, n, name=name: (
+                logger.info("store: %s subject %d of %d", name, done, n) if done == n or done % 10 == 0 else None
+            )
+        )
     state["early_stop"].trainer = trainer
     objects = dict(state)
     if resume:
@@ -101,7 +109,8 @@ def train(
             raise InputError(f"{folder}: holds no checkpoint_epoch=N.pt to resume from; leave out --resume")
         _check_readable(newest)
         CheckpointLoader(str(newest), objects, map_location="cpu").attach(trainer)
-    # Ignite's own saver: MONAI's does not write atomically. Two are kept, for the older one goes before the newer is written.
+    # Ignite's own saver: MONAI's does not write atomically. Two are kept, for the older one goes before the newer is
+    # written.
     saver = Checkpoint(
         objects,
         DiskSaver(str(folder), atomic=True, require_empty=False),
@@ -119,7 +128,10 @@ def _check_readable(checkpoint: Path) -> None:
     try:
         torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"{checkpoint}: the checkpoint is damaged or cut off ({type(error).__name__}); delete it to use the one before, or start anew") from error
+        raise InputError(
+            f"{checkpoint}: the checkpoint is damaged or cut off ({type(error).__name__}); "
+            "delete it to use the one before, or start anew"
+        ) from error
 
 
 def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:

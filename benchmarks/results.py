@@ -1,0 +1,173 @@
+"""Scores of the shipped weights on the test subjects, and the course of their training, written as docs/results.md.
+
+    python benchmarks/results.py --acdc DIR --hippocampus DIR [--phantom DIR] [--runs DIR] [--json FILE]
+
+Each evaluation is the command that stands above its table. ``--phantom`` and the folders under ``--runs`` (``acdc``,
+``phantom``,
+``hippocampus``: the output folders of the trainings) are optional. Run it alone on the machine; touch test subjects
+only to report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import torch
+
+from scripts.files import write_text
+from scripts.scoring import read_scores
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = {"phantom": "Phantom", "acdc": "ACDC", "hippocampus": "Hippocampus (Decathlon Task04)"}
+
+
+def evaluate(name: str, data: str | None, output: Path) -> dict:
+    """Runs the evaluation of one override file from another folder; returns its summary, time and command."""
+    configs = [f"BUNDLE/configs/{part}.json" for part in ("inference", "evaluate", name)]
+    words = [
+        "-m",
+        "monai.bundle",
+        "run",
+        "evaluation",
+        "--bundle_root",
+        "BUNDLE",
+        "--config_file",
+        str(configs).replace(" ", ""),
+    ]
+    shown = " ".join(["python", *words, "--output_dir", "OUT", *(["--dataset_dir", "DATA"] if data else [])])
+    real = [word.replace("BUNDLE", str(ROOT / "bundle")) for word in words] + ["--output_dir", str(output)]
+    real += ["--dataset_dir", str(Path(data).resolve())] if data else []
+    started = time.time()
+    subprocess.run([sys.executable, *real], check=True, cwd=output.parent)
+    return {
+        "name": name,
+        "command": shown,
+        "seconds": time.time() - started,
+        "rows": read_scores(output),
+        "fit": fit_times(output),
+    }
+
+
+def fit_times(output: Path) -> dict:
+    """Mean seconds, steps and points of the fits of an evaluation, from the latents that it wrote."""
+    fits = [torch.load(path, weights_only=True) for path in output.rglob("*_latent.pt")]
+    return {
+        key: sum(value(f) for f in fits) / len(fits)
+        for key, value in {
+            "seconds": lambda f: f["seconds"],
+            "steps": lambda f: len(f["history"]),
+            "points": lambda f: f["points"],
+        }.items()
+    } | {"scans": len(fits)}
+
+
+def score_table(result: dict) -> list[str]:
+    """The table of one evaluation as Markdown."""
+    lines = [
+        "| phase | class | Dice | Hausdorff 95 (mm) | scores | empty truth | empty prediction | no distance |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        dice = f"{row['dice_mean']:.3f} ± {row['dice_std']:.3f}"
+        distance = "" if row["hd95_mm_mean"] is None else f"{row['hd95_mm_mean']:.1f} ± {row['hd95_mm_std']:.1f}"
+        counts = " | ".join(str(row[key]) for key in ("n", "n_empty_truth", "n_empty_prediction", "n_failed"))
+        lines.append(f"| {row['phase']} | {row['class']} | {dice} | {distance} | {counts} |")
+    fit = result["fit"]
+    lines += [
+        "",
+        f"{fit['scans']} scans; a fit took {fit['seconds']:.1f} s on average ({fit['steps']:.0f} steps, "
+        f"{fit['points'] / 1e3:.0f}k point evaluations); "
+        f"the whole command {result['seconds']:.0f} s.",
+    ]
+    return lines
+
+
+def training_summary(folder: Path, name: str, figures: Path) -> list[str]:
+    """The course of one training as Markdown; its curves are copied beside the page."""
+    losses = json.loads((folder / "training.json").read_text())
+    validations = json.loads((folder / "validation.json").read_text())["history"]
+    lines = ["| epoch | training loss | validation Dice | best fit step |", "|---|---|---|---|"]
+    for entry in validations:
+        loss = next(h["loss"] for h in losses if h["epoch"] == entry["epoch"])
+        lines.append(f"| {entry['epoch']} | {loss:.3f} | {entry['mean_dice']:.3f} | {entry['best_step']} |")
+    figures.mkdir(parents=True, exist_ok=True)
+    for picture in ("training_curve", "fit_curve"):
+        shutil.copy(folder / f"{picture}.png", figures / f"{name}_{picture}.png")
+        lines += ["", f"![{picture}](figures/{name}_{picture}.png)"]
+    return lines
+
+
+def machine() -> str:
+    """One line about where this ran."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{datetime.date.today()}, {platform.machine()}, {device}, {memory:.0f} GiB, torch {torch.__version__}"
+
+
+def page(results: list[dict], runs: Path | None, figures: Path) -> str:
+    """The whole page."""
+    lines = [
+        "# Results",
+        "",
+        f"Written by `benchmarks/results.py`; {machine()}.",
+        "",
+        "Volume scores on the files' own grids, labels used only to score. Dice and Hausdorff 95 by MONAI; mean and "
+        "standard deviation over subjects. Empty classes are left out of the means and counted. Phase `mean` averages "
+        "a subject's phases, class `mean` the classes.",
+    ]
+    for result in results:
+        lines += [
+            "",
+            f"## {NAMES[result['name']]}, test subjects",
+            "",
+            f"    {result['command']}",
+            "",
+            *score_table(result),
+        ]
+        folder = None if runs is None else runs / result["name"]
+        if folder is not None and (folder / "training.json").is_file():
+            lines += [
+                "",
+                f"### Training of the {result['name']} weights",
+                "",
+                "Validation Dice is that of the points drawn for the fit, inside the field: an estimate of the volume "
+                "Dice.",
+                "",
+            ]
+            lines += training_summary(folder, result["name"], figures)
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Evaluates, writes the page, prints where it is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in NAMES:
+        parser.add_argument(f"--{name}", metavar="DIR", help=f"folder of the {NAMES[name]} data")
+    parser.add_argument("--runs", type=Path, help="folder of the trainings' output folders")
+    parser.add_argument("--json", metavar="FILE", help="also write the summaries there")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results.md")
+    options = parser.parse_args()
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in NAMES:
+            data = getattr(options, name)
+            if data or name == "phantom":
+                results.append(evaluate(name, data, Path(folder) / name))
+    write_text(options.output, page(results, options.runs, options.output.parent / "figures"))
+    if options.json:
+        write_text(options.json, json.dumps({"machine": machine(), "results": results}, indent=1))
+    print(options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Handlers on real Ignite engines."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine
+
+from scripts.handlers import EarlyStopFound, PriorOfLatents, moving_average
+from scripts.networks import NISF, LatentTable
+
+
+def network() -> NISF:
+    return NISF(latent_size=4, hidden_size=4, num_layers=2)
+
+
+def curve(best: int, steps: int = 40) -> dict:
+    """Dice of one subject and three classes with its top at step ``best`` (1-based)."""
+    dice = 0.8 - 0.0005 * (np.arange(1, steps + 1) - best) ** 2
+    return {"dice": torch.tensor(np.stack([dice, dice - 0.1, dice - 0.2], axis=1))[None], "loss": torch.ones(1, steps)}
+
+
+def test_early_stop_is_the_best_mean_step_and_goes_into_the_weights(tmp_path):
+    net = network()
+    found = EarlyStopFound(net, str(tmp_path), smooth=3)
+    engine = Engine(lambda _, batch: {"pred": batch})
+    found.attach(engine)
+    engine.run([curve(18), curve(22)])
+    assert int(net.fit_steps) == 20 == engine.state.metrics["best_step"]
+    assert engine.state.metrics["val_mean_dice"] == pytest.approx(0.8 - 0.1 - 0.0005 * 4, abs=1e-3)
+    record = json.loads((tmp_path / "validation.json").read_text())
+    assert record["history"][0]["best_step"] == 20
+    assert np.shape(record["curve"]["dice"]) == (3, 2, 40)
+
+
+def test_a_class_without_points_does_not_spoil_the_mean(tmp_path):
+    net = network()
+    found = EarlyStopFound(net, str(tmp_path), smooth=1)
+    engine = Engine(lambda _, batch: {"pred": batch})
+    found.attach(engine)
+    spoilt = curve(5)
+    spoilt["dice"][0, :, 2] = float("nan")
+    engine.run([spoilt, curve(5)])
+    assert int(net.fit_steps) == 5
+
+
+def test_prior_is_mean_and_spread_of_the_latents():
+    net, latents = network(), LatentTable(5, 4, std=1.0)
+    engine = Engine(lambda *_: None)
+    PriorOfLatents(net, latents).attach(engine)
+    engine.run([0])
+    np.testing.assert_allclose(net.latent_mean, latents.weight.detach().numpy().mean(0), rtol=1e-5)
+    np.testing.assert_allclose(net.latent_std, latents.weight.detach().numpy().std(0), rtol=1e-5)
+
+
+def test_moving_average_is_shorter_at_the_ends():
+    np.testing.assert_allclose(moving_average(np.array([0.0, 3.0, 6.0, 9.0]), 3), [1.5, 3.0, 6.0, 7.5])
