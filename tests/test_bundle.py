@@ -225,6 +225,19 @@ def test_no_knob_is_dead(names):
     assert references(config) - set(config) == set()
 
 
+@pytest.mark.parametrize(
+    "run_id, names",
+    [
+        ("training", ["train.json"]),
+        ("inference", ["inference.json"]),
+        ("evaluation", ["inference.json", "evaluate.json"]),
+    ],
+)
+def test_run_means_the_configs_own_run_id(run_id, names):
+    config = raw(*names)
+    assert config["run"] == config[run_id]
+
+
 @pytest.mark.parametrize("name", ["acdc", "phantom", "hippocampus", "paper", "evaluate"])
 def test_an_override_changes_only_what_is_there(name):
     override = raw(f"{name}.json")
