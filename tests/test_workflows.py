@@ -309,3 +309,22 @@ def test_settings_that_cannot_work_are_said_in_one_sentence(trained, cohort, tmp
         **NETWORK,
     )
     assert "cannot be written to" in blocked.stderr
+
+
+def test_the_papers_recipe_trains_on_every_voxel_of_one_frame_of_one_subject(cohort, tmp_path):
+    knobs = {key: TINY[key] for key in ("hidden_size", "latent_size", "num_layers")}
+    done = run(
+        "training",
+        ["train.json", "phantom.json", "paper.json"],
+        tmp_path,
+        dataset_dir=cohort,
+        output_dir="out",
+        max_epochs=2,
+        val_interval=2,
+        fit_steps=3,
+        **knobs,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    checkpoint = torch.load(tmp_path / "out" / "checkpoint_epoch=2.pt", weights_only=True)
+    assert checkpoint["trainer"]["epoch_length"] == 3  # one step a subject
+    assert [group["lr"] for group in checkpoint["optimizer"]["param_groups"]] == [1e-4, 1e-4]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
+import numpy as np
+import torch
 from monai.data import Dataset, PersistentDataset
-from monai.data.utils import pickle_hashing
+from monai.data.utils import json_hashing
 from monai.transforms import Transform
 from torch.utils.serialization import config
 
-from scripts.errors import chain_of, input_error_in
+from scripts.errors import InputError, chain_of, input_error_in
 
 logger = logging.getLogger(__name__)
 
@@ -21,18 +26,26 @@ VERSION = 1
 class MappedDataset(PersistentDataset):
     """MONAI's PersistentDataset whose cached tensors are mapped from their files instead of read.
 
-    The deterministic transforms run once a subject; later reads touch only the pages of the voxels drawn. A
-    subject's file is opened once a process. Changed transforms or files make new cache entries.
+    The deterministic transforms run once a subject; later reads touch only the pages of the voxels drawn. A subject's
+    file is opened once a process. Changed transforms, data list entries or files (their size or time of change) make
+    new cache entries.
 
     Args:
         data: subjects of a data list; each gets its position as ``index``, the row of its latent.
         transform: deterministic transforms ending in ``ToStored``, then the random ones.
         cache_dir: folder of the store.
+
+    Raises:
+        InputError: the folder cannot be made or written.
     """
 
     def __init__(self, data: Sequence, transform: Sequence[Callable] | Callable, cache_dir: str) -> None:
         numbered = [{**subject, "index": index} for index, subject in enumerate(data)]
-        super().__init__(numbered, transform, cache_dir, hash_transform=_described)
+        try:
+            Path(cache_dir).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(cache_dir, error) from error
+        super().__init__(numbered, transform, cache_dir, hash_func=_fingerprint, hash_transform=_described)
         self._opened: dict[int, dict] = {}
 
     def __len__(self) -> int:
@@ -41,10 +54,23 @@ class MappedDataset(PersistentDataset):
     def _transform(self, index: int) -> dict:
         if index not in self._opened:
             item = {key: value for key, value in self.data[index].items() if key != "index"}
-            with config.patch("load.mmap", True):
-                self._cachecheck(item)  # writes the file where there is none
-                self._opened[index] = self._cachecheck(item)
+            self._discard_part(item)
+            try:
+                with config.patch("load.mmap", True):
+                    self._cachecheck(item)  # writes the file where there is none
+                    self._opened[index] = self._cachecheck(item)
+            except (OSError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and error.__cause__ is not None:
+                    raise  # out of a transform; torch reports a full disk as RuntimeError too, but without a cause
+                raise _unwritable(self.cache_dir, error) from error
         return self._post_transform({**self._opened[index], "index": index})
+
+    def _discard_part(self, item: Mapping[str, object]) -> None:
+        """Removes the item's file where a killed run or a full disk left a part of one."""
+        file = self.cache_dir / f"{self.hash_func(item).decode()}{self.transform_hash}.pt"
+        if file.is_file() and not zipfile.is_zipfile(file):
+            logger.warning("%s: is cut off; made anew", file)
+            file.unlink(missing_ok=True)
 
     def fill(self, progress: Callable[[int, int], None] | None = None) -> MappedDataset:
         """Preprocesses every subject now, so that a bad file is named before hours are spent."""
@@ -55,9 +81,28 @@ class MappedDataset(PersistentDataset):
         return self
 
 
+def _unwritable(folder: str | Path, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or "the disk may be full"
+    return InputError(f"{folder}: the store cannot be written ({reason}); free space or choose another cache_dir")
+
+
+# JSON, because a pickle of equal values can differ with the way in which they were made
+
+
+def _fingerprint(item: Mapping[str, object]) -> bytes:
+    """A hash of a subject's entry and of the size and time of change of the files that it names."""
+    named = [path for key in ("image", "label") for path in _paths(item.get(key))]
+    stats = [os.stat(path) if os.path.exists(path) else None for path in named]
+    return json_hashing([_settings(item), [stat and [stat.st_size, stat.st_mtime_ns] for stat in stats]])
+
+
+def _paths(value: object) -> list[str]:
+    return [str(path) for path in (value if isinstance(value, (list, tuple)) else [value]) if path is not None]
+
+
 def _described(transforms: Sequence) -> bytes:
     """A hash of the transforms' classes and settings, the same in every process."""
-    return pickle_hashing([VERSION, *map(_settings, transforms)])
+    return json_hashing([VERSION, *map(_settings, transforms)])
 
 
 def _settings(value: object) -> object:
@@ -70,7 +115,12 @@ def _settings(value: object) -> object:
     if isinstance(value, Transform):
         public = {k: v for k, v in vars(value).items() if not k.startswith("_") and k != "R"}
         return [type(value).__name__, _settings(public)]
-    return type(value).__name__  # its repr may hold an address, which differs from process to process
+    if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
+        return value.tolist()
+    if isinstance(value, (Path, torch.dtype)):
+        return str(value)
+    # not the repr: it may hold an address, which differs from process to process
+    return getattr(value, "__qualname__", type(value).__name__)
 
 
 class ScanDataset(Dataset):

@@ -75,7 +75,13 @@ class CanonicalOrientationd(_GridTransform):
                 USUAL_AXES,
             )
             stated = USUAL_AXES
-        return geometry.stated_permutation(stated) if stated else geometry.short_axis_permutation(affine)
+        if not stated:
+            return geometry.short_axis_permutation(affine)
+        try:
+            return geometry.stated_permutation(stated)
+        except ValueError as error:
+            name = item[self.keys[0]].meta.get("filename_or_obj", "image")
+            raise InputError(f"{name}: {error}; correct the data list") from error
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with turned tensors and affines."""
@@ -348,8 +354,9 @@ class GridToPointsd(_GridTransform):
     """Every voxel of the grid as a point set, and the way back for what was predicted at the points.
 
     Adds ``coords`` [D, N], ``intensity`` [C, N] and, with a label, ``label_points`` [1, N]. With
-    ``monai.transforms.Invertd``, ``intensity`` as the original key and the whole chain as the transform, a tensor
-    [K, N] becomes a MetaTensor [K, X, Y, Z, T] on the scan's own grid, with its affine and file name.
+    ``monai.transforms.Invertd``, ``intensity`` as the original key and the whole chain as the transform, a prediction
+    [K, N] (as a MetaTensor, which Invertd asks for) becomes [K, X, Y, Z, T] on the scan's own grid, with its affine and
+    file name.
 
     Args:
         keys: of the point sets that can be inverted; ``image``, ``label`` and ``frame`` are read from the item.

@@ -1,0 +1,454 @@
+"""From a scan to points and back: everything stays where it is in the patient."""
+
+import json
+import logging
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose, Invertd, ScaleIntensityRangePercentilesd
+
+from scripts import geometry
+from scripts.cine import LoadCined
+from scripts.errors import InputError
+from scripts.geometry import SHORT_AXIS, CoordinateFrame
+from scripts.phantom import make_subject, write_cohort
+from scripts.transforms import (
+    CanonicalOrientationd,
+    CropToFieldd,
+    GridToPointsd,
+    HoldOutSlicesd,
+    RandFramed,
+    RandPointsd,
+    ToStored,
+    as_intensity,
+    gather_points,
+    label_box,
+    motion_center,
+)
+
+SEED = 3
+TINY = {"matrix": (26, 32), "voxel_mm": 5.5, "slices": 6, "thickness_mm": 14, "gap_mm": 2, "frames": 3, "subsamples": 1}
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    """Entries of a data list; the phantom stores each scan in a random orientation."""
+    listing = write_cohort(tmp_path_factory.mktemp("cohort"), 0, 0, 4, seed=SEED, **TINY)
+    subjects = json.loads(listing.read_text())["test"]
+    return [
+        {**s, "image": str(listing.parent / s["image"]), "label": str(listing.parent / s["label"])} for s in subjects
+    ]
+
+
+@pytest.fixture
+def scan(scans):
+    return scans[0]
+
+
+def tensor(array, affine=None, **meta):
+    affine = np.diag([2.0, 2.0, 8.0, 1.0]) if affine is None else affine
+    array = torch.as_tensor(array)
+    times = [t / array.shape[-1] for t in range(array.shape[-1])]
+    return MetaTensor(
+        array, affine=torch.as_tensor(affine), meta={"times": times, "filename_or_obj": "scan.nii", **meta}
+    )
+
+
+def chain(*more, kind="physical", **crop):
+    return Compose(
+        [
+            LoadCined(),
+            CanonicalOrientationd(("image", "label")),
+            CropToFieldd(("image", "label"), kind=kind, **crop),
+            ScaleIntensityRangePercentilesd("image", 1, 99, 0.0, 1.0, clip=True, channel_wise=True),
+            *more,
+        ]
+    )
+
+
+def mean_place(label, value):
+    """Mean array position of a class, over frames."""
+    return np.argwhere(label[0].numpy() == value)[:, :3].mean(axis=0)
+
+
+# ---- orientation
+
+
+def test_phantoms_stored_any_way_come_out_with_the_rv_septal_and_the_base_first(scans):
+    stored = set()
+    for number, entry in enumerate(scans):
+        raw = LoadCined()(entry)
+        stored.add(geometry.short_axis_permutation(np.asarray(raw["image"].affine)))
+        item = CanonicalOrientationd()(raw)
+        lv, rv = (mean_place(item["label"], value) for value in (1, 3))
+        spacing = geometry.spacing_of(np.asarray(item["image"].affine))
+        assert (lv[0] - rv[0]) * spacing[0] > 15, "the LV lies lateral of the RV: x grows away from the septum"
+        heart = make_subject([SEED, 2, number], **TINY).heart  # the very heart that was scanned
+        got = geometry.directions(np.asarray(item["image"].affine))
+        assert np.all(np.sum(got * heart.axes.T, axis=0) > 0.95), "x lateral, y inferior, slices from base to apex"
+    assert len(stored) > 1, "the phantoms are stored in different ways"
+
+
+def test_each_voxel_keeps_its_place_in_the_patient(scans):
+    for entry in scans:
+        raw, item = LoadCined()(entry), CanonicalOrientationd()(LoadCined()(entry))
+        for key in ("image", "label"):
+            before, after = raw[key], item[key]
+            to_raw = np.linalg.inv(np.asarray(before.affine)) @ np.asarray(after.affine)
+            rng = np.random.default_rng(0)
+            for voxel in rng.integers(0, after.shape[1:4], (20, 3)):
+                old = np.rint(to_raw @ [*voxel, 1])[:3].astype(int)
+                assert torch.equal(after[(0, *voxel)].as_tensor(), before[(0, *old)].as_tensor()), key
+
+
+def test_orientation_is_undone_to_the_identical_array_and_affine(scans):
+    transform = CanonicalOrientationd()
+    for entry in scans:
+        raw = LoadCined()(entry)
+        turned = transform(LoadCined()(entry))
+        turned["seg"] = MetaTensor(turned["label"].as_tensor().clone())
+        back = Invertd("seg", Compose([transform]), orig_keys="image", nearest_interp=False)(turned)["seg"]
+        assert torch.equal(back.as_tensor(), raw["label"].as_tensor())
+        assert torch.equal(back.affine, raw["image"].affine)
+        assert back.meta["filename_or_obj"] == entry["image"]
+        both = transform.inverse(turned)
+        assert torch.equal(both["image"].as_tensor(), raw["image"].as_tensor())
+        assert both["image"].applied_operations == []
+
+
+def test_stated_axes_win_over_the_affine():
+    image = tensor(np.random.default_rng(0).random((1, 3, 4, 5, 2), dtype=np.float32))
+    transform = CanonicalOrientationd("image")
+    item = transform({"image": image, "array_axes": ["base", "septal", "inferior"]})
+    # array axis 0 points to the base, 1 to the septum, 2 inferior
+    expected = image.as_tensor().permute(0, 2, 3, 1, 4).flip([1, 3])
+    assert torch.equal(item["image"].as_tensor(), expected)
+    for voxel in ((0, 0, 0), (3, 4, 2), (1, 2, 1)):
+        old = (2 - voxel[2], 3 - voxel[0], voxel[1])
+        assert np.allclose(item["image"].affine.numpy() @ [*voxel, 1], image.affine.numpy() @ [*old, 1])
+    assert torch.equal(transform.inverse(item)["image"].as_tensor(), image.as_tensor())
+
+
+def test_wrong_axis_words_name_the_file():
+    with pytest.raises(InputError, match="scan.nii: array_axes must name three directions .*; correct the data list"):
+        CanonicalOrientationd("image")(
+            {"image": tensor(torch.zeros(1, 3, 4, 5, 1)), "array_axes": ["up", "down", "left"]}
+        )
+
+
+def test_lost_orientation_is_taken_as_usual_with_a_warning(caplog):
+    image = tensor(np.random.default_rng(0).random((1, 3, 4, 5, 2), dtype=np.float32))
+    with caplog.at_level(logging.WARNING):
+        item = CanonicalOrientationd("image")({"image": image})
+    assert "scan.nii" in caplog.text and "array_axes" in caplog.text
+    assert torch.equal(item["image"].as_tensor(), image.as_tensor())
+    caplog.clear()
+    affine = np.eye(4)
+    affine[:3, :3] = SHORT_AXIS * [2, 2, 8]
+    CanonicalOrientationd("image")({"image": tensor(image.as_tensor(), affine)})
+    CanonicalOrientationd("image")({"image": image, "array_axes": ["lateral", "inferior", "apex"]})
+    assert caplog.text == ""
+
+
+def test_axis_codes_as_target():
+    affine = np.array([[0, 0, 3.0, 0], [-1.0, 0, 0, 5], [0, 2.0, 0, 0], [0, 0, 0, 1]])  # stored P, S, R
+    image = tensor(np.random.default_rng(0).random((1, 3, 4, 5, 1), dtype=np.float32), affine)
+    transform = CanonicalOrientationd("image", target="RAS")
+    item = transform({"image": image})
+    assert nib.aff2axcodes(item["image"].affine.numpy()) == ("R", "A", "S")
+    assert item["image"].shape == (1, 5, 3, 4, 1)
+    assert np.allclose(item["image"].affine.numpy() @ [4, 2, 1, 1], affine @ [0, 1, 4, 1])
+    assert item["image"][0, 4, 2, 1, 0] == image[0, 0, 1, 4, 0]
+    assert torch.equal(transform.inverse(item)["image"].as_tensor(), image.as_tensor())
+
+
+# ---- field
+
+
+def test_crop_keeps_values_places_and_frame_and_is_undone_with_zeros_outside(scan):
+    raw = CanonicalOrientationd()(LoadCined()(scan))
+    transform = CropToFieldd(half_field=40.0, center="stack", shift=(-10.0, 5.0))
+    item = transform(raw)
+    frame = CoordinateFrame.from_dict(item["frame"])
+    assert item["image"].shape == (1, *frame.shape, 3) and item["label"].shape == item["image"].shape
+    assert max(frame.shape[:2]) < min(raw["image"].shape[1:3]), "something was cut away"
+    assert np.allclose(frame.affine, item["image"].affine.numpy()) and item["image"].meta["frame"] == item["frame"]
+    start = np.rint(np.linalg.solve(raw["image"].affine.numpy(), frame.affine[:, 3]))[:3].astype(int)
+    inside = tuple(slice(s, s + n) for s, n in zip(start, frame.shape))
+    assert torch.equal(item["image"][0].as_tensor(), raw["image"][0].as_tensor()[inside])
+    assert np.all(np.abs(frame.axis(0)) <= 1) and np.all(np.abs(frame.axis(1)) <= 1)
+    back = transform.inverse(item)
+    assert back["image"].shape == raw["image"].shape and torch.equal(back["image"].affine, raw["image"].affine)
+    assert torch.equal(back["image"][0].as_tensor()[inside], raw["image"][0].as_tensor()[inside])
+    outside = torch.ones(raw["image"].shape[1:4], dtype=torch.bool)
+    outside[inside] = False
+    assert outside.any() and not back["image"][0].as_tensor()[outside].any()
+
+
+def test_field_center_is_where_the_shift_says(scan):
+    raw = CanonicalOrientationd("image")(LoadCined("image")(scan))
+    frame = CoordinateFrame.from_dict(CropToFieldd("image", half_field=40.0, shift=(-10.0, 5.0))(raw)["frame"])
+    image = raw["image"]
+    middle = image.affine.numpy() @ [*((np.array(image.shape[1:4]) - 1) / 2), 1]
+    x, y, _ = geometry.directions(image.affine.numpy()).T
+    assert frame.normalised_to_world([[0, 0, 0]])[0] == pytest.approx(middle[:3] - 10 * x + 5 * y)
+
+
+def test_relative_frame_keeps_the_whole_scan(scan):
+    raw = LoadCined()(scan)
+    item = CropToFieldd(kind="relative", dims=4)(CanonicalOrientationd()(raw))
+    frame = CoordinateFrame.from_dict(item["frame"])
+    assert (
+        sorted(item["image"].shape[1:3]) == sorted(raw["image"].shape[1:3]) and frame.shape == item["image"].shape[1:4]
+    )
+    assert frame.axis(0)[0] == pytest.approx(0.5 / frame.shape[0])
+
+
+def test_motion_center_finds_what_moves():
+    x, y = np.meshgrid(np.arange(60), np.arange(50), indexing="ij")
+    still = 0.2 + (np.hypot(x - 12, y - 40) < 8) * 0.7  # bright, but still
+    disc = [np.hypot((x - 38) * 1.5, (y - 15) * 2.0) < radius for radius in (10, 14, 18, 12)]
+    image = np.stack([np.where(d, 1.0, still) for d in disc], axis=-1)[None, :, :, None].repeat(3, axis=3)
+    found = motion_center(torch.from_numpy(image), (1.5, 2.0, 8.0))
+    assert found == pytest.approx(((38 - 29.5) * 1.5, (15 - 24.5) * 2.0), abs=1.0), "mm from the stack's centre"
+    assert motion_center(torch.ones(1, 8, 8, 2, 3), (1.0, 1.0, 8.0)) == (0.0, 0.0), "nothing moves: the centre"
+
+
+def test_field_can_follow_the_motion(scan):
+    raw = CanonicalOrientationd("image")(LoadCined("image")(scan))
+    item = CropToFieldd("image", half_field=40.0, center="motion", shift=(-15.0, 0.0))(raw)
+    frame = CoordinateFrame.from_dict(item["frame"])
+    found = motion_center(raw["image"].as_tensor(), geometry.spacing_of(raw["image"].affine.numpy()))
+    image = raw["image"]
+    middle = image.affine.numpy() @ [*((np.array(image.shape[1:4]) - 1) / 2), 1]
+    x, y, _ = geometry.directions(image.affine.numpy()).T
+    expected = middle[:3] + (found[0] - 15) * x + found[1] * y
+    assert frame.normalised_to_world([[0, 0, 0]])[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("options", [{"kind": "polar"}, {"center": "heart"}, {"half_field": 0}])
+def test_unknown_field_options(options):
+    with pytest.raises(InputError):
+        CropToFieldd(**options)
+
+
+def test_field_outside_the_scan_names_the_file():
+    with pytest.raises(InputError, match="scan.nii: the field .* lies outside the scan; use"):
+        CropToFieldd("image", half_field=10.0, shift=(90.0, 0.0))({"image": tensor(torch.zeros(1, 5, 5, 5, 1))})
+
+
+# ---- the whole way there and back
+
+
+def test_intensities_span_zero_to_one_over_the_whole_sequence(scan):
+    image = chain()(scan)["image"]
+    assert (float(image.min()), float(image.max())) == (0.0, 1.0)
+    raw = CropToFieldd()(CanonicalOrientationd()(LoadCined()(scan)))["image"].numpy()
+    low, high = np.percentile(raw, [1, 99])
+    expected = np.clip((raw - low) / (high - low), 0, 1)
+    assert np.allclose(image.numpy(), expected, atol=1e-3), "one scale for all frames"
+
+
+@pytest.mark.parametrize("nearest", [True, False])
+@pytest.mark.parametrize("kind, half_field", [("physical", 45.0), ("relative", 80.0)])
+def test_predicted_points_come_back_on_the_grid_of_the_file(scans, kind, half_field, nearest):
+    for entry in scans[:2]:
+        transform = chain(GridToPointsd(), kind=kind, half_field=half_field)
+        item = transform(entry)
+        assert item["coords"].shape == (4, item["label_points"].shape[1]) == (4, item["intensity"].shape[1])
+        # what a perfect network would predict at the points
+        item["pred"] = MetaTensor(item["label_points"].to(torch.uint8) + 1)
+        item = Invertd("pred", transform, orig_keys="intensity", nearest_interp=nearest)(item)
+        file = nib.load(entry["label"])
+        pred = item["pred"]
+        assert isinstance(pred, MetaTensor) and pred.shape == (1, *file.shape)
+        assert np.allclose(pred.affine.numpy(), file.affine)
+        assert pred.meta["filename_or_obj"] == entry["image"]
+        got, truth = pred[0].numpy(), np.asarray(file.dataobj)
+        inside = got > 0
+        assert np.array_equal(got[inside] - 1, truth[inside]), "each voxel has the label of the file"
+        assert np.all(inside) if kind == "relative" else 0.2 < inside.mean() < 0.9, "zero outside the field"
+
+
+def test_several_channels_of_points_come_back(scan):
+    transform = chain(GridToPointsd())
+    item = transform(scan)
+    channels = torch.stack([torch.full((item["coords"].shape[1],), float(c)) for c in range(3)])
+    item["prob"] = MetaTensor(channels)
+    back = Invertd("prob", transform, orig_keys="intensity", nearest_interp=False)(item)["prob"]
+    assert back.shape == (3, *nib.load(scan["image"]).shape)
+    assert [float(back[c].max()) for c in range(3)] == [0.0, 1.0, 2.0]
+
+
+def test_coordinates_of_points_are_the_world_places_of_the_file(scan):
+    """World -> normalised through the frame equals the coordinate of the point that carries the voxel."""
+    transform = chain(GridToPointsd(), kind="relative")
+    item = transform(scan)
+    frame = CoordinateFrame.from_dict(item["frame"])
+    for axis in range(4):
+        item[f"c{axis}"] = MetaTensor(item["coords"][axis : axis + 1].clone())
+    keys = [f"c{axis}" for axis in range(4)]
+    item = Invertd(keys, transform, orig_keys="intensity", nearest_interp=False)(item)
+    file = nib.load(scan["image"])
+    for voxel in np.random.default_rng(0).integers(0, file.shape, (20, 4)):
+        place = file.affine @ [*voxel[:3], 1]
+        expected = [*frame.world_to_normalised([place[:3]])[0], voxel[3] / file.shape[3]]
+        assert [float(item[key][(0, *voxel)]) for key in keys] == pytest.approx(expected, abs=1e-5)
+
+
+# ---- held-out slices
+
+
+@pytest.mark.parametrize(
+    "hold_out, kept",
+    [
+        (None, [0, 1, 2, 3, 4]),
+        ("every_2", [0, 2, 4]),
+        ([0, 3], [1, 2, 4]),
+        ([-1], [0, 1, 2, 3]),
+        (2, [0, 1, 3, 4]),
+        ([], [0, 1, 2, 3, 4]),
+    ],
+)
+def test_held_out_slices_are_noted_once_and_the_voxels_stay(hold_out, kept):
+    image = tensor(torch.rand(1, 4, 4, 5, 2))
+    transform = HoldOutSlicesd("image", hold_out)
+    item = transform({"image": image})
+    assert item["image"].meta["kept_slices"] == kept
+    assert torch.equal(item["image"].as_tensor(), image.as_tensor()) and "kept_slices" not in image.meta
+    assert transform(item)["image"].meta["kept_slices"] == kept, "a second time changes nothing"
+
+
+@pytest.mark.parametrize("hold_out", [[0, 1, 2, 3, 4], [5], [-6], "every_3", ["a"]])
+def test_hold_out_that_does_not_fit(hold_out):
+    with pytest.raises(InputError, match="hold_out"):
+        HoldOutSlicesd("image", hold_out)({"image": tensor(torch.rand(1, 4, 4, 5, 2))})
+
+
+def test_held_out_slices_pass_the_inverse(scan):
+    transform = chain(HoldOutSlicesd("image", "every_2"))
+    item = transform(scan)
+    item["seg"] = item["label"].as_tensor().clone()
+    back = Invertd("seg", transform, orig_keys="image", nearest_interp=False)(item)["seg"]
+    assert back.shape[1:] == nib.load(scan["image"]).shape
+
+
+# ---- frames and points
+
+
+def stored(scan, **crop):
+    return {**ToStored()(chain(**crop)(scan)), "index": 5}
+
+
+def test_stored_subject_holds_8_bits_frames_apart_and_boxes(scan):
+    plain, item = chain()(scan), stored(scan)
+    assert item["image"].dtype == torch.uint8 and item["label"].dtype == torch.int8
+    assert torch.allclose(as_intensity(item["image"]), plain["image"].as_tensor(), atol=0.5 / 255 + 1e-6)
+    assert torch.equal(item["label"], plain["label"].as_tensor().to(torch.int8))
+    assert item["image"][..., 1].is_contiguous(), "a frame is one piece of memory"
+    assert item["subject"] == scan["subject"] and item["phases"] == scan["phases"] and item["frame"] == plain["frame"]
+    for t, box in enumerate(item["boxes"]):
+        where = np.argwhere(item["label"][0, ..., t].numpy() > 0)
+        assert [[low, high] for low, high in zip(where.min(axis=0), where.max(axis=0) + 1)] == box
+    without = ToStored()(chain()({**scan, "label": None}))
+    assert torch.all(without["label"] == -1) and without["label"].shape == (1, *without["image"].shape[1:])
+    assert without["boxes"][0] == [[0, n] for n in without["image"].shape[1:4]]
+
+
+def test_label_box_of_nothing_is_everything():
+    assert label_box(torch.full((3, 4, 5), -1)) == [[0, 3], [0, 4], [0, 5]]
+
+
+def test_frames_are_drawn_uniformly_and_whole():
+    image = torch.arange(5.0).expand(1, 2, 2, 2, 5)
+    frame = CoordinateFrame.relative(np.eye(4), (2, 2, 2), tuple(t / 5 for t in range(5))).to_dict()
+    item = {"image": image, "label": image.to(torch.int8), "frame": frame, "boxes": [[[t, t]] * 3 for t in range(5)]}
+    transform = RandFramed()
+    transform.set_random_state(0)
+    counts = np.zeros(5, int)
+    for _ in range(1000):
+        drawn = transform(item)
+        t = int(drawn["image"][0, 0, 0, 0, 0])
+        counts[t] += 1
+        assert drawn["image"].shape == (1, 2, 2, 2, 1) and torch.all(drawn["label"] == t)
+        assert drawn["frame"]["times"] == [t / 5] and drawn["boxes"] == [[[t, t]] * 3]
+    assert np.all(np.abs(counts - 200) < 60), counts  # 60 is 4.7 standard deviations
+    assert item["frame"]["times"] == frame["times"], "the stored item stays as it is"
+
+
+def test_drawn_points_have_the_values_of_their_voxels(scan):
+    item = stored(scan, half_field=45.0)
+    transform = Compose([RandFramed(), RandPointsd(400, foreground=0.5)])
+    transform.set_random_state(1)
+    frame = CoordinateFrame.from_dict(item["frame"])
+    for _ in range(4):
+        points = transform(item)
+        assert points["coords"].shape == (4, 400) and points["coords"].dtype == torch.float32
+        assert points["intensity"].shape == points["label"].shape == (1, 400) and points["index"] == 5
+        times = set(points["coords"][3].tolist())
+        assert len(times) == 1
+        t = int(np.argmin(np.abs(np.array(frame.times) - times.pop())))
+        voxels = frame.normalised_to_voxel(points["coords"][:3].numpy().T)
+        assert np.allclose(voxels, np.rint(voxels), atol=1e-4)
+        where = (0, *np.rint(voxels).astype(int).T, t)
+        assert np.array_equal(points["label"][0], item["label"].numpy()[where])
+        assert np.allclose(points["intensity"][0], item["image"].numpy()[where] / 255)
+
+
+def test_points_carry_the_label_of_their_world_place(scan):
+    """Independent of the frame's own arithmetic: the file's label at the world place of each coordinate."""
+    item = stored(scan, half_field=45.0)
+    points = gather_points(item, torch.arange(0, item["image"].numel(), 37))
+    frame = CoordinateFrame.from_dict(item["frame"])
+    file = nib.load(scan["label"])
+    world = frame.normalised_to_world(points["coords"][:3].numpy().T.astype(float))
+    voxels = np.rint((world - file.affine[:3, 3]) @ np.linalg.inv(file.affine[:3, :3]).T).astype(int)
+    frames = np.rint(points["coords"][3].numpy() * file.shape[3]).astype(int)
+    assert np.array_equal(points["label"][0].numpy(), np.asarray(file.dataobj)[(*voxels.T, frames)])
+
+
+def test_foreground_share_is_drawn_from_the_labels_box():
+    label = torch.zeros(1, 40, 40, 10, 1, dtype=torch.int8)
+    label[0, 18:22, 8:12, 4:6] = 2
+    frame = CoordinateFrame.relative(np.eye(4), (40, 40, 10), (0.0,)).to_dict()
+    item = {"image": torch.zeros(1, 40, 40, 10, 1, dtype=torch.uint8), "label": label, "frame": frame, "index": 0}
+    item["boxes"] = [label_box(label[0, ..., 0])]
+
+    def voxels(foreground):
+        transform = RandPointsd(4000, foreground, margin=3)
+        transform.set_random_state(2)
+        coords = transform(item)["coords"][:3].numpy().T
+        return CoordinateFrame.from_dict(frame).normalised_to_voxel(coords).round().astype(int)
+
+    def share(v):
+        return np.mean(np.all((v >= [15, 5, 3]) & (v < [25, 15, 7]), axis=1))  # 3 voxels wider, 1 slice
+
+    assert share(voxels(1.0)) == 1.0
+    around = 10 * 10 * 4 / (40 * 40 * 10)
+    assert share(voxels(0.5)) == pytest.approx(0.5 + 0.5 * around, abs=0.01)
+    assert share(voxels(0.0)) == pytest.approx(around, abs=0.015)
+    everywhere = voxels(0.0)
+    assert everywhere.min(axis=0).tolist() == [0, 0, 0] and everywhere.max(axis=0).tolist() == [39, 39, 9]
+
+
+def test_all_points_are_every_voxel_once(scan):
+    item = stored(scan)
+    points = Compose([RandFramed(), RandPointsd(None)])(item)
+    assert points["coords"].shape[1] == np.prod(item["image"].shape[1:4])
+    assert len(np.unique(points["coords"].numpy(), axis=1).T) == points["coords"].shape[1]
+
+
+def test_draws_follow_the_seed(scan):
+    item = stored(scan)
+
+    def draw(seed):
+        transform = Compose([RandFramed(), RandPointsd(50, 0.5)])
+        transform.set_random_state(seed)
+        return torch.cat([transform(item)["coords"] for _ in range(3)], dim=1)
+
+    assert torch.equal(draw(7), draw(7))
+    assert not torch.equal(draw(7), draw(8))
+    assert len(set(draw(7)[3].tolist())) > 1, "frames differ from draw to draw"
