@@ -44,7 +44,8 @@ def evaluate(name: str, data: str | None, output: Path) -> dict:
         "--config_file",
         str(configs).replace(" ", ""),
     ]
-    shown = " ".join(["python", *words, "--output_dir", "OUT", *(["--dataset_dir", "DATA"] if data else [])])
+    quoted = [f'"{word}"' if word.startswith("[") else word for word in words]
+    shown = " ".join(["python", *quoted, "--output_dir", "OUT", *(["--dataset_dir", "DATA"] if data else [])])
     real = [word.replace("BUNDLE", str(ROOT / "bundle")) for word in words] + ["--output_dir", str(output)]
     real += ["--dataset_dir", str(Path(data).resolve())] if data else []
     started = time.time()
@@ -140,8 +141,8 @@ def page(results: list[dict], runs: Path | None, figures: Path) -> str:
                 "",
                 f"### Training of the {result['name']} weights",
                 "",
-                "Validation Dice is that of the points drawn for the fit, inside the field: an estimate of the volume "
-                "Dice.",
+                "Validation Dice is that of the points drawn for the fit, inside the field, ED and ES pooled: it lies "
+                "above the mean volume Dice.",
                 "",
             ]
             lines += training_summary(folder, result["name"], figures)
