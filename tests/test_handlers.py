@@ -7,6 +7,7 @@ import pytest
 import torch
 from ignite.engine import Engine
 
+from scripts.errors import InputError
 from scripts.handlers import EarlyStopFound, PriorOfLatents, moving_average
 from scripts.networks import NISF, LatentTable
 
@@ -39,10 +40,23 @@ def test_a_class_without_points_does_not_spoil_the_mean(tmp_path):
     found = EarlyStopFound(net, str(tmp_path), smooth=1)
     engine = Engine(lambda _, batch: {"pred": batch})
     found.attach(engine)
-    spoilt = curve(5)
-    spoilt["dice"][0, :, 2] = float("nan")
-    engine.run([spoilt, curve(5)])
-    assert int(net.fit_steps) == 5
+    spoilt, other = curve(25), curve(25)
+    spoilt["dice"][0, :, 2] = float("nan")  # never a point of this class in one subject
+    for one in (spoilt, other):
+        one["dice"][0, 3, 1] = float("nan")  # and none of that class in any subject at one step
+    engine.run([spoilt, other])
+    assert int(net.fit_steps) == 25
+    assert np.isfinite(engine.state.metrics["val_mean_dice"])
+
+
+def test_validation_without_any_label_is_refused(tmp_path):
+    found = EarlyStopFound(network(), str(tmp_path))
+    engine = Engine(lambda _, batch: {"pred": batch})
+    found.attach(engine)
+    nothing = curve(5)
+    nothing["dice"][:] = float("nan")
+    with pytest.raises(InputError, match="no validation subject has a label"):
+        engine.run([nothing])
 
 
 def test_prior_is_mean_and_spread_of_the_latents():

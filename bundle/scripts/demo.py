@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from scripts import geometry
 from scripts.cli import run_bundle
 from scripts.figures import fit_figure
 from scripts.phantom import write_cohort
@@ -19,7 +21,7 @@ from scripts.scoring import read_scores
 DEMO_SEED = 2023
 
 
-def main(output_dir: str = "output/demo") -> None:
+def main(output_dir: str = "output/demo", **overrides: object) -> None:
     """Writes segmentation, reconstruction, latent, scores and a picture to ``output_dir`` and says where they are."""
     warnings.filterwarnings("ignore", module="monai")
     started = time.time()
@@ -33,6 +35,7 @@ def main(output_dir: str = "output/demo") -> None:
         dataset_dir=str(folder / "scan"),
         output_dir=str(folder),
         save_reconstruction=True,
+        **overrides,
     )
     picture = draw(folder)
     for row in read_scores(folder):
@@ -43,38 +46,33 @@ def main(output_dir: str = "output/demo") -> None:
 
 def draw(folder: Path) -> Path:
     """The demo's picture: short-axis slices at ED and ES; image, reconstruction, prediction, truth."""
-    import json
-
     subject = json.loads((folder / "scan" / "cohort.json").read_text())["test"][0]
     stem = subject["image"].removesuffix(".nii.gz")
-    files = [
-        folder / "scan" / subject["image"],
-        folder / stem / f"{stem}_recon.nii.gz",
-        folder / stem / f"{stem}_seg.nii.gz",
-        folder / "scan" / subject["label"],
-    ]
-    arrays = [canonical(file) for file in files]
-    image, reconstruction, prediction, truth = (array for array, _ in arrays)
-    scores = ", ".join(
-        f"{row['class']} {float(row['dice_mean']):.3f}" for row in read_scores(folder) if row["phase"] == "mean"
-    )
+    image, spacing = canonical(folder / "scan" / subject["image"])
+    truth, _ = canonical(folder / "scan" / subject["label"])
+    reconstruction, prediction = (canonical(folder / stem / f"{stem}_{name}.nii.gz")[0] for name in ("recon", "seg"))
+    scores = ", ".join(f"{r['class']} {r['dice_mean']:.3f}" for r in read_scores(folder) if r["phase"] == "mean")
     return fit_figure(
         folder / "demo.png",
-        image,
+        rescaled(image),
         reconstruction,
-        prediction.astype(np.uint8),
-        truth.astype(np.uint8),
+        prediction,
+        truth,
         subject["phases"],
-        arrays[0][1],
+        spacing,
         title="A synthetic scan, fitted with the shipped prior",
         scores=f"Dice over ED and ES: {scores}",
     )
 
 
+def rescaled(image: np.ndarray) -> np.ndarray:
+    """Intensities in [0, 1] by the percentiles that the fit uses, so that image and reconstruction look alike."""
+    low, high = np.percentile(image, [1, 99])
+    return np.clip((image - low) / (high - low), 0, 1)
+
+
 def canonical(file: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     """Array [X, Y, Z, T] of a short-axis file in canonical orientation, and its voxel size in mm."""
-    from scripts import geometry
-
     image = nib.load(file)
     order, flips = geometry.short_axis_permutation(image.affine)
     array = np.asarray(image.dataobj).transpose(*order, 3)

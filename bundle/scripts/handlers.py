@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from scripts.engines import TrainingLoss
+from scripts.errors import InputError
 from scripts.figures import dice_curve, training_curve
 from scripts.files import write_text
 from scripts.networks import NISF, LatentTable
@@ -165,9 +167,13 @@ class EarlyStopFound:
         """Chooses the step and records the curves."""
         dice = torch.cat([c["dice"] for c in self.curves]).numpy()  # [subjects, steps, classes]
         loss = torch.cat([c["loss"] for c in self.curves]).numpy()
-        per_class = np.nanmean(dice, axis=0)
-        mean = moving_average(per_class.mean(axis=1), self.smooth)
-        best = int(np.argmax(mean)) + 1
+        if not np.isfinite(dice).any():
+            raise InputError(
+                "no validation subject has a label to choose the early stop by; name others for validation"
+            )
+        per_class = moving_average(average(dice, 0), self.smooth)
+        mean = moving_average(average(average(dice, 0), 1), self.smooth)
+        best = int(np.nanargmax(mean)) + 1
         self.network.fit_steps.fill_(best)
         epoch = self.trainer.state.epoch if self.trainer is not None else 0
         names = [f"class_{c + 1}" for c in range(dice.shape[2])]
@@ -175,7 +181,7 @@ class EarlyStopFound:
             "epoch": epoch,
             "best_step": best,
             "mean_dice": float(mean[best - 1]),
-            "dice": {n: float(moving_average(per_class[:, i], self.smooth)[best - 1]) for i, n in enumerate(names)},
+            "dice": {n: float(per_class[best - 1, i]) for i, n in enumerate(names)},
         }
         self.history.append(entry)
         # per class, subject and step; of the last validation alone, it is the largest part of the record
@@ -200,10 +206,17 @@ class EarlyStopFound:
         self.history = json.loads(state["history"])
 
 
+def average(values: np.ndarray, axis: int) -> np.ndarray:
+    """Mean of the finite values along an axis; NaN where there is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # numpy's word about an empty mean
+        return np.nanmean(values, axis=axis)
+
+
 def moving_average(values: np.ndarray, width: int) -> np.ndarray:
-    """Centred mean over up to ``width`` neighbours, shorter at the ends."""
-    kernel = np.ones(min(width, len(values)))
-    return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
+    """Mean of the finite values among ``width`` neighbours along the first axis; NaN where there is none."""
+    half, count = width // 2, len(values)
+    return np.stack([average(values[max(0, i - half) : min(count, i + half + 1)], 0) for i in range(count)])
 
 
 class Curves:

@@ -142,8 +142,12 @@ def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:
         raise InputError(f"no data was named for the layout {layout}; give --dataset_dir")
     from scripts.phantom import write_cohort
 
+    def progress(done: int, total: int, subject: str) -> None:
+        if done == total or done % 20 == 0:
+            logger.info("phantom: subject %d of %d", done, total)
+
     logger.info("no dataset_dir given: making a phantom population")
-    return str(write_cohort(Path(cache_dir) / "phantom"))
+    return str(write_cohort(Path(cache_dir) / "phantom", progress=progress))
 
 
 def infer(evaluator: ScanEvaluator, output_dir: str) -> None:
