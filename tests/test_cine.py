@@ -1,19 +1,17 @@
 """A scan is read with its time and labels or refused in one sentence; a result lies on the grid of its file."""
 
 import gzip
-import resource
 import zlib
-from contextlib import contextmanager
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from tiny import disk_full_after, phantom_scans
 
 from scripts.cine import UNLABELLED, LoadCined, save_nifti, stem_of
 from scripts.errors import InputError
 from scripts.outputs import SaveCined
-from scripts.phantom import write_cohort
 
 SHAPE = (7, 6, 4, 3)
 
@@ -127,14 +125,9 @@ def test_axes_of_one_behind_the_fourth_are_dropped(tmp_path):
 
 
 def test_phantom_scan_reads_back(tmp_path):
-    listing = write_cohort(
-        tmp_path, 0, 0, 1, matrix=24, voxel_mm=6, slices=4, frames=3, subsamples=1, thickness_mm=18, gap_mm=2
-    )
-    raw = nib.load(tmp_path / "test000_sa.nii.gz")
-    item = LoadCined()(
-        {"image": str(listing.parent / "test000_sa.nii.gz"), "label": str(listing.parent / "test000_sa_gt.nii.gz")}
-    )
-    assert item["image"].meta["frame_duration"] == pytest.approx(raw.header.get_zooms()[3])
+    (entry,) = phantom_scans(tmp_path, 1)
+    item = LoadCined()(entry)
+    assert item["image"].meta["frame_duration"] == pytest.approx(nib.load(entry["image"]).header.get_zooms()[3])
     assert sorted(item["label"].unique().tolist()) == [0, 1, 2, 3]
 
 
@@ -214,17 +207,6 @@ def test_scans_whose_files_have_one_name_get_folders_of_their_own(tmp_path):
         item["seg"] = torch.from_numpy(classes())[None]
         saved += SaveCined("seg", str(tmp_path / "out"))(item)["saved"]
     assert saved == [str(tmp_path / "out" / subject / "sa_seg.nii.gz") for subject in ("1001", "1002")]
-
-
-@contextmanager
-def disk_full_after(size):
-    """Every write beyond ``size`` bytes of a file fails, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_full_disk_leaves_no_half_file_and_the_old_one_in_place(tmp_path):

@@ -1,6 +1,5 @@
 """A prediction is taken apart, brought to the file's grid and written so that anything can read it."""
 
-import json
 from types import SimpleNamespace
 
 import nibabel as nib
@@ -9,7 +8,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd
-from test_cine import disk_full_after
+from tiny import disk_full_after, phantom_scans
 
 from scripts import __version__
 from scripts.cine import LoadCined
@@ -26,17 +25,12 @@ from scripts.outputs import (
     provenance,
     save_tensors,
 )
-from scripts.phantom import write_cohort
 from scripts.transforms import CanonicalOrientationd, CropToFieldd
-
-TINY = {"matrix": 24, "voxel_mm": 6, "slices": 4, "thickness_mm": 18, "gap_mm": 2, "frames": 3, "subsamples": 1}
 
 
 @pytest.fixture(scope="module")
 def entry(tmp_path_factory):
-    listing = write_cohort(tmp_path_factory.mktemp("cohort"), 0, 0, 1, seed=1, **TINY)
-    (subject,) = json.loads(listing.read_text())["test"]
-    return {**subject, **{key: str(listing.parent / subject[key]) for key in ("image", "label")}}
+    return phantom_scans(tmp_path_factory.mktemp("cohort"), 1, seed=1)[0]
 
 
 def fit():

@@ -1,6 +1,5 @@
 """A subject is preprocessed once; later reads map its file, and a bad scan is reported instead of raised."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from monai.transforms import Compose, ScaleIntensityRangePercentilesd
-from test_cine import disk_full_after
+from tiny import TINY, chain, disk_full_after, entries
 
 from scripts.cine import LoadCined
 from scripts.errors import InputError
@@ -18,17 +17,10 @@ from scripts.phantom import write_cohort
 from scripts.store import MappedDataset, ScanDataset, reason_of
 from scripts.transforms import CanonicalOrientationd, CropToFieldd, RandFramed, RandPointsd, ToStored
 
-TINY = {"matrix": 24, "voxel_mm": 6, "slices": 4, "thickness_mm": 18, "gap_mm": 2, "frames": 3, "subsamples": 1}
-
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     return write_cohort(tmp_path_factory.mktemp("cohort"), 0, 0, 3, **TINY)
-
-
-def entries(listing):
-    subjects = json.loads(listing.read_text())["test"]
-    return [{**s, **{key: str(listing.parent / s[key]) for key in ("image", "label")}} for s in subjects]
 
 
 @pytest.fixture
@@ -37,13 +29,7 @@ def subjects(cohort):
 
 
 def loading(half_field=60.0):
-    keys = ["image", "label"]
-    return [
-        LoadCined(keys),
-        CanonicalOrientationd(keys),
-        CropToFieldd(keys, half_field=half_field),
-        ScaleIntensityRangePercentilesd("image", 1, 99, 0.0, 1.0, clip=True, channel_wise=True),
-    ]
+    return list(chain(half_field=half_field).transforms)
 
 
 def store(subjects, folder, *random, half_field=60.0):
@@ -104,7 +90,8 @@ def test_another_process_finds_the_files(tmp_path, cohort, subjects):
 import sys
 from pathlib import Path
 sys.path.insert(0, {os.path.dirname(__file__)!r})
-from test_store import entries, store
+from test_store import store
+from tiny import entries
 store(entries(Path({str(cohort)!r})), {str(tmp_path)!r}).fill()
 """
     environment = {**os.environ, "PYTHONHASHSEED": "77"}

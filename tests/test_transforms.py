@@ -1,6 +1,5 @@
 """From a scan to points and back: everything stays where it is in the patient."""
 
-import json
 import logging
 
 import nibabel as nib
@@ -8,39 +7,23 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Compose, Invertd, ScaleIntensityRangePercentilesd
+from monai.transforms import Compose, Invertd
+from tiny import TINY, chain, phantom_scans
 
 from scripts import geometry
 from scripts.cine import LoadCined
 from scripts.errors import InputError
 from scripts.geometry import SHORT_AXIS, CoordinateFrame
-from scripts.phantom import make_subject, write_cohort
-from scripts.transforms import (
-    CanonicalOrientationd,
-    CropToFieldd,
-    GridToPointsd,
-    HoldOutSlicesd,
-    RandFramed,
-    RandPointsd,
-    ToStored,
-    as_intensity,
-    gather_points,
-    label_box,
-    motion_center,
-)
+from scripts.phantom import make_subject
+from scripts.transforms import CanonicalOrientationd, CropToFieldd, GridToPointsd, HoldOutSlicesd, motion_center
 
 SEED = 3
-TINY = {"matrix": (26, 32), "voxel_mm": 5.5, "slices": 6, "thickness_mm": 14, "gap_mm": 2, "frames": 3, "subsamples": 1}
+SIZE = {"matrix": (26, 32), "voxel_mm": 5.5, "slices": 6, "thickness_mm": 14}
 
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory):
-    """Entries of a data list; the phantom stores each scan in a random orientation."""
-    listing = write_cohort(tmp_path_factory.mktemp("cohort"), 0, 0, 4, seed=SEED, **TINY)
-    subjects = json.loads(listing.read_text())["test"]
-    return [
-        {**s, "image": str(listing.parent / s["image"]), "label": str(listing.parent / s["label"])} for s in subjects
-    ]
+    return phantom_scans(tmp_path_factory.mktemp("cohort"), 4, SEED, **SIZE)
 
 
 @pytest.fixture
@@ -54,18 +37,6 @@ def tensor(array, affine=None, **meta):
     times = [t / array.shape[-1] for t in range(array.shape[-1])]
     return MetaTensor(
         array, affine=torch.as_tensor(affine), meta={"times": times, "filename_or_obj": "scan.nii", **meta}
-    )
-
-
-def chain(*more, kind="physical", **crop):
-    return Compose(
-        [
-            LoadCined(),
-            CanonicalOrientationd(("image", "label")),
-            CropToFieldd(("image", "label"), kind=kind, **crop),
-            ScaleIntensityRangePercentilesd("image", 1, 99, 0.0, 1.0, clip=True, channel_wise=True),
-            *more,
-        ]
     )
 
 
@@ -86,7 +57,7 @@ def test_phantoms_stored_any_way_come_out_with_the_rv_septal_and_the_base_first(
         lv, rv = (mean_place(item["label"], value) for value in (1, 3))
         spacing = geometry.spacing_of(np.asarray(item["image"].affine))
         assert (lv[0] - rv[0]) * spacing[0] > 15, "the LV lies lateral of the RV: x grows away from the septum"
-        heart = make_subject([SEED, 2, number], **TINY).heart  # the very heart that was scanned
+        heart = make_subject([SEED, 2, number], **{**TINY, **SIZE}).heart  # the very heart that was scanned
         got = geometry.directions(np.asarray(item["image"].affine))
         assert np.all(np.sum(got * heart.axes.T, axis=0) > 0.95), "x lateral, y inferior, slices from base to apex"
     assert len(stored) > 1, "the phantoms are stored in different ways"
@@ -328,128 +299,10 @@ def test_hold_out_that_does_not_fit(hold_out):
         HoldOutSlicesd("image", hold_out)({"image": tensor(torch.rand(1, 4, 4, 5, 2))})
 
 
-def test_held_out_slices_pass_the_inverse(scan):
+def test_held_out_slices_pass_the_inverse(scans):
     transform = chain(HoldOutSlicesd("image", "every_2"))
-    item = transform(scan)
-    item["seg"] = item["label"].as_tensor().clone()
-    back = Invertd("seg", transform, orig_keys="image", nearest_interp=False)(item)["seg"]
-    assert back.shape[1:] == nib.load(scan["image"]).shape
-
-
-# ---- frames and points
-
-
-def stored(scan, **crop):
-    return {**ToStored()(chain(**crop)(scan)), "index": 5}
-
-
-def test_stored_subject_holds_8_bits_frames_apart_and_boxes(scan):
-    plain, item = chain()(scan), stored(scan)
-    assert item["image"].dtype == torch.uint8 and item["label"].dtype == torch.int8
-    assert torch.allclose(as_intensity(item["image"]), plain["image"].as_tensor(), atol=0.5 / 255 + 1e-6)
-    assert torch.equal(item["label"], plain["label"].as_tensor().to(torch.int8))
-    assert item["image"][..., 1].is_contiguous(), "a frame is one piece of memory"
-    assert item["subject"] == scan["subject"] and item["phases"] == scan["phases"] and item["frame"] == plain["frame"]
-    for t, box in enumerate(item["boxes"]):
-        where = np.argwhere(item["label"][0, ..., t].numpy() > 0)
-        assert [[low, high] for low, high in zip(where.min(axis=0), where.max(axis=0) + 1)] == box
-    without = ToStored()(chain()({**scan, "label": None}))
-    assert torch.all(without["label"] == -1) and without["label"].shape == (1, *without["image"].shape[1:])
-    assert without["boxes"][0] == [[0, n] for n in without["image"].shape[1:4]]
-
-
-def test_label_box_of_nothing_is_everything():
-    assert label_box(torch.full((3, 4, 5), -1)) == [[0, 3], [0, 4], [0, 5]]
-
-
-def test_frames_are_drawn_uniformly_and_whole():
-    image = torch.arange(5.0).expand(1, 2, 2, 2, 5)
-    frame = CoordinateFrame.relative(np.eye(4), (2, 2, 2), tuple(t / 5 for t in range(5))).to_dict()
-    item = {"image": image, "label": image.to(torch.int8), "frame": frame, "boxes": [[[t, t]] * 3 for t in range(5)]}
-    transform = RandFramed()
-    transform.set_random_state(0)
-    counts = np.zeros(5, int)
-    for _ in range(1000):
-        drawn = transform(item)
-        t = int(drawn["image"][0, 0, 0, 0, 0])
-        counts[t] += 1
-        assert drawn["image"].shape == (1, 2, 2, 2, 1) and torch.all(drawn["label"] == t)
-        assert drawn["frame"]["times"] == [t / 5] and drawn["boxes"] == [[[t, t]] * 3]
-    assert np.all(np.abs(counts - 200) < 60), counts  # 60 is 4.7 standard deviations
-    assert item["frame"]["times"] == frame["times"], "the stored item stays as it is"
-
-
-def test_drawn_points_have_the_values_of_their_voxels(scan):
-    item = stored(scan, half_field=45.0)
-    transform = Compose([RandFramed(), RandPointsd(400, foreground=0.5)])
-    transform.set_random_state(1)
-    frame = CoordinateFrame.from_dict(item["frame"])
-    for _ in range(4):
-        points = transform(item)
-        assert points["coords"].shape == (4, 400) and points["coords"].dtype == torch.float32
-        assert points["intensity"].shape == points["label"].shape == (1, 400) and points["index"] == 5
-        times = set(points["coords"][3].tolist())
-        assert len(times) == 1
-        t = int(np.argmin(np.abs(np.array(frame.times) - times.pop())))
-        voxels = frame.normalised_to_voxel(points["coords"][:3].numpy().T)
-        assert np.allclose(voxels, np.rint(voxels), atol=1e-4)
-        where = (0, *np.rint(voxels).astype(int).T, t)
-        assert np.array_equal(points["label"][0], item["label"].numpy()[where])
-        assert np.allclose(points["intensity"][0], item["image"].numpy()[where] / 255)
-
-
-def test_points_carry_the_label_of_their_world_place(scan):
-    """Independent of the frame's own arithmetic: the file's label at the world place of each coordinate."""
-    item = stored(scan, half_field=45.0)
-    points = gather_points(item, torch.arange(0, item["image"].numel(), 37))
-    frame = CoordinateFrame.from_dict(item["frame"])
-    file = nib.load(scan["label"])
-    world = frame.normalised_to_world(points["coords"][:3].numpy().T.astype(float))
-    voxels = np.rint((world - file.affine[:3, 3]) @ np.linalg.inv(file.affine[:3, :3]).T).astype(int)
-    frames = np.rint(points["coords"][3].numpy() * file.shape[3]).astype(int)
-    assert np.array_equal(points["label"][0].numpy(), np.asarray(file.dataobj)[(*voxels.T, frames)])
-
-
-def test_foreground_share_is_drawn_from_the_labels_box():
-    label = torch.zeros(1, 40, 40, 10, 1, dtype=torch.int8)
-    label[0, 18:22, 8:12, 4:6] = 2
-    frame = CoordinateFrame.relative(np.eye(4), (40, 40, 10), (0.0,)).to_dict()
-    item = {"image": torch.zeros(1, 40, 40, 10, 1, dtype=torch.uint8), "label": label, "frame": frame, "index": 0}
-    item["boxes"] = [label_box(label[0, ..., 0])]
-
-    def voxels(foreground):
-        transform = RandPointsd(4000, foreground, margin=3)
-        transform.set_random_state(2)
-        coords = transform(item)["coords"][:3].numpy().T
-        return CoordinateFrame.from_dict(frame).normalised_to_voxel(coords).round().astype(int)
-
-    def share(v):
-        return np.mean(np.all((v >= [15, 5, 3]) & (v < [25, 15, 7]), axis=1))  # 3 voxels wider, 1 slice
-
-    near = voxels(1.0)
-    assert near.min(axis=0).tolist() == [15, 5, 3] and near.max(axis=0).tolist() == [24, 14, 6]
-    around = 10 * 10 * 4 / (40 * 40 * 10)
-    assert share(voxels(0.5)) == pytest.approx(0.5 + 0.5 * around, abs=0.01)
-    assert share(voxels(0.0)) == pytest.approx(around, abs=0.015)
-    everywhere = voxels(0.0)
-    assert everywhere.min(axis=0).tolist() == [0, 0, 0] and everywhere.max(axis=0).tolist() == [39, 39, 9]
-
-
-def test_all_points_are_every_voxel_once(scan):
-    item = stored(scan)
-    points = Compose([RandFramed(), RandPointsd(None)])(item)
-    assert points["coords"].shape[1] == np.prod(item["image"].shape[1:4])
-    assert len(np.unique(points["coords"].numpy(), axis=1).T) == points["coords"].shape[1]
-
-
-def test_draws_follow_the_seed(scan):
-    item = stored(scan)
-
-    def draw(seed):
-        transform = Compose([RandFramed(), RandPointsd(50, 0.5)])
-        transform.set_random_state(seed)
-        return torch.cat([transform(item)["coords"] for _ in range(3)], dim=1)
-
-    assert torch.equal(draw(7), draw(7))
-    assert not torch.equal(draw(7), draw(8))
-    assert len(set(draw(7)[3].tolist())) > 1, "frames differ from draw to draw"
+    for entry in scans:
+        item = transform(entry)
+        item["seg"] = MetaTensor(item["label"].as_tensor().clone())
+        back = Invertd("seg", transform, orig_keys="image", nearest_interp=False)(item)["seg"]
+        assert np.array_equal(back[0].numpy(), np.asarray(nib.load(entry["label"]).dataobj))
