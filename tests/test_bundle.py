@@ -108,8 +108,10 @@ def data(tmp_path_factory):
 # ---- the zoo's checks
 
 
-def test_metadata_passes_monais_check():
-    verify_metadata(meta_file=str(CONFIGS / "metadata.json"), filepath=str(SCHEMA))
+def test_metadata_passes_monais_check(caplog):
+    with caplog.at_level("INFO"):
+        verify_metadata(meta_file=str(CONFIGS / "metadata.json"), filepath=str(SCHEMA))
+    assert "metadata is verified with no error" in caplog.text
 
 
 def without(content, path):

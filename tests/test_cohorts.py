@@ -327,7 +327,7 @@ def test_failed_write_keeps_the_old_splits(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError):
+    with pytest.raises(InputError, match="splits.json: cannot be written .disk full"):
         write_splits({"training": ["b"]}, file)
     assert json.loads(file.read_text()) == {"training": ["a"]}
     assert os.listdir(tmp_path) == ["splits.json"]

@@ -238,6 +238,6 @@ def test_an_interrupted_write_keeps_the_old_picture(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(Figure, "savefig", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match="d.png: cannot be written .disk full"):
         dice_curve(path, [1, 2], [0.3, 0.4])
     assert path.read_bytes() == old and [p.name for p in tmp_path.iterdir()] == ["d.png"]

@@ -52,6 +52,13 @@ def run(run_id: str, configs: list[str], cwd: Path, **knobs: object) -> subproce
     return subprocess.run(command(run_id, configs, **knobs), cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
+def train(cwd: Path, cohort: Path, *overrides: str, **knobs: object) -> None:
+    """Trains on a cohort into ``cwd/out``."""
+    configs = ["train.json", "phantom.json", *overrides]
+    done = run("training", configs, cwd, dataset_dir=cohort, output_dir="out", **knobs)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory) -> Path:
     """A tiny phantom cohort."""
@@ -64,18 +71,7 @@ def cohort(tmp_path_factory) -> Path:
 def trained(cohort, tmp_path_factory) -> Path:
     """The output folder of four epochs of training."""
     folder = tmp_path_factory.mktemp("trained")
-    done = run(
-        "training",
-        ["train.json", "phantom.json"],
-        folder,
-        dataset_dir=cohort,
-        output_dir="out",
-        max_epochs=4,
-        val_interval=2,
-        checkpoint_interval=1,
-        **TINY,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    train(folder, cohort, max_epochs=4, val_interval=2, checkpoint_interval=1, **TINY)
     return folder / "out"
 
 
@@ -312,19 +308,7 @@ def test_settings_that_cannot_work_are_said_in_one_sentence(trained, cohort, tmp
 
 
 def test_the_papers_recipe_trains_on_every_voxel_of_one_frame_of_one_subject(cohort, tmp_path):
-    knobs = {key: TINY[key] for key in ("hidden_size", "latent_size", "num_layers")}
-    done = run(
-        "training",
-        ["train.json", "phantom.json", "paper.json"],
-        tmp_path,
-        dataset_dir=cohort,
-        output_dir="out",
-        max_epochs=2,
-        val_interval=2,
-        fit_steps=3,
-        **knobs,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    train(tmp_path, cohort, "paper.json", max_epochs=2, val_interval=2, fit_steps=3, **NETWORK)
     checkpoint = torch.load(tmp_path / "out" / "checkpoint_epoch=2.pt", weights_only=True)
     assert checkpoint["trainer"]["epoch_length"] == 3  # one step a subject
     assert [group["lr"] for group in checkpoint["optimizer"]["param_groups"]] == [1e-4, 1e-4]

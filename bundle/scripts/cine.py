@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import zlib
-from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import nibabel as nib
@@ -18,6 +16,7 @@ from monai.transforms import MapTransform
 from nibabel.spatialimages import HeaderDataError
 
 from scripts.errors import InputError
+from scripts.files import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -203,29 +202,6 @@ def seconds_per_frame(image: nib.spatialimages.SpatialImage) -> float:
 
 def _time_unit(header: nib.spatialimages.SpatialHeader) -> float:
     return SECONDS.get(header.get_xyzt_units()[1], 1.0) if hasattr(header, "get_xyzt_units") else 1.0
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` to write to; the file gets its own name when all is written, else it goes away.
-
-    Raises:
-        InputError: the folder cannot be written or the disk is full.
-    """
-    # the ending stays, because it says how to write; the process id keeps parallel runs apart
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        reason = getattr(error, "strerror", None) or "the disk may be full"
-        if isinstance(error, (FileExistsError, NotADirectoryError)):
-            reason = "a file stands where its folder should be"
-        raise InputError(f"{path}: cannot be written ({reason}); free space or choose another output_dir") from error
-    finally:
-        if temporary.parent.is_dir():
-            temporary.unlink(missing_ok=True)
 
 
 def save_nifti(path: str | Path, array: np.ndarray, like: str, frame_duration: float | None = None) -> Path:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from scripts.files import whole_file
+
 LABELS = {1: "LV", 2: "MYO", 3: "RV"}
 # As cardiac papers draw them, lightened until they can be told apart on black as well as on white.
 COLOURS = {1: "#ff3b30", 2: "#2fd04f", 3: "#3d8bff"}
@@ -20,13 +22,8 @@ def class_colour(index: int) -> str:
 
 
 def save_png(figure: Figure, path: str | os.PathLike) -> Path:
-    """Write under a temporary name, then rename: a reader sees the old picture or the new one, never half of one."""
+    """Writes a picture in one move; returns the path. Raises as `files.whole_file`."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        figure.savefig(temporary, format="png", dpi=DPI, facecolor="white")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        figure.savefig(part, format="png", dpi=DPI, facecolor="white")
     return path

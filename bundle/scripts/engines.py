@@ -29,8 +29,7 @@ class Population(nn.Module):
         compile: compile the network where the machine can.
         bf16: run it in bfloat16 where the hardware has it (CPU or GPU); the losses stay in float32.
         chunk: points of a subject evaluated at once; beyond it activations are computed anew in the backward pass,
-        so that
-            a step over all voxels of a frame (the paper's recipe) fits in memory.
+            so that a step over all voxels of a frame (the paper's recipe) fits in memory.
     """
 
     def __init__(

@@ -102,23 +102,24 @@ def fit_figure(
             contour_panel(ax, grey[:, :, z, frame], label, spacing[:2], heading if row == 0 else "", window)
             _zoom(ax, view)
             if classes is truth and truth is not None and not truth[..., frame].any():
-                ax.text(
-                    0.5,
-                    0.04,
-                    "not labelled",
-                    color="white",
-                    ha="center",
-                    fontsize=8,
-                    transform=ax.transAxes,
-                    bbox={"facecolor": "black", "linewidth": 0, "pad": 2},
-                )
+                _say_not_labelled(ax)
         words = "\n".join(filter(None, [name, f"slice {z + 1}", f"of {image.shape[2]}"]))
         axes[row][0].set_ylabel(words, rotation=0, ha="right", va="center", fontsize=9, labelpad=6)
         if row and z == slices[0]:
-            above, below = (axes[i][0].get_position() for i in (row - 1, row))
-            y = (above.y0 + below.y1) / 2
-            figure.add_artist(Line2D([0, below.x0], [y, y], color="0.5", linewidth=0.8))
+            _rule_between(figure, axes[row - 1][0], axes[row][0])
     return save_png(figure, path)
+
+
+def _say_not_labelled(ax) -> None:
+    box = {"facecolor": "black", "linewidth": 0, "pad": 2}
+    ax.text(0.5, 0.04, "not labelled", color="white", ha="center", fontsize=8, transform=ax.transAxes, bbox=box)
+
+
+def _rule_between(figure: Figure, above, below) -> None:
+    """A thin line at the left between the rows of two axes."""
+    top, bottom = above.get_position(), below.get_position()
+    y = (top.y0 + bottom.y1) / 2
+    figure.add_artist(Line2D([0, bottom.x0], [y, y], color="0.5", linewidth=0.8))
 
 
 def cases_figure(

@@ -1,19 +1,41 @@
 """Writing files so that a reader, or a run that is killed, never meets half a file."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from scripts.errors import InputError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path`` to write to; the file gets its own name when all is written, else it goes away.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full.
+    """
+    # the ending stays, because it says how to write; the process id keeps parallel runs apart
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError, in many words
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "the disk may be full"
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            reason = "a file stands where its folder should be"
+        raise InputError(f"{path}: cannot be written ({reason}); free space or choose another output_dir") from error
+    finally:
+        if temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(file: str | os.PathLike, text: str) -> Path:
-    """Write a text file in one move (temporary file beside it, then rename), making its folder. Returns the path."""
+    """Writes a text file in one move, making its folder; returns the path. Raises as `whole_file`."""
     file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # the process id keeps the ranks of a distributed run apart
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
+    with whole_file(file) as part:
         part.write_text(text, encoding="utf-8")
-        os.replace(part, file)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
     return file

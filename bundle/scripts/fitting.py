@@ -105,6 +105,23 @@ def _batches(
     yield from drawn.split(chunk)
 
 
+def _backward(
+    network: NISF, latent: torch.Tensor, points: GridPoints, batches: list[torch.Tensor]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
+    """Adds the gradient of the mean intensity BCE over all batches to ``latent.grad``, a batch at a time.
+
+    Yields:
+        of each batch its point numbers [N], logits [1, C + K, N] and share of the loss.
+    """
+    total = sum(len(numbers) for numbers in batches)
+    for numbers in batches:
+        coords, intensity = (t.unsqueeze(0).to(latent.device) for t in points.take(numbers))
+        output = network(coords, latent)
+        loss = F.binary_cross_entropy_with_logits(output[:, : network.in_channels], intensity) * (len(numbers) / total)
+        loss.backward()
+        yield numbers, output.detach(), float(loss.detach())
+
+
 def fit_adam(
     network: NISF,
     points: GridPoints,
@@ -149,23 +166,18 @@ def fit_adam(
         for step in range(1, steps + 1):
             optimiser.zero_grad()
             batches = list(_batches(points, points_per_step, chunk, generator))
-            total, loss = sum(len(b) for b in batches), 0.0
-            for numbers in batches:
-                coords, intensity = (t.unsqueeze(0).to(device) for t in points.take(numbers))
-                output = network(coords, latent)
-                logits = output[:, : network.in_channels]
-                part = F.binary_cross_entropy_with_logits(logits, intensity) * (len(numbers) / total)
-                part.backward()
-                loss += float(part.detach())
+            loss = 0.0
+            for numbers, output, part in _backward(network, latent, points, batches):
+                loss += part
                 if callback is not None:
-                    callback(step, output.detach(), points.flat(numbers))
+                    callback(step, output, points.flat(numbers))
             latent.grad.add_(2 * latent_l2 * latent.detach())
             if not math.isfinite(loss) or not bool(torch.isfinite(latent.grad).all()):
                 raise InputError(
                     f"the fit's loss is no longer a number at step {step}; use a smaller lr or check the weights"
                 )
             optimiser.step()
-            fit.points += total
+            fit.points += sum(len(numbers) for numbers in batches)
             fit.history.append({"step": step, "loss": loss, "points": fit.points})
     fit.latent = latent.detach()[0].clone()
     fit.seconds = time.perf_counter() - started

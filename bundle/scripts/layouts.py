@@ -115,6 +115,7 @@ def read_acdc(folder, use_4d=False, strict=True) -> list[dict]:
 
 
 def is_acdc_label(subject, stem) -> bool:
+    """Whether a file stem is that of a label of `subject`: patientNNN_frameFF_gt."""
     return re.fullmatch(re.escape(subject) + r"_frame\d+_gt", stem) is not None
 
 
@@ -129,6 +130,10 @@ def read_info_cfg(path) -> dict[str, int]:
 
 
 def acdc_frames(subject, frames, labels, info) -> dict:
+    """A subject of 3D frames. frames, labels: frame number from 1 -> path; info: see `read_info_cfg`.
+
+    Times are (number - 1) / NbFrame of the cycle; without NbFrame from 0 to TYPICAL_ES, with a warning.
+    """
     numbers = sorted(frames)
     phases = {phase: numbers.index(info[phase]) for phase in ("ED", "ES") if info.get(phase) in numbers}
     if info.get("NbFrame", 0) >= numbers[-1]:
@@ -189,6 +194,7 @@ def read_mnms(folder, strict=True) -> list[dict]:
 
 
 def read_mnms_csv(folder) -> dict[str, dict[str, int]]:
+    """External code -> {"ED", "ES"} frame numbers from 0, from every CSV file at any depth below `folder`."""
     known = {}
     for path in walk_files(folder):
         if not path.lower().endswith(".csv"):
@@ -202,6 +208,10 @@ def read_mnms_csv(folder) -> dict[str, dict[str, int]]:
 
 
 def mnms_cine(subject, image, label, phases, strict) -> dict:
+    """A subject of one 4D file; labelled frames from the CSV's `phases`, else from the label file itself.
+
+    Raises InputError, with `strict`, for an unreadable file or a phase beyond the frames.
+    """
     try:
         count = frame_count(image)
         if any(frame >= count for frame in phases.values()):
@@ -302,6 +312,10 @@ def read_cohort(source, strict=True) -> list[dict]:
 
 
 def cohort_subject(path, entry, section) -> dict:
+    """One entry of a cohort file, its paths made absolute from the file's folder, with `section` as its split.
+
+    Raises InputError for an entry without subject or image, or with lists of different lengths.
+    """
     if not isinstance(entry, dict) or not entry.get("subject") or not entry.get("image"):
         raise InputError(f'{path}: an entry of "{section}" has no "subject" or no "image"; add them.')
     folder = os.path.dirname(os.path.abspath(path))

@@ -13,7 +13,8 @@ from monai.data import MetaTensor
 from monai.transforms import Transform
 
 from scripts import __version__
-from scripts.cine import save_nifti, stem_of, whole_file
+from scripts.cine import save_nifti, stem_of
+from scripts.files import whole_file
 
 
 class SplitPredictiond(Transform):

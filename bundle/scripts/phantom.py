@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, zoom
 
 from .errors import InputError
+from .files import whole_file, write_text
 from .phantom_anatomy import NOT_HEART, Heart
 from .phantom_scanner import Acquisition
 
@@ -144,8 +144,7 @@ def write_cohort(
             done += 1
             if progress:
                 progress(done, total, cohort[split][-1]["subject"])
-    _atomically(listing, lambda path: path.write_text(json.dumps(cohort, indent=1) + "\n"))
-    return listing
+    return write_text(listing, json.dumps(cohort, indent=1) + "\n")
 
 
 def _write_subject(subject: Subject, name: str, folder: Path) -> dict:
@@ -158,7 +157,8 @@ def _write_subject(subject: Subject, name: str, folder: Path) -> dict:
         nifti.header.set_zooms([*nifti.header.get_zooms()[:3], acquisition.frame_duration])
         nifti.set_sform(acquisition.affine, code=1)
         nifti.set_qform(acquisition.affine, code=1)
-        _atomically(folder / file, lambda path, nifti=nifti: nib.save(nifti, path))
+        with whole_file(folder / file) as part:
+            nib.save(nifti, part)
     return {
         "subject": name,
         **files,
@@ -180,15 +180,6 @@ def _is_complete(listing: Path, made_with: dict) -> bool:
         return all((listing.parent / s[key]).is_file() for s in subjects for key in ("image", "label"))
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def _atomically(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _check_names(given, known: set[str], what: str) -> None:
