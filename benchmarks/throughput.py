@@ -23,7 +23,8 @@ import torch
 from scripts.acceleration import has_bf16
 from scripts.engines import Population, TrainingLoss, build_optimizer
 from scripts.files import write_text
-from scripts.fitting import GridPoints, fit_adam
+from scripts.fitting import fit_adam
+from scripts.points import GridPoints
 from scripts.geometry import CoordinateFrame
 from scripts.inferers import sample_grid
 from scripts.losses import NISFLoss

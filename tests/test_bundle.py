@@ -220,10 +220,13 @@ def references(config):
 ENTRY_POINTS = {"imports", "initialize", "training", "inference", "evaluation", "run"}
 
 
-@pytest.mark.parametrize("names", [["train.json"], ["inference.json"], ["inference.json", "evaluate.json"]])
+@pytest.mark.parametrize(
+    "names", [["train.json"], ["inference.json"], ["inference.json", "evaluate.json"], ["inference.json", "adam.json"]]
+)
 def test_no_knob_is_dead(names):
     config = raw(*names)
-    assert set(config) - references(config) - ENTRY_POINTS == set()
+    replaced = references(raw("inference.json")["fit"]) if "adam.json" in names else set()
+    assert set(config) - references(config) - ENTRY_POINTS - replaced == set()
     assert references(config) - set(config) == set()
 
 
@@ -240,13 +243,14 @@ def test_run_means_the_configs_own_run_id(run_id, names):
     assert config["run"] == config[run_id]
 
 
-@pytest.mark.parametrize("name", ["acdc", "phantom", "hippocampus", "paper", "evaluate"])
+@pytest.mark.parametrize("name", ["acdc", "phantom", "hippocampus", "paper", "evaluate", "adam"])
 def test_an_override_changes_only_what_is_there(name):
     override = raw(f"{name}.json")
     bases = {"paper": ["train.json"], "evaluate": ["inference.json"]}.get(name, ["train.json", "inference.json"])
+    bases = ["inference.json"] if name == "adam" else bases
     known = set().union(*(raw(base) for base in bases))
     own = references(override) | ENTRY_POINTS  # evaluate.json brings a few parts of its own
-    assert set(override) - known - (own if name == "evaluate" else set()) == set()
+    assert set(override) - known - (own if name in ("evaluate", "adam") else set()) == set()
 
 
 def test_paper_config_is_the_papers_recipe():
@@ -260,7 +264,9 @@ def test_paper_config_is_the_papers_recipe():
 
 KNOBS = ("class_names", "in_channels", "coord_dims", "latent_size", "hidden_size", "num_layers", "omega0", "sigma0")
 #: The step that validation chooses is right for inference only under the same penalty and step size.
-FIT_KNOBS = ("fit_lr", "latent_l2")
+ADAM_KNOBS = ("fit_lr", "latent_l2")
+#: The temperature found at the end of a training is right only for the same fit.
+FIT_KNOBS = ("prior_weight", "final_points", "fit")
 
 
 @pytest.mark.parametrize("overrides", SHARED.values(), ids=SHARED.keys())
@@ -270,6 +276,8 @@ def test_training_and_inference_build_the_same_network(overrides):
     assert training["num_classes"] == inference["num_classes"]
     for knob in (*KNOBS, *FIT_KNOBS):
         assert training[knob] == inference[knob], knob
+    adam = raw("inference.json", "adam.json", *overrides)
+    assert all(training[knob] == adam[knob] for knob in ADAM_KNOBS)
 
 
 def step_of(parser, where, target):
@@ -364,4 +372,5 @@ def test_shipped_weights_are_those_of_the_config_that_names_them():
     for path in (BUNDLE / "models").glob("*.pt"):
         network = load_weights(named[path.name].get_parsed_content("network_def"), path)
         assert int(network.fit_steps) >= 1
-        assert float(network.latent_std.min()) > 0
+        assert int(network.num_subjects) > 1 and float(network.latent_factor.diagonal().min()) > 0
+        assert float(network.guess_gain.abs().max()) > 0 and float(network.temperature) != 1

@@ -37,7 +37,7 @@ def test_segment_does_every_scan_on_its_own_grid(scan, tmp_path):
     still = tmp_path / "still.nii.gz"
     image = nib.load(scan)
     nib.save(nib.Nifti1Image(image.get_fdata()[..., 0].astype(np.float32), image.affine), still)
-    done = nisf("segment", scan, still, "-o", "out", "--early_stop_steps", 20, cwd=tmp_path)
+    done = nisf("segment", scan, still, "-o", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "2 of 2 scans done" in done.stdout
     for path in (scan, still):
@@ -50,7 +50,7 @@ def test_segment_does_every_scan_on_its_own_grid(scan, tmp_path):
 
 
 def test_a_scan_that_is_not_there_is_named_and_the_others_are_done(scan, tmp_path):
-    done = nisf("segment", "missing.nii.gz", scan, "-o", "out", "--early_stop_steps", 2, cwd=tmp_path)
+    done = nisf("segment", "missing.nii.gz", scan, "-o", "out", cwd=tmp_path)
     assert done.returncode == 1
     assert "1 of 2 scans done" in done.stdout
     assert "missing.nii.gz: there is no such file" in done.stdout

@@ -10,7 +10,7 @@ from scripts.demo import canonical, main, rescaled
 
 
 def test_demo_leaves_files_scores_and_a_picture_in_which_image_and_reconstruction_look_alike(tmp_path, capsys):
-    main(str(tmp_path), early_stop_steps=30)
+    main(str(tmp_path))
     printed = capsys.readouterr().out
     assert str(tmp_path / "demo.png") in printed
     result, stem = tmp_path / "test000_sa", "test000_sa"

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from scripts.errors import InputError
-from scripts.fitting import GridPoints, LatentFit, fit_adam, frozen
+from scripts.fitting import LatentFit, fit_adam, frozen
+from scripts.points import GridPoints
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
 

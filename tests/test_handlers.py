@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine
+from sklearn.covariance import ledoit_wolf
 
 from scripts.errors import InputError
 from scripts.handlers import EarlyStopFound, PriorOfLatents, moving_average
@@ -65,7 +66,9 @@ def test_prior_is_mean_and_spread_of_the_latents():
     PriorOfLatents(net, latents).attach(engine)
     engine.run([0])
     np.testing.assert_allclose(net.latent_mean, latents.weight.detach().numpy().mean(0), rtol=1e-5)
-    np.testing.assert_allclose(net.latent_std, latents.weight.detach().numpy().std(0), rtol=1e-5)
+    assert int(net.num_subjects) == 5
+    expected, _ = ledoit_wolf(latents.weight.detach().numpy())
+    np.testing.assert_allclose(net.latent_factor @ net.latent_factor.t(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_moving_average_is_shorter_at_the_ends():

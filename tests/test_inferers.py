@@ -1,15 +1,18 @@
 """A scan goes in and its prediction comes out on the same grid, whatever surrounds the inferer and the scan."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor, decollate_batch, list_data_collate
 
 from scripts.errors import InputError
-from scripts.fitting import fit_adam
+from scripts.fitting import fit_adam, fit_gauss_newton
 from scripts.geometry import CoordinateFrame
-from scripts.inferers import FitCurveInferer, NISFInferer, sample_grid
+from scripts.inferers import FitCurveInferer, NISFInferer, points_of
 from scripts.networks import NISF
+from scripts.sampling import sample_grid, sample_uncertainty
 
 GRID = (6, 5, 3)
 TIMES = (0.0, 0.4)
@@ -40,43 +43,7 @@ def a_scan(seed=0, half_field=6.0, **meta):
 
 def infer(scan, network, **settings):
     with torch.no_grad():
-        return NISFInferer(**{**FIT, **settings})(scan, network)
-
-
-# ---- sampling
-
-
-def test_every_voxel_is_the_network_at_that_voxels_coordinates(network):
-    frame, latent = a_frame(), torch.randn(4)
-    grid = sample_grid(network, latent, frame, dtype=torch.float32)
-    assert grid.shape == (1 + 3, *GRID, len(TIMES))
-    for i, j, k, t in [(0, 0, 0, 0), (5, 0, 0, 1), (0, 4, 1, 0), (2, 3, 2, 1)]:
-        where = torch.tensor([frame.axis(0)[i], frame.axis(1)[j], frame.axis(2)[k], TIMES[t]], dtype=torch.float32)
-        logits = network(where[None, :, None], latent[None])[0, :, 0].detach()
-        expected = torch.cat([logits[:1].sigmoid(), logits[1:].softmax(dim=0)])
-        torch.testing.assert_close(grid[:, i, j, k, t], expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("chunk", [1, 7, 10**6])
-def test_chunk_size_does_not_matter(network, chunk):
-    latent = torch.randn(4)
-    expected = sample_grid(network, latent, a_frame(), dtype=torch.float32)
-    sampled = sample_grid(network, latent, a_frame(), chunk=chunk, dtype=torch.float32)
-    torch.testing.assert_close(sampled, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_a_finer_grid_agrees_where_it_shares_points(network):
-    latent, coarse = torch.randn(4), a_frame()
-    fine = CoordinateFrame(
-        coarse.affine @ np.diag([0.5, 1, 1, 1]),
-        (11, 5, 3),
-        TIMES,
-        (coarse.scale[0] / 2, *coarse.scale[1:]),
-        coarse.offset,
-    )
-    torch.testing.assert_close(
-        sample_grid(network, latent, fine)[:, ::2], sample_grid(network, latent, coarse), rtol=1e-3, atol=1e-3
-    )
+        return NISFInferer(partial(fit_adam, **{**FIT, **settings}))(scan, network)
 
 
 # ---- a scan in, a prediction out
@@ -104,7 +71,7 @@ def test_prediction_is_the_fit_sampled_in_the_scans_frame(network):
 
 def test_without_meta_the_relative_frame_is_taken(network):
     image = a_scan().as_tensor()[None]
-    inferer = NISFInferer(**FIT)
+    inferer = NISFInferer(partial(fit_adam, **FIT))
     with torch.no_grad():
         out = inferer(image, network)
     assert type(out) is torch.Tensor
@@ -151,7 +118,7 @@ def test_scans_of_a_batch_do_not_touch_each_other(network):
 
 def test_a_collated_batch_can_be_taken_apart_again(network):
     batch = list_data_collate([{"image": a_scan(1, 6.0)}, {"image": a_scan(2, 9.0)}])
-    inferer = NISFInferer(**FIT)
+    inferer = NISFInferer(partial(fit_adam, **FIT))
     with torch.no_grad():
         batch["pred"] = inferer(batch["image"], network)
     items = decollate_batch(batch)
@@ -173,9 +140,30 @@ def test_a_scan_of_the_wrong_shape_gives_one_clear_sentence(network, shape):
 
 
 @pytest.mark.parametrize("name", ["steps", "points_per_step", "chunk"])
-def test_a_setting_below_one_gives_one_clear_sentence(name):
+def test_a_setting_below_one_gives_one_clear_sentence(network, name):
     with pytest.raises(InputError, match=f"{name} of the fit is 0"):
-        NISFInferer(**{name: 0})
+        infer(a_scan()[None], network, **{name: 0})
+    with pytest.raises(InputError, match="chunk is 0"):
+        NISFInferer(chunk=0)
+
+
+def test_gauss_newton_is_the_fit_unless_another_is_given(network):
+    scan = a_scan()[None]
+    with torch.no_grad():
+        (found,) = NISFInferer()(scan, network).meta["fit"]
+    expected = fit_gauss_newton(network, points_of(scan[0], network))
+    assert torch.equal(found.latent, expected.latent) and found.covariance is not None
+
+
+def test_uncertainty_follows_the_prediction(network):
+    scan = a_scan()[None]
+    with torch.no_grad():
+        plain = NISFInferer()(scan, network)
+        out = NISFInferer(uncertainty_draws=5, seed=3)(scan, network)
+    assert out.shape[1] == 1 + 3 + 3 + 2
+    assert torch.equal(out[:, :4].as_tensor(), plain.as_tensor())
+    draws = out.meta["fit"][0].sample(5, 3)
+    assert torch.equal(out[0, 4:].as_tensor(), sample_uncertainty(network, draws, a_frame()))
 
 
 # ---- the curve of a fit, for the early stop
@@ -192,7 +180,7 @@ def test_labels_score_a_fit_and_do_not_touch_it(network):
     first, second = (curve(scan, label, network) for label in labels)
     assert torch.equal(first["loss"], second["loss"])
     assert not torch.equal(first["dice"], second["dice"])
-    plain = fit_adam(network, NISFInferer().points_of(scan[0], network), **FIT)
+    plain = fit_adam(network, points_of(scan[0], network), **FIT)
     assert first["loss"][0].tolist() == pytest.approx([entry["loss"] for entry in plain.history])
 
 

@@ -111,13 +111,14 @@ def watch(activation, shares):
 def test_saved_weights_keep_the_prior_and_the_early_stop(tmp_path):
     network = small()
     network.latent_mean.copy_(torch.randn(6))
-    network.latent_std.copy_(torch.rand(6))
+    network.latent_factor.copy_(torch.rand(6, 6))
+    network.temperature.fill_(1.5)
     network.fit_steps.fill_(672)
     torch.save(network.state_dict(), tmp_path / "model.pt")
     torch.manual_seed(9)
     other = NISF(latent_size=6, hidden_size=6, num_layers=3).double()
     other.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
-    for name in ("latent_mean", "latent_std"):
+    for name in ("latent_mean", "latent_factor", "temperature"):
         assert torch.equal(getattr(other, name), getattr(network, name))
     assert int(other.fit_steps) == 672
     coords = torch.rand(1, 4, 5, dtype=torch.float64)

@@ -23,6 +23,7 @@ TINY = {
     "steps_per_epoch": 40,
     "fit_steps": 6,
     "fit_points": 256,
+    "guess_draws": 50,
     "compile": False,
 }
 NETWORK = {key: TINY[key] for key in ("hidden_size", "latent_size", "num_layers")}
@@ -84,8 +85,11 @@ def test_training_leaves_weights_curves_and_splits(trained):
     record = json.loads((trained / "validation.json").read_text())["history"]
     assert [entry["epoch"] for entry in record] == [2, 4]
     assert int(state["fit_steps"]) == record[-1]["best_step"]  # what inference will use
-    assert state["latent_std"].min() > 0
-    for name in ("training_curve.png", "fit_curve.png"):
+    assert int(state["num_subjects"]) == 3
+    assert state["latent_factor"].diagonal().min() > 0 and state["guess_gain"].abs().max() > 0
+    calibration = json.loads((trained / "calibration.json").read_text())
+    assert float(state["temperature"]) == pytest.approx(calibration["temperature"])
+    for name in ("training_curve.png", "fit_curve.png", "reliability.png"):
         assert (trained / name).read_bytes()[:4] == b"\x89PNG"
     splits = json.loads((trained / "splits.json").read_text())
     assert {key: len(ids) for key, ids in splits.items()} == {"training": 3, "validation": 1, "test": 2}

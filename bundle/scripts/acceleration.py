@@ -6,10 +6,15 @@ import logging
 import os
 import shutil
 import sys
+from collections.abc import MutableMapping
+from weakref import WeakKeyDictionary
 
 import torch
 
 logger = logging.getLogger(__name__)
+
+#: What has been compiled, so that the next scan need not wait again.
+_COMPILED: MutableMapping[torch.nn.Module, torch.nn.Module] = WeakKeyDictionary()
 
 
 def has_bf16(device: torch.device | str) -> bool:
@@ -30,10 +35,13 @@ def compiled(network: torch.nn.Module, enabled: bool = True, device: torch.devic
     """
     if not enabled:
         return network
+    if network in _COMPILED:
+        return _COMPILED[network]
     # the compiler that torch would call
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     if torch.device(device).type == "cpu" and (sys.platform == "win32" or shutil.which(compiler) is None):
-        logger.warning("no C++ compiler was found: training runs uncompiled, at about half the speed (install g++)")
+        logger.warning("no C++ compiler was found: the network runs uncompiled, at about half the speed (install g++)")
         return network
     torch._dynamo.config.suppress_errors = True  # a graph that cannot be compiled runs eagerly
-    return torch.compile(network, dynamic=False)
+    _COMPILED[network] = torch.compile(network, dynamic=False)
+    return _COMPILED[network]

@@ -55,7 +55,8 @@ class Commands:
         o: str = "",
         model: str | None = None,
         device: str | None = None,
-        early_stop_steps: int | None = None,
+        adam: bool = False,
+        uncertainty_draws: int = 0,
         save_probabilities: bool = False,
         save_reconstruction: bool = False,
     ) -> None:
@@ -69,7 +70,9 @@ class Commands:
             o: short for output.
             model: weights; the bundle's models/model.pt unless named.
             device: cpu, cuda or cuda:N; a GPU where there is one unless named.
-            early_stop_steps: Adam steps of a fit; unless named, the number stored with the weights.
+            adam: fit by the paper's Adam steps in place of Gauss-Newton.
+            uncertainty_draws: also write <stem>_uncertainty.nii.gz from so many draws (16 is enough): the mean of each
+                class probability, the entropy of the means, and the standard deviation of the likeliest class's.
             save_probabilities: also write <stem>_prob.nii.gz.
             save_reconstruction: also write <stem>_recon.nii.gz.
         """
@@ -80,12 +83,12 @@ class Commands:
             raise InputError("name one or more scans and a result folder: nisf segment SCAN... -o OUTPUT")
         run_bundle(
             "inference",
-            ["inference.json"],
+            ["inference.json"] + ["adam.json"] * bool(adam),
             dataset_dir=[str(scan) for scan in scans],
             output_dir=str(target),
             model=model,
             device=None if device is None else f"$torch.device('{device}')",
-            early_stop_steps=early_stop_steps,
+            uncertainty_draws=uncertainty_draws,
             save_probabilities=save_probabilities,
             save_reconstruction=save_reconstruction,
         )

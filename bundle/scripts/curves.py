@@ -114,6 +114,33 @@ def training_curve(
     return save_png(figure, path)
 
 
+def reliability_curve(
+    path: str | os.PathLike,
+    curves: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]],
+    errors: Mapping[str, Mapping[str, float]],
+) -> Path:
+    """Write how often the likeliest class is right against its stated probability as PNG, one panel a region.
+
+    curves: name -> region -> ``confidence``, ``accuracy`` and ``share`` of the voxels, [bins] each; NaN bins are left
+    out, and the larger a bin's share the larger its dot. errors: name -> region -> expected calibration error.
+    Returns the path.
+    """
+    regions = list(next(iter(curves.values())))
+    figure = Figure(figsize=(4.2 * len(regions), 4.4), layout="constrained")
+    for ax, region in zip(np.atleast_1d(figure.subplots(1, len(regions))), regions):
+        ax.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=":")
+        for i, (name, of_region) in enumerate(curves.items()):
+            of_bins = {key: np.asarray(values, dtype=float) for key, values in of_region[region].items()}
+            colour, words = f"C{i}", f"{name}: error {errors[name][region]:.4f}"
+            ax.plot(of_bins["confidence"], of_bins["accuracy"], color=colour, linewidth=1.2, label=words)
+            ax.scatter(of_bins["confidence"], of_bins["accuracy"], 8 + 120 * of_bins["share"], color=colour)
+        ax.set(title=region, xlabel="stated probability", ylabel="share right", xlim=(0, 1), ylim=(0, 1.02))
+        ax.set_aspect("equal")
+        ax.grid(color="0.92")
+        ax.legend(fontsize=8, loc="upper left", frameon=False)
+    return save_png(figure, path)
+
+
 def _rows(values: Sequence, length: int, name: str) -> np.ndarray:
     rows = np.atleast_2d(np.asarray(values, dtype=float))
     if rows.ndim != 2 or rows.shape[1] != length:

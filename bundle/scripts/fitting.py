@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -12,50 +12,9 @@ import torch
 from torch.nn import functional as F
 
 from scripts.errors import InputError
-from scripts.geometry import CoordinateFrame
+from scripts.gauss_newton import GaussNewtonSearch
 from scripts.networks import NISF
-from scripts.transforms import as_intensity
-
-
-@dataclass
-class GridPoints:
-    """The voxels of a scan as points, made on demand so that a long cine is never held as coordinates.
-
-    Attributes:
-        frame: the scan's coordinate frame, of the same grid as ``image``.
-        image: [C, X, Y, Z, T], uint8 or float in [0, 1].
-        kept_slices: slices that may be seen; None is all of them.
-    """
-
-    frame: CoordinateFrame
-    image: torch.Tensor
-    kept_slices: list[int] | None = None
-
-    def __post_init__(self) -> None:
-        grid = (*self.frame.shape, len(self.frame.times))
-        if tuple(self.image.shape[1:]) != grid:
-            found = tuple(self.image.shape[1:])
-            raise InputError(f"the image's grid {found} is not that of its coordinate frame {grid}")
-        self._seen = None if self.kept_slices is None else torch.tensor(self.kept_slices)
-
-    def __len__(self) -> int:
-        x, y, z, t = self.image.shape[1:]
-        return x * y * (z if self._seen is None else len(self._seen)) * t
-
-    def flat(self, number: torch.Tensor) -> torch.Tensor:
-        """Flat grid index of the points ``number`` [N] in 0..len - 1."""
-        if self._seen is None:
-            return number
-        n_z, n_t = self.image.shape[3], self.image.shape[4]
-        t, rest = number % n_t, number // n_t
-        kept = len(self._seen)
-        return ((rest // kept) * n_z + self._seen[rest % kept]) * n_t + t
-
-    def take(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Coordinates [D, N] and intensities [C, N] of the points ``number``."""
-        indices = self.flat(number)
-        where = torch.unravel_index(indices, self.image.shape[1:])
-        return self.frame.points(indices), as_intensity(self.image[(slice(None), *where)])
+from scripts.points import GridPoints
 
 
 @dataclass
@@ -66,9 +25,9 @@ class LatentFit:
         latent: [L].
         history: one entry a step: ``step`` (1-based), ``loss`` (intensity BCE), ``points`` seen so far.
         points: point evaluations in all.
-        seconds: wall-clock time.
+        seconds: wall-clock time; of a batch, its share.
         reason: why it stopped.
-        covariance: posterior covariance [L, L], where the method gives one.
+        covariance: posterior covariance [L, L] float64, where the method gives one.
     """
 
     latent: torch.Tensor
@@ -77,6 +36,20 @@ class LatentFit:
     seconds: float = 0.0
     reason: str = ""
     covariance: torch.Tensor | None = None
+
+    def sample(self, count: int, seed: int = 0) -> torch.Tensor:
+        """Draws [count, L] from the posterior N(latent, covariance).
+
+        Raises:
+            InputError: the fit has no covariance.
+        """
+        if self.covariance is None:
+            raise InputError("this fit has no posterior to draw from; fit with fit_gauss_newton")
+        values, vectors = torch.linalg.eigh(self.covariance.cpu().double())
+        generator = torch.Generator().manual_seed(seed)
+        unit = torch.randn(count, len(values), dtype=torch.double, generator=generator)
+        draws = (unit * values.clamp_min(0).sqrt()) @ vectors.t()
+        return self.latent + draws.to(self.latent)
 
 
 @contextmanager
@@ -92,6 +65,18 @@ def frozen(network: torch.nn.Module) -> Iterator[torch.nn.Module]:
         for parameter, state in states:
             parameter.requires_grad_(state)
         network.train(training)
+
+
+@contextmanager
+def fitting_mode(network: NISF) -> Iterator[None]:
+    """Callers may run under no_grad, inference_mode or autocast; a fit needs gradients and their digits."""
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(network.latent_mean.device.type, enabled=False),
+        frozen(network),
+    ):
+        yield
 
 
 def _batches(
@@ -125,7 +110,7 @@ def _backward(
 def fit_adam(
     network: NISF,
     points: GridPoints,
-    steps: int = 200,
+    steps: int | None = None,
     lr: float = 1e-2,
     latent_l2: float = 1e-4,
     points_per_step: int | None = 4096,
@@ -138,7 +123,8 @@ def fit_adam(
     Args:
         network: the trained network; its weights are not changed.
         points: the scan.
-        steps: number of Adam steps, the paper's early stop.
+        steps: number of Adam steps, the paper's early stop; None takes the network's own ``fit_steps``, found on
+            validation subjects during training.
         lr: Adam's step size.
         latent_l2: weight of the squared norm of the latent.
         points_per_step: points drawn anew for each step, from all frames; None takes all of them, as the paper does.
@@ -148,19 +134,14 @@ def fit_adam(
             watch.
 
     Raises:
-        InputError: the loss stops being finite.
+        InputError: a count is below 1; the loss stops being finite.
     """
     started = time.perf_counter()
-    device = network.latent_mean.device
+    steps = int(network.fit_steps) if steps is None else steps
+    _check_counts(steps=steps, points_per_step=points_per_step, chunk=chunk)
     generator = torch.Generator().manual_seed(seed)
     fit = LatentFit(latent=network.latent_mean.detach().clone(), reason=f"all {steps} steps done")
-    # callers may run under no_grad, inference_mode or autocast; a fit needs gradients and their digits
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.autocast(device.type, enabled=False),
-        frozen(network),
-    ):
+    with fitting_mode(network):
         latent = network.latent_mean.detach().clone().unsqueeze(0).requires_grad_(True)
         optimiser = torch.optim.Adam([latent], lr=lr)
         for step in range(1, steps + 1):
@@ -182,3 +163,85 @@ def fit_adam(
     fit.latent = latent.detach()[0].clone()
     fit.seconds = time.perf_counter() - started
     return fit
+
+
+def _check_counts(**counts: int | None) -> None:
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise InputError(f"{name} of the fit is {value}; it must be 1 or more")
+
+
+def fit_gauss_newton(network: NISF, points: GridPoints, **options: object) -> LatentFit:
+    """The latent of one scan and its posterior; see ``fit_gauss_newton_batch``."""
+    return fit_gauss_newton_batch(network, [points], **options)[0]
+
+
+def fit_gauss_newton_batch(
+    network: NISF,
+    scans: Sequence[GridPoints],
+    prior_weight: float = 1e-4,
+    final_points: int = 8192,
+    start_points: int = 2048,
+    iterations: int = 30,
+    tolerance: float = 3e-3,
+    growth: float = 0.2,
+    damping: float = 1e-4,
+    chunk: int = 4096,
+    seed: int = 0,
+    callback: Callable[[int, torch.Tensor], None] | None = None,
+) -> list[LatentFit]:
+    """Maximum a posteriori latents by damped Gauss-Newton (Levenberg-Marquardt) on the intensities, weights frozen.
+
+    Minimises ``mean BCE(intensity) + prior_weight / 2 * |z|^2`` with ``latent = mean + factor z``, |z| the Mahalanobis
+    distance from the prior over training latents. ``1 / prior_weight`` is the number of independent observations that
+    the scan is worth. The posterior covariance is the inverse of that objective's Gauss-Newton matrix.
+
+    Each step solves ``(G + (prior_weight + damping) I) dz = -gradient``, with G the Fisher matrix of the BCE, and is
+    kept if the loss of the points in use falls; the damping follows the gain ratio (Nielsen 1999). G takes no account
+    of the residuals' curvature and mostly overstates the loss's; the last step's outcome tells by how much, and the
+    next is lengthened to match, at most twofold. The points are a few at first and double as the steps get small.
+
+    Args:
+        network: the trained network with its prior; its weights are not changed.
+        scans: one or more, fitted side by side on equal numbers of points.
+        prior_weight: weight of the prior against the mean BCE of a point.
+        final_points: points of a scan in the end, spread evenly over it.
+        start_points: points at first.
+        iterations: the most steps.
+        tolerance: with all points, done when a step lowers the loss by less than this part of what is left of it
+            (beyond that of a perfect reconstruction).
+        growth: the same part below which the points are doubled.
+        damping: at first.
+        chunk: points of a scan evaluated at once; bounds the memory.
+        seed: of the points.
+        callback: called with (step, latents [B, L]) after each step.
+
+    Raises:
+        InputError: a count is below 1, prior_weight is not above 0, or the loss is no number at the start.
+    """
+    started = time.perf_counter()
+    _check_counts(final_points=final_points, start_points=start_points, iterations=iterations, chunk=chunk)
+    if not prior_weight > 0:
+        raise InputError(f"prior_weight of the fit is {prior_weight}; it must be above 0")
+    with fitting_mode(network), torch.no_grad():
+        search = GaussNewtonSearch(network, scans, prior_weight, final_points, start_points, chunk, damping, seed)
+        for step in range(1, iterations + 1):
+            search.step()
+            if callback is not None:
+                callback(step, search.latents())
+            if search.update_state(tolerance, growth):
+                break
+    seconds = (time.perf_counter() - started) / len(scans)
+    return [
+        LatentFit(
+            latent=latent,
+            history=history,
+            points=search.points,
+            seconds=seconds,
+            reason=reason or f"all {iterations} iterations done",
+            covariance=covariance.cpu(),
+        )
+        for latent, history, reason, covariance in zip(
+            search.latents(), search.history, search.reasons, search.covariances()
+        )
+    ]

@@ -17,6 +17,7 @@ from scripts.errors import InputError
 from scripts.figures import dice_curve, training_curve
 from scripts.files import write_text
 from scripts.networks import NISF, LatentTable
+from scripts.prior import set_prior
 
 logger = logging.getLogger(__name__)
 
@@ -118,8 +119,7 @@ def _clock(seconds: float) -> str:
 
 
 class PriorOfLatents:
-    """Keeps the Gaussian prior in the network's buffers up to date: mean and standard deviation of the training
-    latents.
+    """Keeps the Gaussian prior in the network's buffers up to date (``scripts.prior.set_prior``).
 
     Attached to the trainer it acts at the end of each epoch, before validation and checkpoints.
     """
@@ -131,11 +131,9 @@ class PriorOfLatents:
         """Registers for the end of each epoch."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
-    @torch.no_grad()
     def __call__(self, engine: Engine) -> None:
-        """Takes mean and standard deviation over subjects."""
-        self.network.latent_mean.copy_(self.latents.weight.mean(dim=0))
-        self.network.latent_std.copy_(self.latents.weight.std(dim=0, correction=0))
+        """Takes mean and covariance over subjects."""
+        set_prior(self.network, self.latents.weight)
 
 
 class EarlyStopFound:

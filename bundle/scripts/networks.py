@@ -52,6 +52,7 @@ class NISF(nn.Module):
         num_layers: number of Gabor layers.
         omega0: frequency factor of the Gabor layers.
         sigma0: envelope factor of the Gabor layers.
+        num_probes: coordinates whose intensities give the first guess of a fit.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class NISF(nn.Module):
         num_layers: int = 8,
         omega0: float = 10.0,
         sigma0: float = 10.0,
+        num_probes: int = 1024,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -75,11 +77,18 @@ class NISF(nn.Module):
         self.residual = nn.Identity() if latent_size == hidden_size else nn.Linear(latent_size, hidden_size, bias=False)
         self.intensity_head = nn.Linear(hidden_size, in_channels)
         self.class_head = nn.Linear(hidden_size, num_classes)
-        # the Gaussian prior over latents, filled from the training population
+        # the Gaussian prior over latents, filled from the training population (scripts.prior)
         self.register_buffer("latent_mean", torch.zeros(latent_size))
-        self.register_buffer("latent_std", torch.ones(latent_size))
+        self.register_buffer("latent_factor", torch.eye(latent_size))  # lower Cholesky factor of the covariance
+        self.register_buffer("num_subjects", torch.tensor(0))
+        # first guess of a latent: latent_mean + guess_gain @ (intensities at guess_coords - guess_mean)
+        self.register_buffer("guess_coords", torch.zeros(coord_dims, num_probes))
+        self.register_buffer("guess_mean", torch.zeros(in_channels, num_probes))
+        self.register_buffer("guess_gain", torch.zeros(latent_size, in_channels * num_probes))
         # Adam steps of a fit, found on validation subjects during training (the paper's early stop)
         self.register_buffer("fit_steps", torch.tensor(200))
+        # class logits are divided by it before the softmax; found on validation subjects (scripts.calibration)
+        self.register_buffer("temperature", torch.tensor(1.0))
         self.reset_parameters()
 
     @torch.no_grad()
@@ -111,14 +120,45 @@ class NISF(nn.Module):
         """
         if latent is None:
             latent = self.latent_mean.unsqueeze(0).expand(coords.shape[0], -1)
-        # the latent's part of the first product is one row per subject, not one per point
-        weight = self.first.linear.weight
-        of_latent = nn.functional.linear(latent, weight[:, self.coord_dims :], self.first.linear.bias)
-        of_coords = nn.functional.linear(coords.transpose(1, 2), weight[:, : self.coord_dims])
-        x = self.first.activate(of_coords + of_latent.unsqueeze(1)) + self.residual(latent).unsqueeze(1)
+        if torch.jit.is_scripting():  # TorchScript has no autocast to switch off
+            x = self.enter(coords, latent)
+        else:
+            # float32 also under autocast: bfloat16 would round the coordinates to some eight bits
+            with torch.autocast(coords.device.type, enabled=False):
+                x = self.enter(coords, latent)
+        return self.heads(self.trunk(x)).transpose(1, 2)
+
+    def enter(self, coords: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """The first layer, [B, D, N] and [B, L] -> [B, N, H]."""
+        of_latent, residual = self.modulation(latent)
+        return self.first.activate(self.project(coords) + of_latent.unsqueeze(1)) + residual.unsqueeze(1)
+
+    # The parts of forward, for whoever differentiates by the latent of each point (scripts.linearisation).
+
+    def project(self, coords: torch.Tensor) -> torch.Tensor:
+        """The coordinates' part of the first product, [B, D, N] -> [B, N, 2 H]; the same for every latent."""
+        return nn.functional.linear(coords.transpose(1, 2), self.first.linear.weight[:, : self.coord_dims])
+
+    def modulation(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The latent's part of the first product [B, 2 H] and its residual [B, H]: one row a subject, not a point."""
+        weight = self.first.linear.weight[:, self.coord_dims :]
+        return nn.functional.linear(latent, weight, self.first.linear.bias), self.residual(latent)
+
+    def trunk(self, x: torch.Tensor) -> torch.Tensor:
+        """The layers after the first, [B, N, H] -> [B, N, H]."""
         for layer in self.layers:
             x = layer(x) + x
-        return torch.cat([self.intensity_head(x), self.class_head(x)], dim=-1).transpose(1, 2)
+        return x
+
+    def heads(self, x: torch.Tensor) -> torch.Tensor:
+        """Intensity and class logits, [B, N, H] -> [B, N, C + K]."""
+        return torch.cat([self.intensity_head(x), self.class_head(x)], dim=-1)
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits [B, C + K, N] to intensities and calibrated class probabilities in [0, 1]."""
+        logits = logits.float()
+        classes = logits[:, self.in_channels :] / self.temperature
+        return torch.cat([logits[:, : self.in_channels].sigmoid(), classes.softmax(dim=1)], dim=1)
 
 
 class LatentTable(nn.Embedding):

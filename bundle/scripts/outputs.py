@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from functools import partial
 from pathlib import Path
 
 import monai
@@ -22,19 +23,24 @@ class SplitPredictiond(Transform):
 
     Reads ``pred`` [1, C + K, X, Y, Z, T]; adds ``recon`` [C, ...], ``prob`` [K, ...], ``seg`` [1, ...] uint8, all on
     the grid that was fitted, ``seg_fitted``, a copy of ``seg`` that stays on that grid, and ``fit``, the ``LatentFit``.
+    Where ``pred`` has more channels they are ``uncertainty`` (see ``sample_uncertainty``).
 
     Args:
         in_channels: C.
+        num_classes: K.
     """
 
-    def __init__(self, in_channels: int = 1) -> None:
-        self.in_channels = in_channels
+    def __init__(self, in_channels: int = 1, num_classes: int = 4) -> None:
+        self.in_channels, self.num_classes = in_channels, num_classes
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with the parts."""
         item = dict(data)
         prediction = item["pred"][0]
-        classes = prediction[self.in_channels :]
+        last = self.in_channels + self.num_classes
+        classes = prediction[self.in_channels : last]
+        if len(prediction) > last:
+            item["uncertainty"] = prediction[last:]
         item["recon"], item["prob"] = prediction[: self.in_channels], classes
         item["seg"] = classes.argmax(dim=0, keepdim=True).to(torch.uint8)
         item["seg_fitted"] = np.asarray(item["seg"])
@@ -46,17 +52,18 @@ class BackgroundElsewhered(Transform):
     """Gives voxels outside the fitted field, zero in every class after ``Invertd``, to the background.
 
     Args:
-        key: of class probabilities [K, X, Y, Z, T], background first.
+        keys: of maps [K or more, X, Y, Z, T] that begin with class probabilities, background first.
+        num_classes: K.
     """
 
-    def __init__(self, key: str = "prob") -> None:
-        self.key = key
+    def __init__(self, keys: KeysCollection = ("prob", "uncertainty"), num_classes: int = 4) -> None:
+        self.keys, self.num_classes = (keys,) if isinstance(keys, str) else tuple(keys), num_classes
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item, changed in place where nothing was predicted."""
         item = dict(data)
-        probability = item[self.key]
-        probability[0][probability.sum(dim=0) == 0] = 1
+        for probability in (item[key] for key in self.keys if key in item):
+            probability[0][probability[: self.num_classes].sum(dim=0) == 0] = 1
         return item
 
 
@@ -126,6 +133,7 @@ class SaveLatentd(Transform):
         image, fit = item[self.image_key], item["fit"]
         content = {
             "latent": fit.latent.cpu(),
+            "covariance": fit.covariance,
             "frame": image.meta.get("frame"),
             "subject": str(image.meta["subject"]),
             "files": [Path(file).name for file in image.meta["files"]],
@@ -166,6 +174,12 @@ def provenance(settings: Mapping[str, object]) -> dict[str, object]:
         "numpy": np.__version__,
     }
     return {"settings": plain, "versions": versions}
+
+
+def described(bound: partial) -> str:
+    """A function with options bound to it, as text: the same in every process."""
+    options = ", ".join(f"{name}={value}" for name, value in sorted(bound.keywords.items()))
+    return f"{bound.func.__name__}({options})"
 
 
 def plain_array(tensor: torch.Tensor | MetaTensor) -> np.ndarray:

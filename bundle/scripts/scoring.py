@@ -12,6 +12,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from scripts import metrics
+from scripts.calibration import REGIONS, Reliability, write_reliability
 from scripts.cine import UNLABELLED
 from scripts.figures import cases_figure
 from scripts.geometry import spacing_of
@@ -34,7 +35,8 @@ class ScanProgress:
         gone = time.time() - self.started
         fit = engine.state.output.get("fit") if engine.state.output else None
         if fit is not None:
-            detail = f"{len(fit.history)} steps, loss {fit.history[-1]['loss']:.4f}, fit {fit.seconds:.1f} s"
+            loss, steps = fit.history[-1]["loss"], len(fit.history)
+            detail = f"loss {loss:.4f}, {steps} steps, fit {fit.seconds:.1f} s, {fit.reason}"
         else:
             detail = "failed"
         subject = engine.state.batch.get("subject", "")
@@ -53,8 +55,8 @@ class ScoreScans:
     """Scores each segmentation against its label on the file's own grid: Dice and 95% Hausdorff distance.
 
     Volume scores per class and frame, by MONAI's metrics. Labels outside the fitted field count as missed. After the
-    run ``write`` leaves ``scores.csv``, ``summary.csv``, ``scores.json`` and ``cases.png`` (best, median and worst
-    subject).
+    run ``write`` leaves ``scores.csv``, ``summary.csv``, ``scores.json``, ``cases.png`` (best, median and worst
+    subject), and the reliability of the class probabilities on the voxels of the field, before and after calibration.
 
     Args:
         class_names: inside label value (text) to name.
@@ -66,6 +68,7 @@ class ScoreScans:
         self.class_names, self.output_dir, self.settings = dict(class_names), Path(output_dir), settings
         self.rows: list[dict] = []
         self.cases: dict[str, dict] = {}
+        self.reliability = {"uncalibrated": Reliability(), "calibrated": Reliability()}
 
     def attach(self, engine: Engine) -> None:
         """Registers for each scan."""
@@ -85,6 +88,20 @@ class ScoreScans:
         )
         self.rows.extend(rows)
         self._keep_case(batch, output, next(iter(phases.values()), seen[0]), rows)
+        self._check_probabilities(batch, output, float(engine.network.temperature))
+
+    def _check_probabilities(self, batch: Mapping, output: Mapping, temperature: float) -> None:
+        first, classes = output["recon"].shape[0], 1 + len(self.class_names)
+        prediction, label = output["pred"][0].as_tensor(), batch["label"].as_tensor()
+        for frame in range(label.shape[-1]):
+            stated = prediction[first : first + classes, ..., frame].reshape(classes, -1).float()
+            logits = stated.clamp_min(1e-7).log() * temperature  # up to a constant
+            of_frame = label[0, ..., frame].reshape(-1)
+            self.reliability["calibrated"].add(stated, of_frame)
+            if "uncertainty" in output:
+                mean = prediction[first + classes : first + 2 * classes, ..., frame].reshape(classes, -1).float()
+                self.reliability.setdefault("posterior mean", Reliability()).add(mean, of_frame, stated[0])
+            self.reliability["uncalibrated"].add(logits.softmax(dim=0), of_frame, stated[0])
 
     def _keep_case(self, batch: Mapping, output: Mapping, frame: int, rows: list[dict]) -> None:
         dice = float(np.nanmean([row["dice"] for row in rows]))
@@ -106,7 +123,10 @@ class ScoreScans:
         chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
         cases = [{**case, "title": f"{name}: {case['title']}"} for name, case in chosen.items()]
         cases_figure(self.output_dir / "cases.png", cases, labels=self.class_names)
-        return metrics.format_table(summary)
+        write_reliability(self.output_dir, self.reliability, provenance(self.settings))
+        found = self.reliability["calibrated"]
+        errors = ", ".join(f"{region} {found.error(region):.4f}" for region in REGIONS)
+        return f"{metrics.format_table(summary)}\nexpected calibration error of the probabilities: {errors}"
 
 
 def read_scores(folder: str | Path) -> list[dict]:

@@ -51,7 +51,8 @@ class MappedDataset(PersistentDataset):
     def __len__(self) -> int:
         return len(self.data)
 
-    def _transform(self, index: int) -> dict:
+    def stored(self, index: int) -> dict:
+        """What the store holds of a subject, before the random transforms."""
         if index not in self._opened:
             item = {key: value for key, value in self.data[index].items() if key != "index"}
             self._discard_part(item)
@@ -63,7 +64,10 @@ class MappedDataset(PersistentDataset):
                 if isinstance(error, RuntimeError) and error.__cause__ is not None:
                     raise  # out of a transform; torch reports a full disk as RuntimeError too, but without a cause
                 raise _unwritable(self.cache_dir, error) from error
-        return self._post_transform({**self._opened[index], "index": index})
+        return self._opened[index]
+
+    def _transform(self, index: int) -> dict:
+        return self._post_transform({**self.stored(index), "index": index})
 
     def _discard_part(self, item: Mapping[str, object]) -> None:
         """Removes the item's file where a killed run or a full disk left a part of one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -13,9 +13,15 @@ from ignite.handlers import Checkpoint, DiskSaver
 from monai.engines import SupervisedTrainer
 from monai.handlers import CheckpointLoader
 
+from scripts.calibration import calibrate
 from scripts.engines import ScanEvaluator
 from scripts.errors import InputError
+from scripts.fitting import LatentFit
+from scripts.geometry import CoordinateFrame
+from scripts.networks import NISF
 from scripts.outputs import save_tensors
+from scripts.points import GridPoints
+from scripts.prior import bounds_of, set_first_guess
 from scripts.scoring import ScoreScans
 from scripts.store import MappedDataset
 
@@ -83,8 +89,13 @@ def train(
     output_dir: str,
     checkpoint_interval: int,
     resume: bool,
+    fit: Callable[[NISF, GridPoints], LatentFit],
+    class_names: Mapping[str, str],
+    guess_draws: int,
 ) -> None:
     """Trains the prior: fills the stores, goes on from the newest checkpoint if told to, and writes ``model.pt``.
+
+    At the end the first guess of a fit and the calibration of the class probabilities are added to the weights.
 
     Args:
         trainer: the training engine.
@@ -93,6 +104,9 @@ def train(
         output_dir: folder of checkpoints, curves and weights.
         checkpoint_interval: epochs between checkpoints.
         resume: go on from the newest checkpoint in ``output_dir``, as if nothing had happened.
+        fit: the inference that the calibration is for.
+        class_names: inside label value (text) to name.
+        guess_draws: latents drawn from the prior to find the first guess of a fit.
     """
     folder = check_writable(output_dir)
     for name, dataset in (("training", train_dataset), ("validation", val_dataset)):
@@ -108,6 +122,9 @@ def train(
         if newest is None:
             raise InputError(f"{folder}: holds no checkpoint_epoch=N.pt to resume from; leave out --resume")
         _check_readable(newest)
+        if int(newest.stem.split("=")[1]) >= trainer.state.max_epochs:  # nothing is left but the end
+            Checkpoint.load_objects(objects, torch.load(newest, map_location="cpu", weights_only=True))
+            return _finish(state["network"], train_dataset, val_dataset, fit, folder, class_names, guess_draws)
         CheckpointLoader(str(newest), objects, map_location="cpu").attach(trainer)
     # Ignite's own saver: MONAI's does not write atomically. Two are kept, for the older one goes before the newer is
     # written.
@@ -120,7 +137,24 @@ def train(
     )
     trainer.add_event_handler(Events.EPOCH_COMPLETED(every=checkpoint_interval) | Events.COMPLETED, saver)
     trainer.run()
-    weights = save_weights(state["network"], folder / "model.pt")
+    _finish(state["network"], train_dataset, val_dataset, fit, folder, class_names, guess_draws)
+
+
+def _finish(
+    network: NISF,
+    train_dataset: MappedDataset,
+    val_dataset: MappedDataset,
+    fit: Callable[[NISF, GridPoints], LatentFit],
+    folder: Path,
+    class_names: Mapping[str, str],
+    guess_draws: int,
+) -> None:
+    """What inference needs besides the weights, found once the training is over; writes ``model.pt``."""
+    network.eval()
+    frames = (CoordinateFrame.from_dict(train_dataset.stored(index)["frame"]) for index in range(len(train_dataset)))
+    set_first_guess(network, *bounds_of(frames, network.coord_dims), draws=guess_draws)
+    calibrate(network, (val_dataset[index] for index in range(len(val_dataset))), fit, folder, class_names, guess_draws)
+    weights = save_weights(network, folder / "model.pt")
     logger.info("trained: %s", weights)
 
 

@@ -1,0 +1,91 @@
+"""The Gaussian prior over latents, and the first guess of a fit that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from scripts.geometry import CoordinateFrame
+from scripts.networks import NISF
+from scripts.points import GridPoints
+
+
+@torch.no_grad()
+def set_prior(network: NISF, latents: torch.Tensor) -> float:
+    """Mean, covariance factor and number of the training latents [N, L] into the network's buffers.
+
+    The covariance is shrunk towards a multiple of the identity (Ledoit and Wolf, 2004): there may be fewer subjects
+    than dimensions.
+
+    Returns:
+        the shrinkage, from 0 (the sample covariance) to 1.
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    values = latents.detach().cpu().double()
+    covariance, shrinkage = ledoit_wolf(values.numpy())
+    covariance = torch.from_numpy(covariance)
+    # latents that are all alike, as before the first step, leave a factor that is small but can be inverted
+    jitter = 1e-12 + 1e-6 * covariance.diagonal().mean()
+    factor = torch.linalg.cholesky(covariance + jitter * torch.eye(len(covariance), dtype=torch.double))
+    network.latent_mean.copy_(values.mean(dim=0))
+    network.latent_factor.copy_(factor)
+    network.num_subjects.fill_(len(values))
+    return float(shrinkage)
+
+
+def bounds_of(frames: Iterable[CoordinateFrame], dims: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The box of normalised coordinates [dims] that the scans' voxels span; of time, the whole cycle."""
+    low, high = torch.full((dims,), torch.inf), torch.full((dims,), -torch.inf)
+    for frame in frames:
+        for axis in range(3):
+            places = torch.from_numpy(frame.axis(axis)).float()
+            low[axis], high[axis] = min(low[axis], places.min()), max(high[axis], places.max())
+    low[3:], high[3:] = 0.0, 1.0
+    return low, high
+
+
+@torch.no_grad()
+def set_first_guess(
+    network: NISF, low: torch.Tensor, high: torch.Tensor, draws: int = 2000, noise: float = 0.02, seed: int = 0
+) -> None:
+    """Fills the buffers of the first guess: the best linear estimate of a latent from intensities at fixed probes.
+
+    Latents are drawn from the prior and the network tells what each would look like at the probes; the linear minimum
+    mean square error estimate of the one from the other, ``cov(h, y) (cov(y, y) + noise I)^-1 (y - mean)``, takes in
+    the whole prior, where a Gauss-Newton step from the mean has the slope at the mean alone. No data is needed.
+
+    Args:
+        network: with its prior set.
+        low, high: box [D] of normalised coordinates over which the probes are spread.
+        draws: number of latents.
+        noise: variance of an intensity about the network's.
+        seed: of probes and draws.
+    """
+    mean, probes = network.latent_mean, network.guess_coords.shape[1]
+    unit = torch.quasirandom.SobolEngine(network.coord_dims, scramble=True, seed=seed).draw(probes).t()
+    coords = (low[:, None] + (high - low)[:, None] * unit).to(mean)
+    z = torch.randn(draws, len(mean), generator=torch.Generator().manual_seed(seed)).to(mean)
+    offsets = z @ network.latent_factor.t()
+    seen = torch.cat([_intensities(network, coords, mean + part) for part in offsets.split(16)])
+    centred = seen - seen.mean(dim=0)
+    spread = (centred.t() @ centred / draws).double()
+    spread.diagonal().add_(noise)
+    gain = torch.linalg.solve(spread, (centred.t() @ offsets / draws).double()).t()
+    network.guess_coords.copy_(coords)
+    network.guess_mean.copy_(seen.mean(dim=0).reshape(network.in_channels, probes))
+    network.guess_gain.copy_(gain)
+
+
+def _intensities(network: NISF, coords: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+    """[N, C * M] at coordinates [D, M] of latents [N, L]."""
+    logits = network(coords.expand(len(latent), -1, -1), latent)
+    return logits[:, : network.in_channels].sigmoid().flatten(1)
+
+
+@torch.no_grad()
+def first_guess(network: NISF, points: GridPoints) -> torch.Tensor:
+    """A latent [L] from the intensities nearest to the probes; the prior's mean where no guess has been prepared."""
+    seen = points.nearest(network.guess_coords).to(network.latent_mean)
+    return network.latent_mean + network.guess_gain @ (seen - network.guess_mean).flatten()

@@ -1,0 +1,511 @@
+"""A Gauss-Newton fit ends at the most probable latent, says how sure it is, and leaves everything else as it was."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+import scripts.gauss_newton
+from scripts.errors import InputError
+from scripts.fitting import LatentFit, fit_gauss_newton, fit_gauss_newton_batch
+from scripts.geometry import CoordinateFrame
+from scripts.networks import NISF
+from scripts.points import GridPoints
+from scripts.prior import bounds_of, set_first_guess
+
+GRID = (8, 7, 3)
+TIMES = (0.0, 0.3, 0.6)
+ALL = 10**6  # more points than any scan here has
+#: Every point from the first step on, and a fixed number of steps.
+WHOLE = {"start_points": ALL, "final_points": ALL, "tolerance": 0.0}
+
+
+def a_frame():
+    return CoordinateFrame.physical(np.diag([2.0, 1.5, 8.0, 1.0]), GRID, TIMES, 4, half_field=8.0, center=(1.0, -0.5))
+
+
+def a_network(channels=1, contrast=2.0, guess=True, seed=5):
+    """A small random network with a prior whose dimensions are correlated."""
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": 16, "latent_size": 4, "num_layers": 2, "omega0": 3.0, "sigma0": 1.0, "num_probes": 64}
+    network = NISF(num_classes=3, in_channels=channels, **sizes)
+    mixed = [[0.2, 0.0, 0.0, 0.0], [0.05, 0.15, 0.0, 0.0], [-0.05, 0.025, 0.2, 0.0], [0.0, 0.05, 0.05, 0.15]]
+    with torch.no_grad():
+        network.intensity_head.weight.mul_(contrast)
+        network.latent_mean.copy_(torch.tensor([0.2, -0.1, 0.1, 0.3]))
+        network.latent_factor.copy_(torch.tensor(mixed))
+    if guess:
+        set_first_guess(network, *bounds_of([a_frame()], 4), draws=200)
+    return network
+
+
+def draws(network, number, seed=0):
+    """Latents from the prior."""
+    z = torch.randn(number, network.latent_size, generator=torch.Generator().manual_seed(seed))
+    return network.latent_mean + z @ network.latent_factor.t()
+
+
+@torch.no_grad()
+def image_of(network, latent, frame=a_frame()):
+    """The noise-free image that the network makes of a latent."""
+    logits = network(frame.points(torch.arange(frame.size))[None], latent[None])[0, : network.in_channels]
+    return logits.sigmoid().reshape(-1, *frame.shape, len(frame.times))
+
+
+def clean_scans(network, latents):
+    return [GridPoints(a_frame(), image_of(network, latent)) for latent in latents]
+
+
+def noisy_scans(network, latents, seed=0):
+    """Images of 0 and 1, drawn with the network's intensity as the probability of a 1."""
+    generator = torch.Generator().manual_seed(seed)
+    return [GridPoints(a_frame(), torch.bernoulli(image_of(network, h), generator=generator)) for h in latents]
+
+
+def grey_scan(network, latent, seed=0):
+    """Grey values with noise of a standard deviation of 0.05."""
+    image = image_of(network, latent)
+    noise = 0.05 * torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
+    return GridPoints(a_frame(), (image + noise).clamp(0, 1))
+
+
+def exact(network):
+    """A copy in float64 without weight gradients."""
+    copy = a_network(network.in_channels, guess=False).double().requires_grad_(False)
+    copy.load_state_dict(network.state_dict())
+    return copy
+
+
+def logits_of(network, scan, z):
+    """Intensity logits [C, N] of all points of a scan at the whitened latent ``z``; ``network`` as from ``exact``."""
+    coords, _ = scan.take(torch.arange(len(scan)))
+    latent = network.latent_mean + network.latent_factor @ z
+    return network(coords[None].double(), latent[None])[0, : network.in_channels]
+
+
+def objective_of(network, scan, prior_weight, z):
+    """Mean BCE over all points and channels and the prior's penalty, written out."""
+    p = logits_of(network, scan, z).sigmoid()
+    y = scan.take(torch.arange(len(scan)))[1].double()
+    loss = -(y * p.log() + (1 - y) * (1 - p).log()).mean()
+    return loss + prior_weight / 2 * z.square().sum()
+
+
+def whitened(network, latent):
+    return torch.linalg.solve(network.latent_factor, latent.double() - network.latent_mean)
+
+
+def floor_of(scan):
+    """The loss of a perfect reconstruction."""
+    p = scan.image.double()
+    return float(-(p * p.log() + (1 - p) * (1 - p).log()).mean())
+
+
+# ---- the latent found
+
+
+@pytest.mark.parametrize("guess", [True, False])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_noise_free_scans_give_their_latents_back(channels, guess):
+    network = a_network(channels, guess=guess)
+    latents = draws(network, 5)
+    scans = clean_scans(network, latents)
+    for latent, scan in zip(latents, scans):
+        fit = fit_gauss_newton(network, scan, prior_weight=1e-8, final_points=ALL, start_points=100)
+        torch.testing.assert_close(fit.latent, latent, atol=2e-3, rtol=0)
+        assert abs(fit.history[-1]["loss"] - floor_of(scan)) < 1e-5
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("start_points", [50, ALL])
+def test_result_is_the_most_probable_latent_given_all_points(channels, start_points):
+    """The gradient of mean BCE + prior_weight / 2 * Mahalanobis distance squared is zero there."""
+    network, weight = a_network(channels), 1e-2
+    scan = grey_scan(network, draws(network, 1)[0])
+    fit = fit_gauss_newton(
+        network, scan, prior_weight=weight, final_points=ALL, start_points=start_points, iterations=25, tolerance=0.0
+    )
+    copy = exact(network)
+    gradient = torch.autograd.functional.jacobian(partial(objective_of, copy, scan, weight), whitened(copy, fit.latent))
+    start = torch.autograd.functional.jacobian(partial(objective_of, copy, scan, weight), torch.zeros(4).double())
+    print("G", gradient.norm() / start.norm(), start.norm(), weight * whitened(copy, fit.latent).norm() / start.norm())
+    assert start.norm() > 1e-2
+    assert gradient.norm() < 1e-3 * start.norm()
+
+
+def test_result_does_not_depend_on_the_first_guess():
+    prepared, plain = a_network(), a_network(guess=False)
+    for latent in draws(plain, 4):
+        scan = grey_scan(plain, latent)
+        fits = [fit_gauss_newton(n, scan, prior_weight=1e-3, iterations=20, **WHOLE) for n in (prepared, plain)]
+        losses = [fit.history[0]["loss"] for fit in fits]
+        print("L", losses, fits[0].latent - fits[1].latent)
+        assert abs(losses[0] - losses[1]) > 1e-5  # they came from different places
+        torch.testing.assert_close(fits[0].latent, fits[1].latent, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("guess", [True, False])
+def test_a_huge_prior_weight_keeps_the_mean(guess):
+    network = a_network(guess=guess)
+    (scan,) = noisy_scans(network, draws(network, 1))
+    fit = fit_gauss_newton(network, scan, prior_weight=1e6)
+    torch.testing.assert_close(fit.latent, network.latent_mean, atol=1e-4, rtol=0)
+
+
+def test_points_asked_for_bound_the_points_used():
+    """Fits of few points of a noisy scan scatter about that of all."""
+    network = a_network()
+    (scan,) = noisy_scans(network, draws(network, 1))
+    every = fit_gauss_newton(network, scan, prior_weight=1e-3, iterations=15, **WHOLE).latent
+    few = fit_gauss_newton(network, scan, prior_weight=1e-3, final_points=60, iterations=15, tolerance=0.0).latent
+    assert (few - every).abs().max() > 0.01
+
+
+# ---- the course of a fit
+
+
+def test_loss_is_flat_once_the_fit_is_there():
+    network = a_network()
+    for scan in noisy_scans(network, draws(network, 3)):
+        fit = fit_gauss_newton(network, scan, prior_weight=1e-3, iterations=60, **WHOLE)
+        losses = [entry["loss"] for entry in fit.history]
+        print("F", losses[0] - losses[-1], max(losses[20:]) - min(losses[20:]), len(losses))
+        assert losses[0] - losses[-1] > 1e-3
+        assert max(losses[20:]) - min(losses[20:]) < 1e-5
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_step_that_would_raise_the_objective_is_not_kept(seed):
+    """On a network of strong contrast, far from the mean and all but undamped, so that first steps go too far."""
+    network = a_network(contrast=6.0, guess=False, seed=seed)
+    network.latent_factor.mul_(4)
+    (scan,), weight, path = noisy_scans(network, draws(network, 1, seed=3)), 1e-4, [network.latent_mean]
+    fit = fit_gauss_newton(
+        network,
+        scan,
+        prior_weight=weight,
+        damping=1e-9,
+        callback=lambda step, latents: path.append(latents[0]),
+        **WHOLE,
+    )
+    copy = exact(network)
+    with torch.no_grad():
+        values = [float(objective_of(copy, scan, weight, whitened(copy, latent))) for latent in path]
+    assert len(path) == len(fit.history) + 1 and torch.equal(path[-1], fit.latent)
+    assert any(torch.equal(a, b) for a, b in zip(path, path[1:])), "no step was refused: the case is too easy"
+    print("V", values)
+    assert values[-1] < 0.9 * values[0]
+    assert all(after <= before + 1e-7 for before, after in zip(values, values[1:]))
+
+
+def test_fit_stops_when_it_has_converged_and_says_so():
+    network = a_network()
+    (scan,) = noisy_scans(network, draws(network, 1))
+    fit = fit_gauss_newton(network, scan, final_points=ALL, iterations=50, tolerance=3e-3)
+    assert fit.reason.startswith("converged") and "0.003" in fit.reason
+    assert len(fit.history) < 50 and [entry["step"] for entry in fit.history] == list(range(1, len(fit.history) + 1))
+    cut = fit_gauss_newton(network, scan, final_points=ALL, iterations=2, tolerance=0.0)
+    assert cut.reason == "all 2 iterations done" and len(cut.history) == 2
+
+
+@pytest.mark.parametrize("start_points, chunk", [(50, 4096), (100, 40), (ALL, 100)])
+def test_points_are_the_point_evaluations(monkeypatch, start_points, chunk):
+    network, counted = a_network(), []
+    plain = scripts.gauss_newton.linearise
+
+    def counting(network, projected, intensity, latent, factor):
+        counted.append(projected.shape[1])
+        return plain(network, projected, intensity, latent, factor)
+
+    monkeypatch.setattr(scripts.gauss_newton, "linearise", counting)
+    scans = noisy_scans(network, draws(network, 2))
+    for fitted in (scans[:1], scans):
+        counted.clear()
+        fits = fit_gauss_newton_batch(network, fitted, final_points=300, start_points=start_points, chunk=chunk)
+        assert max(counted) <= chunk
+        for fit in fits:  # of a batch each scan has its own
+            seen = [entry["points"] for entry in fit.history]
+            assert fit.points == sum(counted) and fit.seconds > 0
+            assert seen == sorted(seen) and 0 < seen[0] and seen[-1] <= fit.points
+
+
+class Watched(GridPoints):
+    """Keeps the numbers of the points that are read."""
+
+    def take(self, number):
+        self.taken = [*getattr(self, "taken", []), *number.tolist()]
+        return super().take(number)
+
+
+@pytest.mark.parametrize("kept", [None, [0, 2]])
+@pytest.mark.parametrize("start_points, chunk", [(50, 4096), (100, 37), (ALL, 100)])
+def test_a_fit_of_more_points_than_the_scan_has_uses_each_once(kept, start_points, chunk):
+    network = a_network()
+    (scan,) = noisy_scans(network, draws(network, 1))
+    watched = Watched(scan.frame, scan.image, kept)
+    fit_gauss_newton(network, watched, final_points=ALL, start_points=start_points, chunk=chunk, tolerance=1e-5)
+    assert sorted(watched.taken) == list(range(len(watched)))
+
+
+@pytest.mark.parametrize("chunk", [37, 100])
+def test_chunks_change_nothing(chunk):
+    network = a_network(channels=2)
+    (scan,) = noisy_scans(network, draws(network, 1))
+    options = {"prior_weight": 1e-3, "final_points": 400, "start_points": 400, "iterations": 8, "tolerance": 0.0}
+    whole, parts = (fit_gauss_newton(network, scan, chunk=size, **options) for size in (ALL, chunk))
+    torch.testing.assert_close(parts.latent, whole.latent, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(parts.covariance, whole.covariance, atol=1e-7, rtol=1e-4)
+    assert parts.points == whole.points
+
+
+# ---- the posterior
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_covariance_is_the_inverse_of_the_objectives_gauss_newton_matrix(channels):
+    network, weight = a_network(channels), 1e-3
+    (scan,) = noisy_scans(network, draws(network, 1))
+    fit = fit_gauss_newton(network, scan, prior_weight=weight, start_points=100, final_points=ALL)
+    copy = exact(network)
+    z = whitened(copy, fit.latent)
+    slope = torch.autograd.functional.jacobian(partial(logits_of, copy, scan), z).flatten(0, 1)
+    p = logits_of(copy, scan, z).sigmoid().flatten()
+    mean_matrix = slope.t() @ (slope * (p * (1 - p))[:, None]) / len(slope)
+    # 1 / prior_weight observations, each as informative as the mean point, and the prior's own precision of one
+    of_z = torch.linalg.inv(mean_matrix / weight + torch.eye(4))
+    expected = copy.latent_factor @ of_z @ copy.latent_factor.t()
+    assert fit.covariance.dtype == torch.float64
+    torch.testing.assert_close(fit.covariance, expected, rtol=1e-4, atol=1e-4 * float(expected.max()))
+    assert torch.equal(fit.covariance, fit.covariance.t())
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_posterior_says_how_far_refits_of_noisy_scans_are_from_the_truth(channels):
+    """Latents drawn from the prior, one observation an intensity: errors as wide as the posterior, in all directions."""
+    network, number = a_network(channels), 200
+    latents = draws(network, number, seed=4)
+    scans = noisy_scans(network, latents, seed=4)
+    fits = fit_gauss_newton_batch(
+        network, scans, prior_weight=1 / (channels * len(scans[0])), iterations=10, chunk=100, **WHOLE
+    )
+    errors = torch.stack([fit.latent for fit in fits]).double() - latents
+    covariances = torch.stack([fit.covariance for fit in fits])
+    stated = covariances.diagonal(dim1=1, dim2=2).mean(dim=0).sqrt()
+    prior = (network.latent_factor.double() @ network.latent_factor.double().t()).diagonal().sqrt()
+    assert (stated < 0.85 * prior).all()  # the scans say something
+    ratio = errors.square().mean(dim=0).sqrt() / stated
+    assert ((ratio > 0.8) & (ratio < 1.2)).all()
+    distances = torch.einsum("br,brs,bs->b", errors, torch.linalg.inv(covariances), errors)
+    assert 0.8**2 < distances.mean() / 4 < 1.2**2  # chi squared with 4 degrees of freedom
+
+
+def test_a_scan_that_says_nothing_leaves_the_prior():
+    network = a_network()
+    (scan,) = noisy_scans(network, draws(network, 1))
+    fit = fit_gauss_newton(network, scan, prior_weight=1e6)
+    factor = network.latent_factor.double()
+    torch.testing.assert_close(fit.covariance, factor @ factor.t(), rtol=1e-4, atol=1e-7)
+
+
+def a_posterior():
+    root = torch.tensor([[0.5, 0.0, 0.0], [0.3, 0.2, 0.0], [-0.4, 0.1, 0.01]], dtype=torch.float64)
+    return LatentFit(latent=torch.tensor([1.0, -2.0, 0.5]), covariance=root @ root.t())
+
+
+def test_draws_have_the_posteriors_mean_and_covariance():
+    fit, number = a_posterior(), 40000
+    sampled = fit.sample(number).double()
+    assert sampled.shape == (number, 3) and fit.sample(2).dtype == fit.latent.dtype
+    std = fit.covariance.diagonal().sqrt()
+    # five standard errors of a mean and of a covariance
+    assert ((sampled.mean(dim=0) - fit.latent).abs() < 5 * std / number**0.5).all()
+    assert ((sampled.t().cov() - fit.covariance).abs() < 5 * 2**0.5 * torch.outer(std, std) / number**0.5).all()
+
+
+def test_draws_follow_their_seed_and_leave_the_callers_random_state_alone():
+    fit = a_posterior()
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    first, again, other = fit.sample(5, seed=1), fit.sample(5, seed=1), fit.sample(5, seed=2)
+    assert torch.equal(torch.rand(2), expected)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_a_fit_without_covariance_has_nothing_to_draw_from():
+    with pytest.raises(InputError, match="fit_gauss_newton"):
+        LatentFit(latent=torch.zeros(3)).sample(2)
+
+
+# ---- several scans at once
+
+
+def test_a_scan_of_a_batch_is_fitted_as_it_is_alone():
+    network = a_network()
+    scans = noisy_scans(network, draws(network, 4, seed=1))
+    options = {"prior_weight": 1e-3, "final_points": 300, "start_points": 300, "iterations": 8, "tolerance": 0.0}
+    together = fit_gauss_newton_batch(network, scans, **options)
+    alone = [fit_gauss_newton(network, scan, **options) for scan in scans]
+    assert len(together) == 4
+    for a, b in zip(together, alone):
+        torch.testing.assert_close(a.latent, b.latent, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(a.covariance, b.covariance, atol=1e-7, rtol=1e-3)
+        assert [h["loss"] for h in a.history] == pytest.approx([h["loss"] for h in b.history], rel=1e-5)
+        assert a.points == b.points
+    assert min((a.latent - b.latent).abs().max() for a, b in zip(together, together[1:])) > 1e-2
+
+
+def test_a_scan_that_is_done_stays_where_it_is_while_others_go_on():
+    network = a_network(guess=False)
+    scans = clean_scans(network, draws(network, 6, seed=6))
+    options = {"prior_weight": 1e-8, "tolerance": 0.9, "start_points": ALL, "final_points": ALL}
+    together = fit_gauss_newton_batch(network, scans, **options)
+    alone = [fit_gauss_newton(network, scan, **options) for scan in scans]
+    assert len({len(fit.history) for fit in alone}) > 1
+    for a, b in zip(together, alone):
+        print("D", (a.latent - b.latent).abs().max(), len(b.history))
+    for a, b in zip(together, alone):
+        torch.testing.assert_close(a.latent, b.latent, atol=1e-4, rtol=0)
+        assert a.reason == b.reason
+
+
+def test_scans_of_unlike_sizes_are_fitted_side_by_side():
+    network = a_network()
+    latents = draws(network, 3, seed=1)
+    scans = [GridPoints(s.frame, s.image, kept) for s, kept in zip(clean_scans(network, latents), (None, [1], [0, 2]))]
+    fits = fit_gauss_newton_batch(network, scans, prior_weight=1e-8, start_points=50, iterations=50, tolerance=1e-4)
+    torch.testing.assert_close(torch.stack([fit.latent for fit in fits]), latents, atol=2e-3, rtol=0)
+
+
+# ---- what plays no part
+
+
+def test_held_out_slices_play_no_part():
+    network = a_network()
+    (scan,) = noisy_scans(network, draws(network, 1))
+    changed = scan.image.clone()
+    changed[:, :, :, 1] = 1 - changed[:, :, :, 1]
+    options = {"final_points": 200, "start_points": 50}
+    one, other = (
+        fit_gauss_newton(network, GridPoints(scan.frame, i, [0, 2]), **options) for i in (scan.image, changed)
+    )
+    assert torch.equal(one.latent, other.latent) and torch.equal(one.covariance, other.covariance)
+    seen = fit_gauss_newton(network, GridPoints(scan.frame, changed), **options)
+    assert not torch.allclose(seen.latent, one.latent, atol=1e-2)
+
+
+def test_classes_play_no_part():
+    network = a_network()
+    (scan,) = noisy_scans(network, draws(network, 1))
+    before = fit_gauss_newton(network, scan)
+    with torch.no_grad():
+        network.class_head.weight.normal_()
+    after = fit_gauss_newton(network, scan)
+    assert torch.equal(after.latent, before.latent) and torch.equal(after.covariance, before.covariance)
+
+
+def test_same_seed_same_latent_another_seed_another():
+    network, fits = a_network(), []
+    (scan,) = noisy_scans(network, draws(network, 1))
+    for seed in (5, 5, 6):
+        torch.manual_seed(len(fits))  # the caller's own random state plays no part
+        fits.append(fit_gauss_newton(network, scan, final_points=100, seed=seed))
+    assert torch.equal(fits[0].latent, fits[1].latent) and torch.equal(fits[0].covariance, fits[1].covariance)
+    assert not torch.equal(fits[0].latent, fits[2].latent)
+
+
+@pytest.mark.parametrize("final_points", [100, ALL])
+def test_a_fit_leaves_the_callers_random_state_alone(final_points):
+    network = a_network()
+    (scan,) = noisy_scans(network, draws(network, 1))
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    fit_gauss_newton(network, scan, final_points=final_points, iterations=3)
+    assert torch.equal(torch.rand(2), expected)
+
+
+# ---- the network stays as it was
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_network_is_bit_identical_afterwards(training):
+    network = a_network()
+    (scan,) = noisy_scans(network, draws(network, 1))
+    network.train(training)
+    network.intensity_head.bias.requires_grad_(False)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    flags = [p.requires_grad for p in network.parameters()]
+    fit = fit_gauss_newton(network, scan, iterations=4)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert [p.requires_grad for p in network.parameters()] == flags
+    assert network.training is training
+    assert all(p.grad is None for p in network.parameters())
+    assert not fit.latent.requires_grad and not fit.covariance.requires_grad
+
+
+def test_network_is_as_it_was_also_when_a_fit_breaks_off():
+    network = a_network()
+    (scan,) = noisy_scans(network, draws(network, 1))
+    network.train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+
+    def stop(step, latents):
+        assert not network.training and not any(p.requires_grad for p in network.parameters())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_gauss_newton(network, scan, callback=stop)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert network.training and all(p.requires_grad for p in network.parameters())
+
+
+@pytest.mark.parametrize("context", ["no_grad", "inference_mode", "autocast"])
+def test_a_fit_works_wherever_it_is_called_from(context):
+    network = a_network()
+    (scan,) = noisy_scans(network, draws(network, 1))
+    expected = fit_gauss_newton(network, scan, final_points=200, iterations=5)
+    contexts = {
+        "no_grad": torch.no_grad(),
+        "inference_mode": torch.inference_mode(),
+        "autocast": torch.autocast("cpu", dtype=torch.bfloat16),
+    }
+    with contexts[context]:
+        image = scan.image + 0  # made in there, as by a loader
+        fit = fit_gauss_newton(network, GridPoints(scan.frame, image), final_points=200, iterations=5)
+        drawn = fit.sample(3)
+    assert torch.equal(fit.latent, expected.latent) and fit.latent.dtype == torch.float32
+    assert torch.equal(fit.covariance, expected.covariance)
+    assert torch.equal(drawn, expected.sample(3))
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize("name", ["first.linear", "intensity_head"])
+def test_broken_weights_give_one_clear_sentence(name):
+    network = a_network()
+    (scan,) = noisy_scans(network, draws(network, 1))
+    with torch.no_grad():
+        network.get_submodule(name).weight[0, 0] = float("nan")
+    with pytest.raises(InputError, match="loss is no number at the start; check the weights"):
+        fit_gauss_newton(network, scan)
+    assert all(p.requires_grad for p in network.parameters())
+
+
+@pytest.mark.parametrize("option", ["final_points", "start_points", "iterations", "chunk"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_counts_below_one_are_refused(option, value):
+    network = a_network(guess=False)
+    (scan,) = noisy_scans(network, draws(network, 1))
+    with pytest.raises(InputError, match=f"{option} of the fit is {value}"):
+        fit_gauss_newton(network, scan, **{option: value})
+
+
+@pytest.mark.parametrize("value", [0.0, -1e-3, float("nan")])
+def test_a_prior_weight_not_above_zero_is_refused(value):
+    network = a_network(guess=False)
+    (scan,) = noisy_scans(network, draws(network, 1))
+    with pytest.raises(InputError, match="prior_weight"):
+        fit_gauss_newton(network, scan, prior_weight=value)
