@@ -23,13 +23,13 @@ import torch
 from scripts.acceleration import has_bf16
 from scripts.engines import Population, TrainingLoss, build_optimizer
 from scripts.files import write_text
-from scripts.fitting import fit_adam
-from scripts.points import GridPoints
+from scripts.fitting import fit_adam, fit_gauss_newton
 from scripts.geometry import CoordinateFrame
-from scripts.inferers import sample_grid
 from scripts.losses import NISFLoss
 from scripts.networks import NISF, LatentTable
 from scripts.outputs import provenance
+from scripts.points import GridPoints
+from scripts.sampling import sample_grid
 
 CONFIG = Path(__file__).resolve().parent.parent / "bundle" / "configs" / "train.json"
 
@@ -108,9 +108,16 @@ def fit_steps(config: dict, device: torch.device, points_per_step: int = 4096) -
     return lambda: fit_adam(network, points, steps=10, points_per_step=points_per_step).points
 
 
-def sampling(config: dict, device: torch.device) -> Callable[[], int]:
-    """Dense sampling of 92,160 points."""
-    network, frame = build(config, device), phantom_points(frames=1).frame
+def newton_steps(config: dict, device: torch.device) -> Callable[[], int]:
+    """Five Gauss-Newton steps of a latent on 8,192 points."""
+    network, points = build(config, device), phantom_points()
+    forced = {"start_points": 8192, "iterations": 5, "tolerance": 0.0}
+    return lambda: fit_gauss_newton(network, points, **forced).points
+
+
+def sampling(config: dict, device: torch.device, frames: int = 1) -> Callable[[], int]:
+    """Dense sampling of 92,160 points a frame; compiled from ``COMPILE_FROM`` points on."""
+    network, frame = build(config, device), phantom_points(frames).frame
 
     def work() -> int:
         sample_grid(network, network.latent_mean, frame)
@@ -141,7 +148,9 @@ def main() -> None:
             else []
         ),
         ("fit step (Adam, latent alone)", "float32", 2, fit_steps(config, device)),
-        ("dense sampling", "float32", 1, sampling(config, device)),
+        ("fit step (Gauss-Newton)", "float32", 2, newton_steps(config, device)),
+        ("dense sampling, short scan, eager", "float32", 1, sampling(config, device)),
+        ("dense sampling, long cine, compiled", "float32", 1, sampling(config, device, frames=22)),
     ]
     rows = []
     for name, kind, passes, work in works:

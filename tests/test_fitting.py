@@ -6,9 +6,9 @@ import torch
 
 from scripts.errors import InputError
 from scripts.fitting import LatentFit, fit_adam, frozen
-from scripts.points import GridPoints
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
+from scripts.points import GridPoints
 
 GRID = (8, 7, 3)
 TIMES = (0.0, 0.3, 0.6)
@@ -49,47 +49,6 @@ def state_of(network):
 
 def same_state(before, network):
     return all(torch.equal(before[name], value) for name, value in network.state_dict().items())
-
-
-# ---- points of a grid
-
-
-@pytest.mark.parametrize("dims", [3, 4])
-def test_points_are_the_voxels_that_their_numbers_name(dims):
-    torch.manual_seed(0)
-    frame, image = a_frame(dims), torch.rand(2, *GRID, len(TIMES))
-    points = GridPoints(frame, image)
-    numbers = torch.randint(len(points), (50,))
-    coords, intensity = points.take(numbers)
-    assert len(points) == image[0].numel()
-    assert (coords.dtype, intensity.dtype) == (torch.float32, torch.float32)
-    for n, (i, j, k, t) in enumerate(zip(*(axis.tolist() for axis in torch.unravel_index(numbers, image.shape[1:])))):
-        where = [frame.axis(0)[i], frame.axis(1)[j], frame.axis(2)[k], TIMES[t]][:dims]
-        np.testing.assert_allclose(coords[:, n], where, atol=1e-6)
-        assert torch.equal(intensity[:, n], image[:, i, j, k, t])
-
-
-def test_stored_intensities_of_8_bits_come_back_in_0_to_1():
-    image = torch.randint(0, 256, (1, *GRID, len(TIMES)), dtype=torch.uint8)
-    _, intensity = GridPoints(a_frame(), image).take(torch.arange(image.numel()))
-    torch.testing.assert_close(intensity.flatten(), image.flatten() / 255)
-
-
-@pytest.mark.parametrize("kept", [[0, 2], [1], [2, 0], [0, 1, 2]])
-def test_held_out_slices_are_never_seen_and_all_others_once(kept):
-    image = torch.arange(np.prod(GRID) * len(TIMES)).reshape(1, *GRID, len(TIMES)).float()
-    points = GridPoints(a_frame(), image, kept_slices=kept)
-    numbers = torch.arange(len(points))
-    coords, intensity = points.take(numbers)
-    assert sorted(intensity[0].tolist()) == sorted(image[:, :, :, sorted(kept)].flatten().tolist())
-    assert torch.equal(image.flatten()[points.flat(numbers)], intensity[0])
-    heights = {round(float(z), 4) for z in coords[2]}
-    assert heights == {round(float(a_frame().axis(2)[k]), 4) for k in kept}
-
-
-def test_image_and_frame_must_share_one_grid():
-    with pytest.raises(InputError, match="grid"):
-        GridPoints(a_frame(), torch.rand(1, 8, 7, 4, 3))
 
 
 # ---- what a fit finds
