@@ -56,6 +56,8 @@ def evaluate(name: str, data: str | None, output: Path) -> dict:
         "seconds": time.time() - started,
         "rows": read_scores(output),
         "fit": fit_times(output),
+        "calibration": json.loads((output / "calibration.json").read_text())["expected_calibration_error"],
+        "reliability": output / "reliability.png",
     }
 
 
@@ -91,6 +93,23 @@ def score_table(result: dict) -> list[str]:
         f"the whole command {result['seconds']:.0f} s.",
     ]
     return lines
+
+
+def calibration_table(result: dict, figures: Path) -> list[str]:
+    """Expected calibration errors as Markdown; the picture is copied beside the page."""
+    lines = ["| probabilities | all voxels of the field | heart (stated background < 0.99) |", "|---|---|---|"]
+    for name, errors in result["calibration"].items():
+        lines.append(f"| {name} | {errors['field']:.4f} | {errors['heart']:.4f} |")
+    figures.mkdir(parents=True, exist_ok=True)
+    shutil.copy(result["reliability"], figures / f"{result['name']}_reliability.png")
+    return [
+        "",
+        "Expected calibration error:",
+        "",
+        *lines,
+        "",
+        f"![reliability](figures/{result['name']}_reliability.png)",
+    ]
 
 
 def training_summary(folder: Path, name: str, figures: Path) -> list[str]:
@@ -134,6 +153,7 @@ def page(results: list[dict], runs: Path | None, figures: Path) -> str:
             f"    {result['command']}",
             "",
             *score_table(result),
+            *calibration_table(result, figures),
         ]
         folder = None if runs is None else runs / result["name"]
         if folder is not None and (folder / "training.json").is_file():
@@ -164,9 +184,10 @@ def main() -> None:
             data = getattr(options, name)
             if data or name == "phantom":
                 results.append(evaluate(name, data, Path(folder) / name))
-    write_text(options.output, page(results, options.runs, options.output.parent / "figures"))
+        write_text(options.output, page(results, options.runs, options.output.parent / "figures"))
     if options.json:
-        write_text(options.json, json.dumps({"machine": machine(), "results": results}, indent=1))
+        plain = [{key: value for key, value in result.items() if key != "reliability"} for result in results]
+        write_text(options.json, json.dumps({"machine": machine(), "results": plain}, indent=1))
     print(options.output)
 
 

@@ -63,6 +63,23 @@ def test_prediction_is_taken_apart(channels):
     assert isinstance(item["seg_fitted"], np.ndarray) and np.array_equal(item["seg_fitted"], item["seg"])
 
 
+def test_what_follows_the_classes_is_the_uncertainty():
+    pred = prediction()
+    more = MetaTensor(torch.cat([pred.as_tensor(), torch.rand(1, 6, 3, 4, 2, 2).half()], dim=1), meta=pred.meta)
+    item = SplitPredictiond()({"pred": more})
+    assert torch.equal(item["uncertainty"].as_tensor(), more[0, 5:].as_tensor())
+    assert torch.equal(item["prob"].as_tensor(), more[0, 1:5].as_tensor())
+    assert "uncertainty" not in SplitPredictiond()({"pred": pred})
+
+
+def test_outside_the_field_maps_of_uncertainty_are_sure_of_the_background():
+    maps = torch.zeros(4 + 2, 3, 2, 2, 1)
+    maps[:, 1] = 0.25
+    out = BackgroundElsewhered()({"uncertainty": MetaTensor(maps.clone())})["uncertainty"].as_tensor()
+    assert torch.equal(out[:, 1], maps[:, 1])
+    assert torch.all(out[0, [0, 2]] == 1) and not out[1:, [0, 2]].any()
+
+
 def test_outside_the_field_is_background_and_inside_nothing_changes():
     inside = torch.softmax(torch.rand(4, 2, 3, 2, 1), dim=0)
     prob = torch.zeros(4, 4, 3, 2, 1)

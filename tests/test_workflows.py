@@ -158,6 +158,7 @@ def test_inference_writes_on_the_scans_grid_and_goes_on_after_bad_scans(trained,
         model=trained / "model.pt",
         save_probabilities=True,
         save_reconstruction=True,
+        uncertainty_draws=3,
         **NETWORK,
     )
     assert done.returncode == 1
@@ -173,7 +174,13 @@ def test_inference_writes_on_the_scans_grid_and_goes_on_after_bad_scans(trained,
     assert probability.shape == (*image.shape, 4)
     np.testing.assert_allclose(probability.sum(-1), 1, atol=5e-3)
     np.testing.assert_array_equal(probability.argmax(-1), np.asarray(result.dataobj))
+    maps = nib.load(tmp_path / "out" / "good" / "good_uncertainty.nii.gz").get_fdata()
+    assert maps.shape == (*image.shape, 4 + 2)
+    np.testing.assert_allclose(maps[..., :4].sum(-1), 1, atol=5e-3)
+    entropy = -(maps[..., :4] * np.log(np.maximum(maps[..., :4], 1e-12))).sum(-1)
+    np.testing.assert_allclose(maps[..., 4], entropy, atol=1e-2)
     latent = torch.load(tmp_path / "out" / "good" / "good_latent.pt", weights_only=True)
+    assert latent["covariance"].shape == (8, 8) and "converged" in latent["reason"]
     assert latent["latent"].shape == (8,) and latent["made_with"]["versions"]["torch"] == torch.__version__
 
 
@@ -195,6 +202,34 @@ def test_inference_is_the_same_alone_and_among_others(trained, cohort, tmp_path)
     assert (
         np.asarray(nib.load(tmp_path / "all" / name).dataobj) == np.asarray(nib.load(tmp_path / "one" / name).dataobj)
     ).all()
+
+
+def test_adam_config_brings_back_the_papers_steps(trained, cohort, tmp_path):
+    done = run(
+        "inference",
+        ["inference.json", "phantom.json", "adam.json"],
+        tmp_path,
+        layout="images",
+        split_rule=None,
+        dataset_dir=cohort / "test001_sa.nii.gz",
+        output_dir="out",
+        model=trained / "model.pt",
+        **NETWORK,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    latent = torch.load(tmp_path / "out" / "test001_sa" / "test001_sa_latent.pt", weights_only=True)
+    assert len(latent["history"]) == int(weights(trained)["fit_steps"]) and latent["covariance"] is None
+    assert latent["made_with"]["settings"]["fit"].startswith("fit_adam(")
+
+
+def test_resuming_a_finished_training_makes_its_weights_again(trained, cohort, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    newest = max(trained.glob("checkpoint_epoch=*.pt"), key=lambda path: path.stat().st_mtime)
+    (folder / newest.name).write_bytes(newest.read_bytes())
+    train(tmp_path, cohort, max_epochs=4, val_interval=2, checkpoint_interval=1, resume=True, **TINY)
+    expected, found = weights(trained), weights(folder)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
 def acdc_like(cohort: Path, folder: Path) -> Path:
@@ -246,24 +281,41 @@ def test_evaluation_agrees_with_a_count_on_the_saved_files(trained, cohort, tmp_
         dataset_dir=cohort,
         output_dir="out",
         model=trained / "model.pt",
+        save_probabilities=True,
+        half_field=500,
         **NETWORK,
     )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert scores["provenance"]["versions"]["monai"]
     cohort_list = json.loads((cohort / "cohort.json").read_text())["test"]
-    checked = 0
+    checked, stated, right = 0, [], []
     for subject in cohort_list:
         stem = subject["image"].removesuffix(".nii.gz")
         prediction = np.asarray(nib.load(tmp_path / "out" / stem / f"{stem}_seg.nii.gz").dataobj)
         truth = np.asarray(nib.load(cohort / subject["label"]).dataobj)
+        probability = nib.load(tmp_path / "out" / stem / f"{stem}_prob.nii.gz").get_fdata()
+        stated.append(probability.max(-1).ravel())
+        right.append((probability.argmax(-1) == truth).ravel())
         for row in (r for r in scores["rows"] if r["subject"] == subject["subject"]):
             number = {"LV": 1, "MYO": 2, "RV": 3}[row["class"]]
             p, t = prediction[..., row["frame"]] == number, truth[..., row["frame"]] == number
             assert row["dice"] == pytest.approx(2 * (p & t).sum() / (p.sum() + t.sum()), abs=1e-5)
             checked += 1
     assert checked == 2 * 2 * 3  # subjects, ED and ES, classes
-    assert (tmp_path / "out" / "cases.png").read_bytes()[:4] == b"\x89PNG"
+    for picture in ("cases.png", "reliability.png"):
+        assert (tmp_path / "out" / picture).read_bytes()[:4] == b"\x89PNG"
+    calibration = json.loads((tmp_path / "out" / "calibration.json").read_text())["expected_calibration_error"]
+    assert calibration["calibrated"]["field"] == pytest.approx(
+        calibration_error(*map(np.concatenate, (stated, right))), abs=1e-3
+    )
+
+
+def calibration_error(stated: np.ndarray, right: np.ndarray) -> float:
+    """Mean over 15 bins, weighted by their voxels, of |share right - stated probability|."""
+    place = np.minimum((stated * 15).astype(int), 14)
+    gaps = [abs(right[place == b].mean() - stated[place == b].mean()) * (place == b).mean() for b in set(place)]
+    return float(sum(gaps))
 
 
 def test_settings_that_cannot_work_are_said_in_one_sentence(trained, cohort, tmp_path):

@@ -231,17 +231,9 @@ def fit_gauss_newton_batch(
                 callback(step, search.latents())
             if search.update_state(tolerance, growth):
                 break
+        found = zip(search.latents(), search.history, search.reasons, search.covariances().cpu())
     seconds = (time.perf_counter() - started) / len(scans)
     return [
-        LatentFit(
-            latent=latent,
-            history=history,
-            points=search.points,
-            seconds=seconds,
-            reason=reason or f"all {iterations} iterations done",
-            covariance=covariance.cpu(),
-        )
-        for latent, history, reason, covariance in zip(
-            search.latents(), search.history, search.reasons, search.covariances()
-        )
+        LatentFit(latent, history, search.points, seconds, reason or f"all {iterations} iterations done", covariance)
+        for latent, history, reason, covariance in found
     ]
