@@ -137,7 +137,7 @@ def test_result_does_not_depend_on_the_first_guess():
     prepared, plain, apart = a_network(), a_network(guess=False), 0
     for latent in draws(plain, 4):
         scan = grey_scan(plain, latent)
-        fits = [fit_gauss_newton(n, scan, prior_weight=1e-3, iterations=20, **WHOLE) for n in (prepared, plain)]
+        fits = [fit_gauss_newton(n, scan, prior_weight=1e-3, iterations=15, **WHOLE) for n in (prepared, plain)]
         apart += abs(fits[0].history[0]["loss"] - fits[1].history[0]["loss"]) > 1e-5
         torch.testing.assert_close(fits[0].latent, fits[1].latent, atol=1e-3, rtol=0)
     assert apart >= 2  # the others' guess was no better than the mean
@@ -267,7 +267,9 @@ def test_covariance_is_the_inverse_of_the_objectives_gauss_newton_matrix(channel
     fit = fit_gauss_newton(network, scan, prior_weight=weight, start_points=100, final_points=ALL)
     copy = exact(network)
     z = whitened(copy, fit.latent)
-    slope = torch.autograd.functional.jacobian(partial(logits_of, copy, scan), z).flatten(0, 1)
+    steps = 1e-5 * torch.eye(4, dtype=torch.float64)
+    slope = torch.stack([logits_of(copy, scan, z + s) - logits_of(copy, scan, z - s) for s in steps], dim=-1) / 2e-5
+    slope = slope.flatten(0, 1)
     p = logits_of(copy, scan, z).sigmoid().flatten()
     mean_matrix = slope.t() @ (slope * (p * (1 - p))[:, None]) / len(slope)
     # 1 / prior_weight observations, each as informative as the mean point, and the prior's own precision of one
@@ -281,7 +283,7 @@ def test_covariance_is_the_inverse_of_the_objectives_gauss_newton_matrix(channel
 @pytest.mark.parametrize("channels", [1, 2])
 def test_posterior_says_how_far_refits_of_noisy_scans_are_from_the_truth(channels):
     """Latents drawn from the prior, one observation an intensity: errors are as wide as the posterior."""
-    network, number = a_network(channels), 150
+    network, number = a_network(channels), 120
     latents = draws(network, number, seed=4)
     scans = noisy_scans(network, latents, seed=4)
     fits = fit_gauss_newton_batch(
@@ -356,13 +358,16 @@ def test_a_scan_of_a_batch_is_fitted_as_it_is_alone():
 
 def test_a_scan_that_is_done_stays_where_it_is_while_others_go_on():
     network = a_network(guess=False)
-    scans = clean_scans(network, draws(network, 6, seed=6))
-    options = {"prior_weight": 1e-8, "tolerance": 0.9, "start_points": ALL, "final_points": ALL}
+    latents = draws(network, 4, seed=6)
+    # of a noisy scan no step lowers the loss much, so its fit ends early, short of the optimum
+    scans = noisy_scans(network, latents[:2]) + clean_scans(network, latents[2:])
+    options = {**WHOLE, "prior_weight": 1e-8, "tolerance": 0.3}
     together = fit_gauss_newton_batch(network, scans, **options)
     alone = [fit_gauss_newton(network, scan, **options) for scan in scans]
-    assert len({len(fit.history) for fit in alone}) > 1
+    assert max(len(fit.history) for fit in alone[:2]) < min(len(fit.history) for fit in alone[2:])
     for a, b in zip(together, alone):
         torch.testing.assert_close(a.latent, b.latent, atol=1e-4, rtol=0)
+        assert a.history[-1]["loss"] == pytest.approx(b.history[-1]["loss"], rel=1e-6)
         assert a.reason == b.reason
 
 

@@ -136,10 +136,10 @@ class GaussNewtonSearch:
         self.raise_by = torch.where(kept | settled, 2.0, self.raise_by * 2)
 
     def _note(self) -> None:
-        step = len(self.history[0]) + 1
         losses = (self.sums.loss / self._terms(self.sums)).tolist()
-        for history, loss in zip(self.history, losses):
-            history.append({"step": step, "loss": loss, "points": self.points})
+        for history, loss, done in zip(self.history, losses, self.done.tolist()):
+            if not done:
+                history.append({"step": len(history) + 1, "loss": loss, "points": self.points})
 
     def update_state(self, tolerance: float, growth: float) -> bool:
         """Doubles the points once no step lowers the loss much; True when every scan is done."""
