@@ -216,6 +216,11 @@ def main() -> None:
         rows += [{"data": name, **row} for row in (first, *settings, adam, newton)]
         after = ", ".join(f"{step}: {endless.mean(axis=0)[step - 1]:.4f}" for step in (5, 10, 20, 40, 60))
         print(f"{name}: Dice of Gauss-Newton that nothing stops, after {after}", flush=True)
+        for row in rows:  # so far, should the rest be broken off
+            print(
+                f"  {row['data']} {row['method']} {row['setting']}: {row['dice']:.4f} {row['seconds']:.2f} s",
+                flush=True,
+            )
     print(f"{'data':8} {'method':26} {'setting':22} {'steps':>6} {'Dice':>7} {'RMSE':>7} {'points':>10} {'seconds':>8}")
     for row in rows:
         print(
