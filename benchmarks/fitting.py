@@ -28,7 +28,7 @@ import torch
 from matplotlib.figure import Figure
 from monai.bundle import ConfigParser
 
-from scripts.calibration import logits_at
+from scripts.calibration import dice_of, logits_at
 from scripts.drawing import save_png
 from scripts.files import write_text
 from scripts.fitting import LatentFit, fit_adam, fit_gauss_newton
@@ -58,11 +58,7 @@ class Subject:
 
     def dice(self, classes: torch.Tensor) -> float:
         """Mean over the classes of the Dice of predicted classes [N] at the points looked at."""
-        values = []
-        for number in range(1, int(self.label.max()) + 1):
-            predicted, true = classes == number, self.label == number
-            values.append(2 * int((predicted & true).sum()) / max(int(predicted.sum() + true.sum()), 1))
-        return float(np.mean(values))
+        return float(np.nanmean(dice_of(classes, self.label, int(self.label.max()) + 1)))
 
     def score(self, network: NISF, latent: torch.Tensor) -> dict[str, float]:
         """Dice and root mean square reconstruction error of a latent."""

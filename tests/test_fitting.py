@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tiny import CALLERS
 
 from scripts.errors import InputError
 from scripts.fitting import LatentFit, fit_adam, frozen
@@ -230,16 +231,11 @@ def test_broken_weights_give_one_clear_sentence(known):
     assert all(p.requires_grad for p in network.parameters())
 
 
-@pytest.mark.parametrize("context", ["no_grad", "inference_mode", "autocast"])
+@pytest.mark.parametrize("context", CALLERS)
 def test_a_fit_works_wherever_it_is_called_from(known, context):
     network, _, points = known
     expected = fit_adam(network, points, steps=3, points_per_step=50).latent
-    contexts = {
-        "no_grad": torch.no_grad(),
-        "inference_mode": torch.inference_mode(),
-        "autocast": torch.autocast("cpu", dtype=torch.bfloat16),
-    }
-    with contexts[context]:
+    with CALLERS[context]():
         image = points.image + 0  # made in there, as by a loader
         fit = fit_adam(network, GridPoints(points.frame, image), steps=3, points_per_step=50)
     assert torch.equal(fit.latent, expected)

@@ -2,105 +2,27 @@
 
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
+from known_scans import (
+    ALL,
+    WHOLE,
+    a_network,
+    clean_scans,
+    draws,
+    exact,
+    floor_of,
+    grey_scan,
+    noisy_scans,
+    objective_of,
+    whitened,
+)
+from tiny import CALLERS
 
 import scripts.gauss_newton
 from scripts.errors import InputError
-from scripts.fitting import LatentFit, fit_gauss_newton, fit_gauss_newton_batch
-from scripts.geometry import CoordinateFrame
-from scripts.networks import NISF
+from scripts.fitting import fit_gauss_newton, fit_gauss_newton_batch
 from scripts.points import GridPoints
-from scripts.prior import bounds_of, set_first_guess
-
-GRID = (8, 7, 3)
-TIMES = (0.0, 0.3, 0.6)
-ALL = 10**6  # more points than any scan here has
-#: Every point from the first step on, and a fixed number of steps.
-WHOLE = {"start_points": ALL, "final_points": ALL, "tolerance": 0.0}
-
-
-def a_frame():
-    return CoordinateFrame.physical(np.diag([2.0, 1.5, 8.0, 1.0]), GRID, TIMES, 4, half_field=8.0, center=(1.0, -0.5))
-
-
-def a_network(channels=1, contrast=2.0, guess=True, seed=5):
-    """A small random network with a prior whose dimensions are correlated."""
-    torch.manual_seed(seed)
-    sizes = {"hidden_size": 16, "latent_size": 4, "num_layers": 2, "omega0": 3.0, "sigma0": 1.0, "num_probes": 64}
-    network = NISF(num_classes=3, in_channels=channels, **sizes)
-    mixed = [[0.2, 0.0, 0.0, 0.0], [0.05, 0.15, 0.0, 0.0], [-0.05, 0.025, 0.2, 0.0], [0.0, 0.05, 0.05, 0.15]]
-    with torch.no_grad():
-        network.intensity_head.weight.mul_(contrast)
-        network.latent_mean.copy_(torch.tensor([0.2, -0.1, 0.1, 0.3]))
-        network.latent_factor.copy_(torch.tensor(mixed))
-    if guess:
-        set_first_guess(network, *bounds_of([a_frame()], 4), draws=200)
-    return network
-
-
-def draws(network, number, seed=0):
-    """Latents from the prior."""
-    z = torch.randn(number, network.latent_size, generator=torch.Generator().manual_seed(seed))
-    return network.latent_mean + z @ network.latent_factor.t()
-
-
-@torch.no_grad()
-def image_of(network, latent, frame=a_frame()):
-    """The noise-free image that the network makes of a latent."""
-    logits = network(frame.points(torch.arange(frame.size))[None], latent[None])[0, : network.in_channels]
-    return logits.sigmoid().reshape(-1, *frame.shape, len(frame.times))
-
-
-def clean_scans(network, latents):
-    return [GridPoints(a_frame(), image_of(network, latent)) for latent in latents]
-
-
-def noisy_scans(network, latents, seed=0):
-    """Images of 0 and 1, drawn with the network's intensity as the probability of a 1."""
-    generator = torch.Generator().manual_seed(seed)
-    return [GridPoints(a_frame(), torch.bernoulli(image_of(network, h), generator=generator)) for h in latents]
-
-
-def grey_scan(network, latent, seed=0):
-    """Grey values with noise of a standard deviation of 0.05."""
-    image = image_of(network, latent)
-    noise = 0.05 * torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
-    return GridPoints(a_frame(), (image + noise).clamp(0, 1))
-
-
-def exact(network):
-    """A copy in float64 without weight gradients."""
-    copy = a_network(network.in_channels, guess=False).double().requires_grad_(False)
-    copy.load_state_dict(network.state_dict())
-    return copy
-
-
-def logits_of(network, scan, z):
-    """Intensity logits [C, N] of all points of a scan at the whitened latent ``z``; ``network`` as from ``exact``."""
-    coords, _ = scan.take(torch.arange(len(scan)))
-    latent = network.latent_mean + network.latent_factor @ z
-    return network(coords[None].double(), latent[None])[0, : network.in_channels]
-
-
-def objective_of(network, scan, prior_weight, z):
-    """Mean BCE over all points and channels and the prior's penalty, written out."""
-    p = logits_of(network, scan, z).sigmoid()
-    y = scan.take(torch.arange(len(scan)))[1].double()
-    loss = -(y * p.log() + (1 - y) * (1 - p).log()).mean()
-    return loss + prior_weight / 2 * z.square().sum()
-
-
-def whitened(network, latent):
-    return torch.linalg.solve(network.latent_factor, latent.double() - network.latent_mean)
-
-
-def floor_of(scan):
-    """The loss of a perfect reconstruction."""
-    p = scan.image.double()
-    return float(-(p * p.log() + (1 - p) * (1 - p).log()).mean())
-
 
 # ---- the latent found
 
@@ -257,87 +179,6 @@ def test_chunks_change_nothing(chunk):
     assert parts.points == whole.points
 
 
-# ---- the posterior
-
-
-@pytest.mark.parametrize("channels", [1, 2])
-def test_covariance_is_the_inverse_of_the_objectives_gauss_newton_matrix(channels):
-    network, weight = a_network(channels), 1e-3
-    (scan,) = noisy_scans(network, draws(network, 1))
-    fit = fit_gauss_newton(network, scan, prior_weight=weight, start_points=100, final_points=ALL)
-    copy = exact(network)
-    z = whitened(copy, fit.latent)
-    steps = 1e-5 * torch.eye(4, dtype=torch.float64)
-    slope = torch.stack([logits_of(copy, scan, z + s) - logits_of(copy, scan, z - s) for s in steps], dim=-1) / 2e-5
-    slope = slope.flatten(0, 1)
-    p = logits_of(copy, scan, z).sigmoid().flatten()
-    mean_matrix = slope.t() @ (slope * (p * (1 - p))[:, None]) / len(slope)
-    # 1 / prior_weight observations, each as informative as the mean point, and the prior's own precision of one
-    of_z = torch.linalg.inv(mean_matrix / weight + torch.eye(4))
-    expected = copy.latent_factor @ of_z @ copy.latent_factor.t()
-    assert fit.covariance.dtype == torch.float64
-    torch.testing.assert_close(fit.covariance, expected, rtol=1e-4, atol=1e-4 * float(expected.max()))
-    assert torch.equal(fit.covariance, fit.covariance.t())
-
-
-@pytest.mark.parametrize("channels", [1, 2])
-def test_posterior_says_how_far_refits_of_noisy_scans_are_from_the_truth(channels):
-    """Latents drawn from the prior, one observation an intensity: errors are as wide as the posterior."""
-    network, number = a_network(channels), 120
-    latents = draws(network, number, seed=4)
-    scans = noisy_scans(network, latents, seed=4)
-    fits = fit_gauss_newton_batch(
-        network, scans, prior_weight=1 / (channels * len(scans[0])), iterations=8, chunk=100, **WHOLE
-    )
-    errors = torch.stack([fit.latent for fit in fits]).double() - latents
-    covariances = torch.stack([fit.covariance for fit in fits])
-    stated = covariances.diagonal(dim1=1, dim2=2).mean(dim=0).sqrt()
-    prior = (network.latent_factor.double() @ network.latent_factor.double().t()).diagonal().sqrt()
-    assert (stated < 0.85 * prior).all()  # the scans say something
-    ratio = errors.square().mean(dim=0).sqrt() / stated
-    assert ((ratio > 0.8) & (ratio < 1.2)).all()
-    distances = torch.einsum("br,brs,bs->b", errors, torch.linalg.inv(covariances), errors)
-    assert 0.8**2 < distances.mean() / 4 < 1.2**2  # chi squared with 4 degrees of freedom
-
-
-def test_a_scan_that_says_nothing_leaves_the_prior():
-    network = a_network()
-    (scan,) = noisy_scans(network, draws(network, 1))
-    fit = fit_gauss_newton(network, scan, prior_weight=1e6)
-    factor = network.latent_factor.double()
-    torch.testing.assert_close(fit.covariance, factor @ factor.t(), rtol=1e-4, atol=1e-7)
-
-
-def a_posterior():
-    root = torch.tensor([[0.5, 0.0, 0.0], [0.3, 0.2, 0.0], [-0.4, 0.1, 0.01]], dtype=torch.float64)
-    return LatentFit(latent=torch.tensor([1.0, -2.0, 0.5]), covariance=root @ root.t())
-
-
-def test_draws_have_the_posteriors_mean_and_covariance():
-    fit, number = a_posterior(), 40000
-    sampled = fit.sample(number).double()
-    assert sampled.shape == (number, 3) and fit.sample(2).dtype == fit.latent.dtype
-    std = fit.covariance.diagonal().sqrt()
-    # five standard errors of a mean and of a covariance
-    assert ((sampled.mean(dim=0) - fit.latent).abs() < 5 * std / number**0.5).all()
-    assert ((sampled.t().cov() - fit.covariance).abs() < 5 * 2**0.5 * torch.outer(std, std) / number**0.5).all()
-
-
-def test_draws_follow_their_seed_and_leave_the_callers_random_state_alone():
-    fit = a_posterior()
-    torch.manual_seed(3)
-    expected = torch.rand(2)
-    torch.manual_seed(3)
-    first, again, other = fit.sample(5, seed=1), fit.sample(5, seed=1), fit.sample(5, seed=2)
-    assert torch.equal(torch.rand(2), expected)
-    assert torch.equal(first, again) and not torch.equal(first, other)
-
-
-def test_a_fit_without_covariance_has_nothing_to_draw_from():
-    with pytest.raises(InputError, match="fit_gauss_newton"):
-        LatentFit(latent=torch.zeros(3)).sample(2)
-
-
 # ---- several scans at once
 
 
@@ -462,17 +303,12 @@ def test_network_is_as_it_was_also_when_a_fit_breaks_off():
     assert network.training and all(p.requires_grad for p in network.parameters())
 
 
-@pytest.mark.parametrize("context", ["no_grad", "inference_mode", "autocast"])
+@pytest.mark.parametrize("context", CALLERS)
 def test_a_fit_works_wherever_it_is_called_from(context):
     network = a_network()
     (scan,) = noisy_scans(network, draws(network, 1))
     expected = fit_gauss_newton(network, scan, final_points=200, iterations=5)
-    contexts = {
-        "no_grad": torch.no_grad(),
-        "inference_mode": torch.inference_mode(),
-        "autocast": torch.autocast("cpu", dtype=torch.bfloat16),
-    }
-    with contexts[context]:
+    with CALLERS[context]():
         image = scan.image + 0  # made in there, as by a loader
         fit = fit_gauss_newton(network, GridPoints(scan.frame, image), final_points=200, iterations=5)
         drawn = fit.sample(3)

@@ -4,6 +4,7 @@ import json
 import resource
 from contextlib import contextmanager
 
+import torch
 from monai.transforms import Compose, ScaleIntensityRangePercentilesd
 
 from scripts.cine import LoadCined
@@ -30,6 +31,14 @@ def chain(*more, **crop):
     keys = ("image", "label")
     scale = ScaleIntensityRangePercentilesd("image", 1, 99, 0.0, 1.0, clip=True, channel_wise=True)
     return Compose([LoadCined(keys), CanonicalOrientationd(keys), CropToFieldd(keys, **crop), scale, *more])
+
+
+#: Surroundings from which MONAI and Lightning call an inferer.
+CALLERS = {
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+}
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from monai.metrics import compute_dice
 from scipy.optimize import minimize_scalar
 from torch.nn import functional as F
 
@@ -17,6 +18,7 @@ from scripts.curves import reliability_curve
 from scripts.engines import attach_frame
 from scripts.files import write_text
 from scripts.fitting import LatentFit
+from scripts.handlers import average
 from scripts.inferers import points_of
 from scripts.networks import NISF
 from scripts.points import GridPoints
@@ -127,12 +129,13 @@ def calibrate(
     before.add(logits.softmax(dim=0), label, stated[0])
     after.add(stated, label)
     names = list(class_names.values())
-    dice = {name: _dice(seen, number) for number, name in enumerate(names, start=1)}
+    every = np.stack([dice_of(logits.argmax(dim=0), label, 1 + len(names)) for logits, label, _ in seen])
+    dice = dict(zip(names, average(every, axis=0).tolist()))
     record = {
         "scans": len(seen),
         "temperature": float(network.temperature),
         "dice": dice,
-        "mean_dice": float(np.nanmean(list(dice.values()))),
+        "mean_dice": float(average(np.array(list(dice.values())), axis=0)),
         "fit_seconds": float(np.mean([s[2].seconds for s in seen])),
     }
     write_reliability(output_dir, {"temperature 1": before, f"temperature {record['temperature']:.2f}": after}, record)
@@ -165,14 +168,15 @@ def logits_at(
     return torch.cat([network(c, latent)[0, network.in_channels :].cpu() for c in coords], dim=1)
 
 
-def _dice(seen: Sequence[tuple], number: int) -> float:
-    """Mean over scans of the Dice of one class at the points looked at."""
-    values = []
-    for logits, label, _ in seen:
-        predicted, true = logits.argmax(dim=0) == number, label == number
-        both = int(predicted.sum() + true.sum())
-        values.append(2 * int((predicted & true).sum()) / both if both else math.nan)
-    return float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+def dice_of(predicted: torch.Tensor, label: torch.Tensor, num_classes: int) -> np.ndarray:
+    """MONAI's Dice of each class but the background at N points, [K - 1]; NaN where the truth has none of it.
+
+    Args:
+        predicted, label: classes [N].
+        num_classes: K.
+    """
+    first, second = (F.one_hot(values.long(), num_classes).t().unsqueeze(0) for values in (predicted, label))
+    return compute_dice(first, second, include_background=False)[0].numpy()
 
 
 def write_reliability(output_dir: str | Path, found: Mapping[str, Reliability], record: Mapping[str, object]) -> None:

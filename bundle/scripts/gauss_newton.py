@@ -66,7 +66,11 @@ class GaussNewtonSearch:
 
     def latents(self) -> torch.Tensor:
         """[B, L]."""
-        return self.network.latent_mean + self.z @ self.network.latent_factor.t()
+        return self._latents(self.z)
+
+    def _latents(self, z: torch.Tensor) -> torch.Tensor:
+        """Whitened latents [B, R] to latents [B, L]."""
+        return self.network.latent_mean + z @ self.network.latent_factor.t()
 
     def _take(self, count: int) -> int:
         """Brings the points in use up to ``count``; returns the number of the first new chunk."""
@@ -82,7 +86,7 @@ class GaussNewtonSearch:
 
     def _linearise(self, z: torch.Tensor, first: int = 0) -> Linearised:
         """Sums about ``z`` [B, R] over the points in use, from the chunk ``first`` on."""
-        latent, factor = self.network.latent_mean + z @ self.network.latent_factor.t(), self.network.latent_factor
+        latent, factor = self._latents(z), self.network.latent_factor
         parts = [linearise(self.network, *chunk, latent, factor)[0] for chunk in self.chunks[first:]]
         total = sum(parts[1:], start=parts[0])
         self.points += total.points
@@ -125,8 +129,16 @@ class GaussNewtonSearch:
         self.sums = _choose(kept, sums, self.sums)
         self._note()
 
-    def _damp(self, kept, settled, actual, predicted, slope, curvature) -> None:
-        """Damping by the gain ratio; length of the next step by the curvature that the last one met."""
+    def _damp(
+        self,
+        kept: torch.Tensor,
+        settled: torch.Tensor,
+        actual: torch.Tensor,
+        predicted: torch.Tensor,
+        slope: torch.Tensor,
+        curvature: torch.Tensor,
+    ) -> None:
+        """Damping by the gain ratio; length of the next step by the curvature that the last one met. All [B]."""
         gain = actual / predicted.clamp_min(torch.finfo(torch.double).tiny)
         lower = (1 - (2 * gain - 1) ** 3).clamp(0.2, 1.0)
         met = 2 * (self.length * slope - actual) / (self.length.square() * curvature)
