@@ -39,7 +39,7 @@ from scripts.points import GridPoints
 
 CONFIGS = Path(__file__).resolve().parent.parent / "bundle" / "configs"
 ADAM_SETTINGS = [(lr, points) for lr in (1e-2, 3e-2, 6e-2) for points in (1024, 2048)]
-ADAM_STEPS = (30, 60, 100)
+ADAM_STEPS = (30, 60, 100, 200)
 LOOKED_AT = 40000
 
 

@@ -266,7 +266,9 @@ KNOBS = ("class_names", "in_channels", "coord_dims", "latent_size", "hidden_size
 #: The step that validation chooses is right for inference only under the same penalty and step size.
 ADAM_KNOBS = ("fit_lr", "latent_l2")
 #: The temperature found at the end of a training is right only for the same fit.
-FIT_KNOBS = ("prior_weight", "final_points", "fit")
+FIT_KNOBS = ("prior_weight", "final_points", "pose", "evidence_weight", "fit")
+#: Where the organ lies is found alike.
+POSE_KNOBS = ("pose_body", "pose_pointer", "pose_radius", "pose_length", "evidence_frames", "pixel", "features")
 
 
 @pytest.mark.parametrize("overrides", SHARED.values(), ids=SHARED.keys())
@@ -274,7 +276,7 @@ def test_training_and_inference_build_the_same_network(overrides):
     training, inference = (raw(base, *overrides) for base in ("train.json", "inference.json"))
     assert training["network_def"] == inference["network_def"]
     assert training["num_classes"] == inference["num_classes"]
-    for knob in (*KNOBS, *FIT_KNOBS):
+    for knob in (*KNOBS, *FIT_KNOBS, *POSE_KNOBS):
         assert training[knob] == inference[knob], knob
     adam = raw("inference.json", "adam.json", *overrides)
     assert all(training[knob] == adam[knob] for knob in ADAM_KNOBS)
@@ -287,7 +289,11 @@ def step_of(parser, where, target):
 
 
 def both_steps(overrides, target):
-    places = (("train.json", "loading"), ("inference.json", "preprocessing#transforms"))
+    reading = ("scripts.cine.LoadCined", "scripts.transforms.CanonicalOrientationd")
+    places = (
+        ("train.json", "reading" if target in reading else "laying"),
+        ("inference.json", "preprocessing#transforms"),
+    )
     return [step_of(parser_of(base, overrides), where, target) for base, where in places]
 
 
@@ -297,7 +303,9 @@ def test_training_and_inference_lay_the_same_coordinates_over_a_scan(overrides):
     affine = np.diag([4.0, 4.0, 8.0, 1.0])
     image = MetaTensor(torch.rand(1, 50, 44, 4, 3), affine=torch.from_numpy(affine), meta={"times": [0.0, 0.3, 0.6]})
     image[:, 30:36, 10:14] *= 3  # what moves most is away from the centre
-    frames = [step.frame_of(image).to_dict() for step in both_steps(overrides, "scripts.transforms.CropToFieldd")]
+    pose = [0.1, -0.2, 0.0, 0.3, 0.05, -0.1]
+    steps = both_steps(overrides, "scripts.transforms.CropToFieldd")
+    frames = [step.frame_of(image, pose).to_dict() for step in steps]
     assert frames[0] == frames[1]
     assert [len(frame["times"]) for frame in frames] == [3, 3]
 
@@ -310,7 +318,7 @@ def test_training_and_inference_read_and_scale_alike(overrides):
     ]
     turns = both_steps(overrides, "scripts.transforms.CanonicalOrientationd")
     assert turns[0].target == turns[1].target
-    places = (("train.json", ["loading"]), ("inference.json", ["preprocessing", "transforms"]))
+    places = (("train.json", ["laying"]), ("inference.json", ["preprocessing", "transforms"]))
     scales = []
     for base, path in places:
         steps = raw(base, *overrides)

@@ -1,10 +1,12 @@
-"""The linearised intensity loss is what differentiating the whole network by the latent gives."""
+"""The linearised losses are what differentiating the whole network by latent and pose gives."""
 
 import pytest
 import torch
 
-from scripts.linearisation import jacobian, linearise
+from scripts.linearisation import Targets, jacobian, linearise
 from scripts.networks import NISF
+from scripts.pose import moved
+from scripts.variables import Variables
 
 SIZES = {
     "latent of the hidden size": {},
@@ -14,6 +16,8 @@ SIZES = {
     "two channels, another latent size": {"in_channels": 2, "latent_size": 4},
     "static volume": {"coord_dims": 3},
     "one layer": {"num_layers": 1},
+    "with pose": {"pose": True},
+    "with pose, two channels, another latent size": {"pose": True, "in_channels": 2, "latent_size": 4},
 }
 SCANS, POINTS = 2, 30
 
@@ -21,40 +25,53 @@ SCANS, POINTS = 2, 30
 class Case:
     """Two scans with points, intensities and latents of their own, and a factor that mixes the latent's entries."""
 
-    def __init__(self, rank=None, **sizes):
+    def __init__(self, pose=False, classes=False, **sizes):
         torch.manual_seed(2)
         sizes = {"latent_size": 6, "hidden_size": 6, "num_layers": 3, "omega0": 4.0, "sigma0": 2.0, **sizes}
-        self.network = NISF(num_classes=3, **sizes).double()
+        self.network, self.classes = NISF(num_classes=3, **sizes).double(), classes
+        length = self.network.latent_size
         with torch.no_grad():
             self.network.intensity_head.weight.mul_(4)
-        length = self.network.latent_size
+            self.network.latent_mean.normal_()
+            self.network.latent_factor.copy_(torch.randn(length, length).tril() / 2)
+            self.network.pose_factor.copy_(pose * (torch.randn(6, 6).tril() / 5))
+        self.variables = Variables(self.network)
         self.coords = torch.rand(SCANS, self.network.coord_dims, POINTS, dtype=torch.float64) * 2 - 1
-        self.intensity = torch.rand(SCANS, self.network.in_channels, POINTS, dtype=torch.float64)
-        self.intensity[:, :, 0], self.intensity[:, :, 1] = 0.0, 1.0  # their entropy is zero
-        self.latent = torch.randn(SCANS, length, dtype=torch.float64)
-        self.factor = torch.randn(length, rank or length, dtype=torch.float64) / 2
-        self.projected = self.network.project(self.coords).detach()
+        channels = 3 if classes else self.network.in_channels
+        self.wanted = torch.rand(SCANS, channels, POINTS, dtype=torch.float64)
+        self.wanted[:, :, 0], self.wanted[:, :, 1] = 0.0, 1.0  # their entropy is zero
+        if classes:
+            self.wanted = self.wanted.mul(3).softmax(dim=1)
+            self.wanted[:, :, 0] = torch.eye(3, dtype=torch.float64)[0]
+        self.v = torch.randn(SCANS, self.variables.size, dtype=torch.float64) / 2
+        self.first = self.network.in_channels * classes
+        self.outputs = range(self.first, self.first + channels)
 
-    def linearise(self, points=slice(None)):
-        parts = (self.projected[:, points], self.intensity[:, :, points])
-        return linearise(self.network, *parts, self.latent, self.factor)
+    def targets(self, scans=slice(None), points=slice(None), weight=1.0):
+        coords = self.coords[scans, :, points]
+        return Targets(
+            coords, self.wanted[scans, :, points], self.classes, weight, self.network.project(coords).detach()
+        )
 
-    def channels(self, scan, z):
-        """Intensity logits [C, N] of a scan with the whitened latent moved by ``z`` [R]."""
-        latent = self.latent[scan] + self.factor @ z
-        return self.network(self.coords[scan][None], latent[None])[0, : self.network.in_channels]
+    def linearise(self, scans=slice(None), points=slice(None), weight=1.0):
+        return linearise(self.network, self.targets(scans, points, weight), self.variables, self.v[scans])
 
-    def loss(self, scan, z):
-        p, y = self.channels(scan, z).sigmoid(), self.intensity[scan]
-        return -(y * p.log() + (1 - y) * (1 - p).log()).sum()
+    def channels(self, scan, v):
+        """Logits [C, N] of a scan's intensities or classes at ``v`` [M]."""
+        coords = moved(self.coords[scan][None], self.variables.pose(v[None]))
+        return self.network(coords, self.variables.latent(v[None]))[0, self.first : self.outputs.stop]
 
-    @property
-    def zero(self):
-        return torch.zeros(self.factor.shape[1], dtype=torch.float64)
+    def probabilities(self, scan, v):
+        logits = self.channels(scan, v)
+        return logits.softmax(dim=0) if self.classes else logits.sigmoid()
+
+    def loss(self, scan, v):
+        p, y = self.probabilities(scan, v), self.wanted[scan]
+        return -(y * p.log()).sum() if self.classes else -(y * p.log() + (1 - y) * (1 - p).log()).sum()
 
     def full_jacobian(self, scan):
-        """[C, N, R]."""
-        return torch.autograd.functional.jacobian(lambda z: self.channels(scan, z), self.zero)
+        """[C, N, M]."""
+        return torch.autograd.functional.jacobian(lambda v: self.channels(scan, v), self.v[scan])
 
 
 def assert_close(found, expected):
@@ -63,87 +80,97 @@ def assert_close(found, expected):
     assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
-@pytest.fixture(params=SIZES.values(), ids=SIZES.keys())
+CLASSES = {"classes": {"classes": True}, "classes with pose": {"classes": True, "pose": True, "latent_size": 4}}
+
+
+@pytest.fixture(params=[*SIZES.values(), *CLASSES.values()], ids=[*SIZES, *CLASSES])
 def case(request):
     return Case(**request.param)
 
 
 def test_jacobian_is_that_of_the_whole_network(case):
-    logits, jacobians = jacobian(case.network, case.projected, case.latent, case.factor)
-    assert len(jacobians) == case.network.in_channels
-    assert_close(logits, case.network(case.coords, case.latent).detach())
+    logits, jacobians = jacobian(case.network, case.targets(), case.variables, case.v, case.outputs)
+    assert len(jacobians) == len(case.outputs)
     for scan in range(SCANS):
+        assert_close(logits[scan, case.outputs], case.channels(scan, case.v[scan]).detach())
         assert_close(torch.stack([slope[scan] for slope in jacobians]), case.full_jacobian(scan))
 
 
 def test_gradient_is_that_of_the_summed_cross_entropy(case):
     sums, _ = case.linearise()
     for scan in range(SCANS):
-        expected = torch.autograd.functional.jacobian(lambda z: case.loss(scan, z), case.zero)
+        expected = torch.autograd.functional.jacobian(lambda v: case.loss(scan, v), case.v[scan])
         assert_close(sums.gradient[scan], expected)
 
 
 def test_matrix_is_the_fisher_matrix_of_all_points_and_channels(case):
     sums, _ = case.linearise()
     for scan in range(SCANS):
-        p = case.channels(scan, case.zero).sigmoid().detach()
+        p = case.probabilities(scan, case.v[scan]).detach()
         slope = case.full_jacobian(scan)
-        assert_close(sums.matrix[scan], torch.einsum("cnr,cn,cns->rs", slope, p * (1 - p), slope))
+        expected = torch.einsum("cnr,cn,cns->rs", slope, p * (1 - p), slope)
+        if case.classes:  # variance of the logits' slopes over the classes of a point
+            mean = torch.einsum("cnr,cn->nr", slope, p)
+            expected = torch.einsum("cnr,cn,cns->rs", slope, p, slope) - mean.t() @ mean
+        assert_close(sums.matrix[scan], expected)
 
 
 def test_losses_are_sums_over_points_and_channels(case):
     sums, logits = case.linearise()
-    assert_close(logits, case.network(case.coords, case.latent).detach())
-    assert sums.points == POINTS
+    assert sums.points == (0 if case.classes else POINTS)
     for scan in range(SCANS):
-        p, y = case.channels(scan, case.zero).sigmoid().detach(), case.intensity[scan]
-        inner = y[:, 2:]
-        assert_close(sums.loss[scan], case.loss(scan, case.zero).detach())
-        assert_close(sums.floor[scan], -(inner * inner.log() + (1 - inner) * (1 - inner).log()).sum())
-        assert_close(sums.squared[scan], (p - y).square().sum())
+        p, y = case.probabilities(scan, case.v[scan]).detach(), case.wanted[scan]
+        assert_close(logits[scan, case.outputs], case.channels(scan, case.v[scan]).detach())
+        assert_close(sums.loss[scan], case.loss(scan, case.v[scan]).detach())
+        inner = y[:, 1 if case.classes else 2 :]
+        of_classes = -(inner * inner.log()).sum()
+        assert_close(
+            sums.floor[scan], of_classes if case.classes else of_classes - ((1 - inner) * (1 - inner).log()).sum()
+        )
+        assert_close(sums.squared[scan], torch.zeros(()).double() if case.classes else (p - y).square().sum())
 
 
-def test_loss_of_a_perfect_reconstruction_is_the_floor():
-    case = Case(in_channels=2)
-    case.intensity = case.network(case.coords, case.latent)[:, :2].sigmoid().detach()
+@pytest.mark.parametrize("sizes", [{"in_channels": 2}, {"classes": True}])
+def test_loss_of_a_perfect_prediction_is_the_floor(sizes):
+    case = Case(**sizes)
+    case.wanted = torch.stack([case.probabilities(scan, case.v[scan]).detach() for scan in range(SCANS)])
     sums, _ = case.linearise()
     assert_close(sums.loss, sums.floor)
     assert sums.squared.max() < 1e-12 and sums.gradient.abs().max() < 1e-6
 
 
-def test_factor_may_span_fewer_directions_than_the_latent():
-    case = Case(rank=2, latent_size=5)
-    sums, _ = case.linearise()
-    assert sums.matrix.shape == (SCANS, 2, 2)
-    _, (slope,) = jacobian(case.network, case.projected, case.latent, case.factor)
-    assert_close(slope[1], case.full_jacobian(1)[0])
-
-
-@pytest.mark.parametrize("sizes", [{}, {"in_channels": 2, "latent_size": 4}])
+@pytest.mark.parametrize("sizes", [{}, {"in_channels": 2, "latent_size": 4}, {"pose": True}, {"classes": True}])
 def test_chunks_add_up_to_the_whole(sizes):
     case = Case(**sizes)
     whole, _ = case.linearise()
-    first, second, third = (case.linearise(points)[0] for points in (slice(0, 7), slice(7, 20), slice(20, None)))
+    first, second, third = (case.linearise(points=p)[0] for p in (slice(0, 7), slice(7, 20), slice(20, None)))
     total = first + second + third
-    assert total.points == whole.points == POINTS
+    assert total.points == whole.points
     for name in ("loss", "floor", "squared", "gradient", "matrix"):
-        assert_close(getattr(total, name), getattr(whole, name))
+        assert (getattr(total, name) - getattr(whole, name)).abs().max() <= 1e-9 * getattr(whole, name).abs().max()
 
 
 def test_a_scan_of_a_batch_is_as_it_is_alone():
-    case = Case(in_channels=2)
+    case = Case(in_channels=2, pose=True)
     together, logits = case.linearise()
     for scan in range(SCANS):
         one = slice(scan, scan + 1)
-        parts = (case.projected[one], case.intensity[one], case.latent[one])
-        alone, own = linearise(case.network, *parts, case.factor)
+        alone, own = case.linearise(scans=one)
         assert_close(own, logits[one])
         for name in ("loss", "floor", "squared", "gradient", "matrix"):
             assert_close(getattr(alone, name), getattr(together, name)[one])
 
 
+@pytest.mark.parametrize("classes", [False, True])
+def test_a_weight_scales_the_loss_and_all_that_follows_from_it(classes):
+    case = Case(classes=classes)
+    plain, weighted = case.linearise()[0], case.linearise(weight=0.3)[0]
+    for name in ("loss", "floor", "gradient", "matrix"):
+        assert_close(getattr(weighted, name), 0.3 * getattr(plain, name))
+
+
 def test_no_weight_gets_a_gradient_and_no_graph_is_kept():
-    case = Case(latent_size=4)
+    case = Case(latent_size=4, pose=True)
     sums, logits = case.linearise()
     assert all(p.grad is None and p.requires_grad for p in case.network.parameters())
     assert not any(t.requires_grad for t in (logits, sums.loss, sums.gradient, sums.matrix))

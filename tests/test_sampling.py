@@ -7,6 +7,7 @@ import torch
 from scripts import sampling
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
+from scripts.pose import Pose
 from scripts.sampling import sample_grid, sample_uncertainty
 
 GRID = (6, 5, 3)
@@ -93,9 +94,10 @@ def test_bfloat16_moves_probabilities_little(network, monkeypatch):
 
 
 def test_maps_of_uncertainty_are_the_moments_of_the_draws(network):
-    draws = torch.randn(6, 4)
+    draws = torch.randn(6, 4), torch.randn(6, 6) / 10
     maps = sample_uncertainty(network, draws, a_frame(), chunk=50, dtype=torch.float32)
-    every = torch.stack([sample_grid(network, h, a_frame(), dtype=torch.float32)[1:] for h in draws])
+    frames = [a_frame().moved(Pose.of(pose)) for pose in draws[1]]
+    every = torch.stack([sample_grid(network, h, f, dtype=torch.float32)[1:] for h, f in zip(draws[0], frames)])
     mean = every.mean(dim=0)
     torch.testing.assert_close(maps[:3], mean, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(maps[3], -(mean * mean.log()).sum(dim=0), rtol=1e-4, atol=1e-5)
@@ -106,7 +108,7 @@ def test_maps_of_uncertainty_are_the_moments_of_the_draws(network):
 
 def test_draws_that_are_all_alike_are_certain_of_what_the_latent_says(network):
     latent = torch.randn(4)
-    maps = sample_uncertainty(network, latent.expand(3, 4), a_frame(), dtype=torch.float32)
+    maps = sample_uncertainty(network, (latent.expand(3, 4), torch.zeros(3, 6)), a_frame(), dtype=torch.float32)
     single = sample_grid(network, latent, a_frame(), dtype=torch.float32)
     torch.testing.assert_close(maps[:3], single[1:], rtol=1e-5, atol=1e-6)
     assert float(maps[4].abs().max()) < 1e-6

@@ -367,4 +367,4 @@ def test_the_papers_recipe_trains_on_every_voxel_of_one_frame_of_one_subject(coh
     train(tmp_path, cohort, "paper.json", max_epochs=2, val_interval=2, fit_steps=3, **NETWORK)
     checkpoint = torch.load(tmp_path / "out" / "checkpoint_epoch=2.pt", weights_only=True)
     assert checkpoint["trainer"]["epoch_length"] == 3  # one step a subject
-    assert [group["lr"] for group in checkpoint["optimizer"]["param_groups"]] == [1e-4, 1e-4]
+    assert [part["param_groups"][0]["lr"] for part in checkpoint["optimizer"]["parts"]] == [1e-4, 1e-4]

@@ -117,7 +117,7 @@ def calibrate(
         number = labelled_points(source, scan["label"], points)
         if len(number):
             found = fit(network, source)
-            logits = logits_at(network, found.latent, source, number)
+            logits = logits_at(network, found.latent, source.moved(found.pose), number)
             seen.append((logits, scan["label"].reshape(-1)[source.flat(number)], found))
     if not seen:
         logger.warning("no validation subject has a label: the class probabilities stay uncalibrated")

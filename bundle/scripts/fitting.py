@@ -15,6 +15,7 @@ from scripts.errors import InputError
 from scripts.gauss_newton import GaussNewtonSearch
 from scripts.networks import NISF
 from scripts.points import GridPoints
+from scripts.pose import NUMBERS
 
 
 @dataclass
@@ -27,7 +28,9 @@ class LatentFit:
         points: point evaluations in all.
         seconds: wall-clock time; of a batch, its share.
         reason: why it stopped.
-        covariance: posterior covariance [L, L] float64, where the method gives one.
+        covariance: posterior covariance float64, where the method gives one: [L, L], or [L + 6, L + 6] of latent and
+            pose where both were fitted.
+        pose: change [6] of the pose that the fit started with; zeros where none was fitted.
     """
 
     latent: torch.Tensor
@@ -36,9 +39,10 @@ class LatentFit:
     seconds: float = 0.0
     reason: str = ""
     covariance: torch.Tensor | None = None
+    pose: torch.Tensor = field(default_factory=lambda: torch.zeros(NUMBERS))
 
-    def sample(self, count: int, seed: int = 0) -> torch.Tensor:
-        """Draws [count, L] from the posterior N(latent, covariance).
+    def sample(self, count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draws of latents [count, L] and poses [count, 6] from the posterior.
 
         Raises:
             InputError: the fit has no covariance.
@@ -49,7 +53,10 @@ class LatentFit:
         generator = torch.Generator().manual_seed(seed)
         unit = torch.randn(count, len(values), dtype=torch.double, generator=generator)
         draws = (unit * values.clamp_min(0).sqrt()) @ vectors.t()
-        return self.latent + draws.to(self.latent)
+        size = len(self.latent)
+        poses = self.pose.to(self.latent) + torch.zeros(count, NUMBERS).to(self.latent)
+        poses[:, : draws.shape[1] - size] += draws[:, size:].to(poses)
+        return self.latent + draws[:, :size].to(self.latent), poses
 
 
 @contextmanager
@@ -188,6 +195,8 @@ def fit_gauss_newton_batch(
     damping: float = 1e-4,
     chunk: int = 4096,
     seed: int = 0,
+    pose: bool = True,
+    evidence_weight: float = 0.1,
     callback: Callable[[int, torch.Tensor], None] | None = None,
 ) -> list[LatentFit]:
     """Maximum a posteriori latents by damped Gauss-Newton (Levenberg-Marquardt) on the intensities, weights frozen.
@@ -214,6 +223,9 @@ def fit_gauss_newton_batch(
         damping: at first.
         chunk: points of a scan evaluated at once; bounds the memory.
         seed: of the points.
+        pose: fit the pose together with the latent, where the network has a prior over it.
+        evidence_weight: weight of the cross entropy of the class evidence against the intensities' BCE, where all the
+            scans have evidence.
         callback: called with (step, latents [B, L]) after each step.
 
     Raises:
@@ -224,16 +236,20 @@ def fit_gauss_newton_batch(
     if not prior_weight > 0:
         raise InputError(f"prior_weight of the fit is {prior_weight}; it must be above 0")
     with fitting_mode(network), torch.no_grad():
-        search = GaussNewtonSearch(network, scans, prior_weight, final_points, start_points, chunk, damping, seed)
+        search = GaussNewtonSearch(
+            network, scans, prior_weight, final_points, start_points, chunk, damping, seed, pose, evidence_weight
+        )
         for step in range(1, iterations + 1):
             search.step()
             if callback is not None:
                 callback(step, search.latents())
             if search.update_state(tolerance, growth):
                 break
-        found = zip(search.latents(), search.history, search.reasons, search.covariances().cpu())
+        found = zip(search.latents(), search.history, search.reasons, search.covariances().cpu(), search.poses().cpu())
     seconds = (time.perf_counter() - started) / len(scans)
     return [
-        LatentFit(latent, history, search.points, seconds, reason or f"all {iterations} iterations done", covariance)
-        for latent, history, reason, covariance in found
+        LatentFit(
+            latent, history, search.points, seconds, reason or f"all {iterations} iterations done", covariance, pose
+        )
+        for latent, history, reason, covariance, pose in found
     ]

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 import torch
 
 from scripts.errors import InputError
-from scripts.linearisation import Linearised, linearise
+from scripts.linearisation import Linearised, Targets, linearise
 from scripts.networks import NISF
 from scripts.points import GridPoints
 from scripts.prior import first_guess
+from scripts.variables import Variables
 
 
 class GaussNewtonSearch:
-    """State of a batch of fits: B whitened latents, the loss linearised about them, dampings, step lengths."""
+    """State of a batch of fits: B whitened vectors, the loss linearised about them, dampings, step lengths."""
 
     #: a step that lowers the loss by less than this part of the prediction is not kept
     MIN_GAIN = 1e-3
@@ -32,12 +33,20 @@ class GaussNewtonSearch:
         chunk: int,
         damping: float,
         seed: int,
+        pose: bool,
+        evidence_weight: float,
     ) -> None:
         self.network, self.scans, self.weight, self.chunk = network, list(scans), prior_weight, chunk
-        smallest = min(len(scan) for scan in self.scans)
+        self.variables = Variables(network, pose)
+        self.evidence_weight = evidence_weight
+        self.sources = self._sources()
+        smallest = min(len(scan) for source in self.sources for scan in source)
         self.all_points, self.in_use = min(final_points, smallest), 0
-        self.numbers = [scan.spread(self.all_points, seed)[: self.all_points] for scan in self.scans]
-        self.chunks: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.numbers = [
+            [scan.spread(self.all_points, seed + 1000 * place)[: self.all_points] for scan in source]
+            for place, source in enumerate(self.sources)
+        ]
+        self.chunks: list[Targets] = []
         self._take(min(start_points, self.all_points))
         self.points, self.history = 0, [[] for _ in self.scans]
         device = network.latent_mean.device
@@ -50,12 +59,15 @@ class GaussNewtonSearch:
         self.reasons = [""] * count
         self.z, self.sums = self._start()
 
+    def _sources(self) -> list[list[GridPoints]]:
+        """The scans' intensities and, where every scan has it, their class evidence."""
+        evidence = [scan.evidence for scan in self.scans]
+        seen = self.evidence_weight > 0 and all(found is not None for found in evidence)
+        return [self.scans, evidence] if seen else [self.scans]
+
     def _start(self) -> tuple[torch.Tensor, Linearised]:
         """The first guess, or the mean of the prior where that is nearer to the intensities."""
-        mean = self.network.latent_mean
-        guess = torch.stack([first_guess(self.network, scan) for scan in self.scans])
-        factor = self.network.latent_factor
-        z = torch.linalg.solve_triangular(factor.double(), (guess - mean).t().double(), upper=False).t().to(mean)
+        z = self.variables.whitened(torch.stack([first_guess(self.network, scan) for scan in self.scans]))
         here, there = self._linearise(z), self._linearise(torch.zeros_like(z))
         better = (here.loss <= there.loss).unsqueeze(1)
         z = torch.where(better, z, torch.zeros_like(z))
@@ -66,30 +78,34 @@ class GaussNewtonSearch:
 
     def latents(self) -> torch.Tensor:
         """[B, L]."""
-        return self._latents(self.z)
+        return self.variables.latent(self.z)
 
-    def _latents(self, z: torch.Tensor) -> torch.Tensor:
-        """Whitened latents [B, R] to latents [B, L]."""
-        return self.network.latent_mean + z @ self.network.latent_factor.t()
+    def poses(self) -> torch.Tensor:
+        """Changes of the pose, [B, 6]."""
+        return self.variables.pose(self.z)
 
     def _take(self, count: int) -> int:
         """Brings the points in use up to ``count``; returns the number of the first new chunk."""
         first = len(self.chunks)
         for start in range(self.in_use, count, self.chunk):
             stop = min(start + self.chunk, count)
-            pairs = [scan.take(number[start:stop]) for scan, number in zip(self.scans, self.numbers)]
-            coords, intensity = (torch.stack(values).to(self.network.latent_mean) for values in zip(*pairs))
-            # the coordinates' product is the same for every latent, so it is computed once
-            self.chunks.append((self.network.project(coords), intensity))
+            for place, source in enumerate(self.sources):
+                pairs = [scan.take(number[start:stop]) for scan, number in zip(source, self.numbers[place])]
+                self.chunks.append(self._targets(pairs, classes=place == 1))
         self.in_use = count
         return first
 
+    def _targets(self, pairs: list[tuple[torch.Tensor, torch.Tensor]], classes: bool) -> Targets:
+        coords, wanted = (torch.stack(values).to(self.network.latent_mean) for values in zip(*pairs))
+        # without a pose the coordinates' product is the same for every latent, so it is computed once
+        projected = None if self.variables.has_pose else self.network.project(coords)
+        return Targets(coords, wanted, classes, self.evidence_weight if classes else 1.0, projected)
+
     def _linearise(self, z: torch.Tensor, first: int = 0) -> Linearised:
-        """Sums about ``z`` [B, R] over the points in use, from the chunk ``first`` on."""
-        latent, factor = self._latents(z), self.network.latent_factor
-        parts = [linearise(self.network, *chunk, latent, factor)[0] for chunk in self.chunks[first:]]
+        """Sums about ``z`` [B, M] over the points in use, from the chunk ``first`` on."""
+        parts = [linearise(self.network, chunk, self.variables, z)[0] for chunk in self.chunks[first:]]
         total = sum(parts[1:], start=parts[0])
-        self.points += total.points
+        self.points += sum(chunk.coords.shape[2] for chunk in self.chunks[first:])
         return total
 
     def _objective(self, z: torch.Tensor, sums: Linearised) -> torch.Tensor:
@@ -100,7 +116,7 @@ class GaussNewtonSearch:
         return sums.points * self.network.in_channels
 
     def _system(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gauss-Newton matrix [B, R, R] and gradient [B, R] of the objective, float64."""
+        """Gauss-Newton matrix [B, M, M] and gradient [B, M] of the objective, float64."""
         terms, z = self._terms(self.sums), self.z.double()
         eye = torch.eye(z.shape[1], dtype=torch.double, device=z.device)
         return self.sums.matrix.double() / terms + self.weight * eye, self.sums.gradient / terms + self.weight * z
@@ -172,8 +188,8 @@ class GaussNewtonSearch:
         return bool(self.done.all())
 
     def covariances(self) -> torch.Tensor:
-        """Posterior covariances [B, L, L] float64: the inverse of the objective's matrix, in units of observations."""
-        factor = self.network.latent_factor.double()
+        """Posterior covariances of latents (and poses), [B, M, M] float64: the inverse of the objective's matrix."""
+        factor = self.variables.factor().double()
         covariance = self.weight * factor @ torch.linalg.inv(self._system()[0]) @ factor.t()
         return (covariance + covariance.transpose(1, 2)) / 2
 

@@ -1,16 +1,17 @@
 """Where things are: voxel index <-> world millimetres <-> normalised coordinate, time included; grids as point sets.
 
-World coordinates are RAS millimetres, normalised time is the fraction of the cardiac cycle. Geometry knows no other
-room.
+World coordinates are RAS millimetres, normalised time is the fraction of the cardiac cycle.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import permutations, product
 
 import numpy as np
 import torch
+
+from scripts.pose import Pose
 
 #: Mean direction of a heart's axes in RAS. The apex points to the left, forwards and down; the others follow from it.
 APEX = np.array([-0.65, 0.50, -0.57]) / np.linalg.norm([-0.65, 0.50, -0.57])
@@ -120,12 +121,16 @@ def permuted_affine(affine: np.ndarray, shape: tuple[int, ...], order: tuple, fl
 class CoordinateFrame:
     """The normalised coordinates of one scan: per axis ``coordinate = scale * voxel + offset``, time as it is given.
 
+    With a ``pose`` these are then moved into the organ's own frame.
+
     Attributes:
         affine: voxel index to world (RAS mm), [4, 4].
         shape: voxels along the three axes.
         times: fraction of the cardiac cycle of each frame.
         scale, offset: three numbers each.
         dims: 4 with time, 3 without.
+        field: low and high end of what is looked at in plane, in the organ's own frame.
+        pose: of the organ in this scan, or None.
     """
 
     affine: np.ndarray
@@ -135,6 +140,7 @@ class CoordinateFrame:
     offset: tuple[float, float, float]
     dims: int = 4
     field: tuple[float, float] = (-np.inf, np.inf)
+    pose: Pose | None = None
 
     @classmethod
     def relative(cls, affine: np.ndarray, shape: tuple, times: tuple, dims: int = 4) -> CoordinateFrame:
@@ -166,14 +172,44 @@ class CoordinateFrame:
         affine = np.asarray(affine, float)
         return cls(affine, tuple(shape), tuple(times), tuple(scale), tuple(offset), dims, field=(-1.0, 1.0))
 
+    @classmethod
+    def posed(
+        cls,
+        affine: np.ndarray,
+        shape: tuple,
+        times: tuple,
+        pose: Pose,
+        dims: int = 4,
+        unit: float = 80.0,
+        field: float = 1.0,
+    ) -> CoordinateFrame:
+        """Millimetres about the stack's centre, ``unit`` mm to one along all three axes, then moved by ``pose``.
+
+        Args:
+            pose: of the organ, in these units.
+            unit: mm.
+            field: how far from the organ's centre voxels are looked at, in its own frame.
+        """
+        scale = tuple(s / unit for s in spacing_of(affine))
+        offset = tuple(-s * (n - 1) / 2 for s, n in zip(scale, shape))
+        affine = np.asarray(affine, float)
+        return cls(affine, tuple(shape), tuple(times), scale, offset, dims, (-float(field), float(field)), pose)
+
+    def moved(self, change: Pose) -> CoordinateFrame:
+        """The same scan with its pose, or none, followed by ``change``."""
+        return replace(self, pose=(self.pose or Pose()).then(change))
+
     def box(self) -> tuple[tuple[int, int], ...]:
         """Half-open voxel ranges of the three axes that lie inside the field; never empty."""
         ranges = []
+        center, reach = (0.0, 0.0), self.field[1]
+        if self.pose is not None:
+            center, reach = (self.pose.x, self.pose.y), self.field[1] * np.exp(self.pose.in_plane)
         for axis in range(3):
             if axis == 2:
                 ranges.append((0, self.shape[2]))
                 continue
-            inside = np.flatnonzero(np.abs(self.axis(axis)) <= self.field[1])
+            inside = np.flatnonzero(np.abs(self.axis(axis) - center[axis]) <= reach)
             if len(inside) == 0:
                 raise ValueError("the field of the coordinate frame lies outside the scan")
             ranges.append((int(inside[0]), int(inside[-1]) + 1))
@@ -186,19 +222,21 @@ class CoordinateFrame:
         affine[:3, 3] = self.affine[:3, :3] @ start + self.affine[:3, 3]
         offset = tuple(o + s * low for o, s, low in zip(self.offset, self.scale, start))
         shape = tuple(high - low for low, high in box)
-        return CoordinateFrame(affine, shape, self.times, self.scale, offset, self.dims, self.field)
+        return replace(self, affine=affine, shape=shape, offset=offset)
 
     def axis(self, axis: int) -> np.ndarray:
-        """Normalised coordinates of the voxel centres along one axis, [n]."""
+        """Normalised coordinates of the voxel centres along one axis before any pose, [n]."""
         return self.scale[axis] * np.arange(self.shape[axis]) + self.offset[axis]
 
     def voxel_to_normalised(self, voxels: np.ndarray) -> np.ndarray:
         """[N, 3] (fractional) voxel indices to [N, 3] normalised coordinates."""
-        return np.asarray(voxels) * np.array(self.scale) + np.array(self.offset)
+        coords = np.asarray(voxels) * np.array(self.scale) + np.array(self.offset)
+        return coords if self.pose is None else self.pose.apply(coords.T).T
 
     def normalised_to_voxel(self, coords: np.ndarray) -> np.ndarray:
         """[N, 3] normalised coordinates to [N, 3] fractional voxel indices."""
-        return (np.asarray(coords) - np.array(self.offset)) / np.array(self.scale)
+        coords = np.asarray(coords) if self.pose is None else self.pose.invert(np.asarray(coords).T).T
+        return (coords - np.array(self.offset)) / np.array(self.scale)
 
     def world_to_normalised(self, points: np.ndarray) -> np.ndarray:
         """[N, 3] world points in RAS mm to [N, 3] normalised coordinates."""
@@ -212,8 +250,9 @@ class CoordinateFrame:
     def points(self, indices: torch.Tensor) -> torch.Tensor:
         """Coordinates [dims, N] of flat indices [N] into the grid [X, Y, Z, T] (last axis fastest)."""
         where = np.unravel_index(indices.cpu().numpy(), (*self.shape, len(self.times)))
-        values = [self.scale[a] * where[a] + self.offset[a] for a in range(3)] + [np.asarray(self.times)[where[3]]]
-        coords = np.stack(values[: self.dims]).astype(np.float32)
+        coords = np.stack([self.scale[a] * where[a] + self.offset[a] for a in range(3)])
+        coords = coords if self.pose is None else self.pose.apply(coords)
+        coords = np.concatenate([coords, np.asarray(self.times)[where[3]][None]])[: self.dims].astype(np.float32)
         return torch.from_numpy(coords).to(indices.device)
 
     @property
@@ -231,10 +270,13 @@ class CoordinateFrame:
             "field": self.field,
         }
         plain = {name: [float(v) if name != "shape" else int(v) for v in values] for name, values in plain.items()}
+        if self.pose is not None:  # otherwise left out, for MONAI cannot collate None
+            plain["pose"] = [float(v) for v in astuple(self.pose)]
         return {"affine": self.affine.tolist(), "dims": int(self.dims), **plain}
 
     @classmethod
     def from_dict(cls, plain: dict) -> CoordinateFrame:
         """The frame that ``to_dict`` wrote."""
         lists = {name: tuple(plain[name]) for name in ("shape", "times", "scale", "offset", "field")}
-        return cls(affine=np.array(plain["affine"]), dims=int(plain["dims"]), **lists)
+        pose = Pose.of(plain["pose"]) if "pose" in plain else None
+        return cls(affine=np.array(plain["affine"]), dims=int(plain["dims"]), pose=pose, **lists)

@@ -56,12 +56,13 @@ class Progress:
     """A line an epoch: losses, points per second, time gone and left; every loss also kept in ``history``.
 
     Args:
-        loss: the training loss, whose parts are averaged.
+        loss: the training loss, whose parts are averaged; None for a loss without parts.
         interval: epochs between lines.
+        unit: what is counted: ``points`` of [B, D, N], or the items of a batch by another name.
     """
 
-    def __init__(self, loss: TrainingLoss, interval: int = 1) -> None:
-        self.loss, self.interval = loss, interval
+    def __init__(self, loss: TrainingLoss | None = None, interval: int = 1, unit: str = "points") -> None:
+        self.loss, self.interval, self.unit = loss, interval, unit
         self.history: list[dict] = []
 
     def attach(self, engine: Engine) -> None:
@@ -77,10 +78,11 @@ class Progress:
 
     def iteration(self, engine: Engine) -> None:
         """Adds up."""
-        coords = engine.state.output["image"]
-        self.points += coords.shape[0] * coords.shape[2]
+        inputs = engine.state.output["image"]
+        self.points += inputs.shape[0] * (inputs.shape[2] if self.unit == "points" else 1)
         self.number += 1
-        for name, value in self.loss.parts.items():
+        parts = {"loss": engine.state.output["loss"]} if self.loss is None else self.loss.parts
+        for name, value in parts.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(value)
 
     def epoch(self, engine: Engine) -> None:
@@ -95,11 +97,12 @@ class Progress:
             rate = self.points / max(time.time() - self.clock, 1e-9)
             parts = " ".join(f"{name} {value:.4f}" for name, value in means.items())
             logger.info(
-                "epoch %d/%d %s | %.0fk points/s | %s gone, %s left",
+                "epoch %d/%d %s | %s %s/s | %s gone, %s left",
                 epoch,
                 last,
                 parts,
-                rate / 1e3,
+                f"{rate / 1e3:.0f}k" if rate >= 1e4 else f"{rate:.0f}",
+                self.unit,
                 _clock(seconds),
                 _clock(left),
             )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from monai.data import MetaTensor
@@ -14,6 +15,7 @@ from scripts.fitting import LatentFit, fit_adam, fit_gauss_newton
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
 from scripts.points import GridPoints
+from scripts.pose import Pose
 from scripts.sampling import sample_grid, sample_uncertainty
 
 
@@ -21,7 +23,7 @@ def points_of(image: torch.Tensor, network: NISF) -> GridPoints:
     """The point source of one scan [C, X, Y, Z, T].
 
     Its coordinate frame is read from the image's meta (``CropToFieldd`` puts it there); without it the relative frame
-    of the affine is taken.
+    of the affine is taken. So is class evidence (``AttachEvidenced``).
     """
     meta = image.meta if isinstance(image, MetaTensor) else {}
     if image.ndim != 5 or image.shape[0] != network.in_channels:
@@ -33,7 +35,17 @@ def points_of(image: torch.Tensor, network: NISF) -> GridPoints:
         times = meta.get("times", [i / image.shape[-1] for i in range(image.shape[-1])])
         frame = CoordinateFrame.relative(affine, tuple(image.shape[1:4]), tuple(times), network.coord_dims)
     plain = image.as_tensor() if isinstance(image, MetaTensor) else image
-    return GridPoints(frame, plain.cpu(), meta.get("kept_slices"))
+    kept = meta.get("kept_slices")
+    return GridPoints(frame, plain.cpu(), kept, _evidence_of(meta, frame, kept))
+
+
+def _evidence_of(meta: Mapping[str, object], frame: CoordinateFrame, kept: list[int] | None) -> GridPoints | None:
+    """Class evidence as points of the frames that it was made of."""
+    if "evidence" not in meta:
+        return None
+    found = meta["evidence"]
+    times = tuple(frame.times[t] for t in found["frames"])
+    return GridPoints(replace(frame, times=times), found["values"].cpu(), kept)
 
 
 class NISFInferer(Inferer):
@@ -89,7 +101,7 @@ class NISFInferer(Inferer):
         return out
 
     def _sample(self, network: NISF, fit: LatentFit, frame: CoordinateFrame) -> torch.Tensor:
-        values = sample_grid(network, fit.latent, frame, self.chunk, bf16=self.bf16)
+        values = sample_grid(network, fit.latent, frame.moved(Pose.of(fit.pose)), self.chunk, bf16=self.bf16)
         if not self.draws:
             return values
         draws = fit.sample(self.draws, self.seed)

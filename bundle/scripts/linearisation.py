@@ -1,26 +1,29 @@
-"""Intensity loss of many points, linearised in the latent: value, gradient and Gauss-Newton matrix."""
+"""Losses of many points, linearised in what a fit looks for: value, gradient and Gauss-Newton matrix."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
 
 from scripts.networks import NISF
+from scripts.pose import moved, slopes
+from scripts.variables import Variables
 
 
 @dataclass
 class Linearised:
-    """Sums over the points of each of B scans, as functions of the whitened latent z, ``latent = mean + factor z``.
+    """Sums over the points of each of B scans, as functions of the whitened variables v (``Variables``).
 
     Attributes:
-        loss: intensity BCE, [B].
-        floor: the BCE that a perfect reconstruction would have (the entropy of the intensities), [B].
+        loss: intensity BCE and weighted cross entropy of the classes, [B].
+        floor: the least that the loss could be (the entropy of the targets), [B].
         squared: squared reconstruction error, [B].
-        gradient: of the loss, [B, R].
-        matrix: ``J^T diag(p (1 - p)) J``, the Gauss-Newton (Fisher) matrix of the BCE, [B, R, R].
-        points: number of points.
+        gradient: of the loss, [B, M].
+        matrix: the Gauss-Newton (Fisher) matrix of the loss, [B, M, M].
+        points: number of points whose intensities were compared.
     """
 
     loss: torch.Tensor
@@ -34,68 +37,103 @@ class Linearised:
         return Linearised(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
 
-def jacobian(
-    network: NISF, projected: torch.Tensor, latent: torch.Tensor, factor: torch.Tensor
-) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Logits of points and the derivatives of their intensity logits by the whitened latent.
+@dataclass
+class Targets:
+    """What N points of each of B scans ought to show.
 
-    The latent enters a point through the first layer's argument and the residual alone. Both are leaves with one row a
-    point, so one backward pass of the logits' sum gives each point's own derivative, and two products carry it on to
-    the latent.
+    Attributes:
+        coords: [B, D, N], in the frame of the fit's start.
+        wanted: intensities [B, C, N], or class probabilities [B, K, N].
+        classes: whether ``wanted`` are class probabilities.
+        weight: of a point's loss.
+        projected: ``network.project(coords)``, kept where no pose moves the coordinates.
+    """
+
+    coords: torch.Tensor
+    wanted: torch.Tensor
+    classes: bool = False
+    weight: float = 1.0
+    projected: torch.Tensor | None = None
+
+
+def jacobian(
+    network: NISF, points: Targets, variables: Variables, v: torch.Tensor, channels: Sequence[int]
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Logits of points and the derivatives of some of them by the whitened variables.
+
+    The latent enters a point through the first layer's argument and the residual alone, the pose through the argument.
+    Both are leaves with one row a point, so one backward pass of a channel's sum gives each point's own derivative, and
+    small products carry it on to the variables.
 
     Args:
         network: frozen.
-        projected: ``network.project(coords)``, [B, N, 2 H].
-        latent: [B, L].
-        factor: [L, R].
+        points: N of each scan.
+        variables: what v means.
+        v: [B, M].
+        channels: of the network's output.
 
     Returns:
-        logits [B, C + K, N] and, for each image channel, the Jacobian [B, N, R].
+        logits [B, C + K, N] and, for each of ``channels``, the Jacobian [B, N, M].
     """
-    of_latent, residual = network.modulation(latent)
-    weight = network.first.linear.weight[:, network.coord_dims :] @ factor
-    shortcut = network.residual(factor.t()).t()
+    of_latent, residual = network.modulation(variables.latent(v))
+    weight = network.first.linear.weight[:, network.coord_dims :] @ network.latent_factor
+    shortcut = network.residual(network.latent_factor.t()).t()
+    coords, projected = points.coords, points.projected
+    if variables.has_pose:
+        coords = moved(coords, variables.pose(v))
+        projected = network.project(coords)
     argument = (projected + of_latent.unsqueeze(1)).requires_grad_()
     added = residual.unsqueeze(1).expand(-1, projected.shape[1], -1).contiguous().requires_grad_()
     with torch.enable_grad():
         output = network.heads(network.trunk(network.first.activate(argument) + added))
-        channels = output[..., : network.in_channels].unbind(dim=-1)
-        parts = [torch.autograd.grad(c.sum(), (argument, added), retain_graph=c is not channels[-1]) for c in channels]
-    return output.detach().transpose(1, 2), [a @ weight + b @ shortcut for a, b in parts]
+        parts = [
+            torch.autograd.grad(output[..., c].sum(), (argument, added), retain_graph=c != channels[-1])
+            for c in channels
+        ]
+    found = [a @ weight + b @ shortcut for a, b in parts]
+    if variables.has_pose:
+        # [B, N, 3, P]: of the coordinates by the whitened pose
+        by_pose = slopes(coords, variables.pose(v)) @ network.pose_factor
+        entry = network.first.linear.weight[:, :3]
+        found = [torch.cat([j, ((a @ entry).unsqueeze(2) @ by_pose)[:, :, 0]], -1) for j, (a, _) in zip(found, parts)]
+    return output.detach().transpose(1, 2), found
 
 
 @torch.no_grad()
-def linearise(
-    network: NISF, projected: torch.Tensor, intensity: torch.Tensor, latent: torch.Tensor, factor: torch.Tensor
-) -> tuple[Linearised, torch.Tensor]:
-    """The intensity loss of N points of each of B scans about their latents.
+def linearise(network: NISF, points: Targets, variables: Variables, v: torch.Tensor) -> tuple[Linearised, torch.Tensor]:
+    """The loss of N points of each of B scans about ``v`` [B, M]: sums over points, and the logits [B, C + K, N]."""
+    image = network.in_channels
+    channels = range(image, image + network.num_classes) if points.classes else range(image)
+    logits, jacobians = jacobian(network, points, variables, v, channels)
+    found = logits[:, channels.start : channels.stop]
+    sums = (_of_classes if points.classes else _of_intensities)(found, points.wanted, jacobians)
+    scaled = {name: points.weight * value for name, value in sums.items()}
+    squared = torch.zeros_like(sums["loss"]) if points.classes else _sum((found.sigmoid() - points.wanted).square())
+    return Linearised(**scaled, squared=squared, points=0 if points.classes else points.wanted.shape[2]), logits
 
-    Args:
-        network: frozen.
-        projected: ``network.project(coords)``, [B, N, 2 H].
-        intensity: [B, C, N].
-        latent: [B, L].
-        factor: [L, R], from the whitened latent to the latent.
 
-    Returns:
-        the sums over points and channels, and the logits [B, C + K, N].
-    """
-    logits, jacobians = jacobian(network, projected, latent, factor)
-    gradient, matrix = 0, 0
-    for channel, slope in enumerate(jacobians):
-        p = logits[:, channel].sigmoid()
-        gradient = gradient + torch.einsum("bnr,bn->br", slope, p - intensity[:, channel])
-        matrix = matrix + slope.transpose(1, 2) @ (slope * (p * (1 - p)).unsqueeze(-1))
-    wanted = logits[:, : len(jacobians)]
-    sums = Linearised(
-        loss=_sum(F.binary_cross_entropy_with_logits(wanted, intensity, reduction="none")),
-        floor=_sum(-torch.xlogy(intensity, intensity) - torch.xlogy(1 - intensity, 1 - intensity)),
-        squared=_sum((wanted.sigmoid() - intensity).square()),
-        gradient=gradient,
-        matrix=matrix,
-        points=intensity.shape[2],
-    )
-    return sums, logits
+def _of_intensities(
+    logits: torch.Tensor, intensity: torch.Tensor, jacobians: list[torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Sums of the BCE; its matrix is ``J^T diag(p (1 - p)) J``."""
+    p = logits.sigmoid()
+    gradient = sum(torch.einsum("bnm,bn->bm", j, p[:, c] - intensity[:, c]) for c, j in enumerate(jacobians))
+    weights = p * (1 - p)
+    matrix = sum(j.transpose(1, 2) @ (j * weights[:, c].unsqueeze(-1)) for c, j in enumerate(jacobians))
+    loss = _sum(F.binary_cross_entropy_with_logits(logits, intensity, reduction="none"))
+    floor = _sum(-torch.xlogy(intensity, intensity) - torch.xlogy(1 - intensity, 1 - intensity))
+    return {"loss": loss, "floor": floor, "gradient": gradient, "matrix": matrix}
+
+
+def _of_classes(logits: torch.Tensor, wanted: torch.Tensor, jacobians: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Sums of the cross entropy; its matrix is ``J^T (diag(p) - p p^T) J``."""
+    p = logits.softmax(dim=1)
+    gradient = sum(torch.einsum("bnm,bn->bm", j, p[:, c] - wanted[:, c]) for c, j in enumerate(jacobians))
+    mean = sum(j * p[:, c].unsqueeze(-1) for c, j in enumerate(jacobians))
+    matrix = sum(j.transpose(1, 2) @ (j * p[:, c].unsqueeze(-1)) for c, j in enumerate(jacobians))
+    loss = _sum(-wanted * logits.log_softmax(dim=1))
+    floor = _sum(-torch.xlogy(wanted, wanted))
+    return {"loss": loss, "floor": floor, "gradient": gradient, "matrix": matrix - mean.transpose(1, 2) @ mean}
 
 
 def _sum(values: torch.Tensor) -> torch.Tensor:

@@ -81,6 +81,8 @@ class NISF(nn.Module):
         self.register_buffer("latent_mean", torch.zeros(latent_size))
         self.register_buffer("latent_factor", torch.eye(latent_size))  # lower Cholesky factor of the covariance
         self.register_buffer("num_subjects", torch.tensor(0))
+        # prior over the change of the pose that a fit starts with, as a Cholesky factor; zero where it is not fitted
+        self.register_buffer("pose_factor", torch.zeros(6, 6))
         # first guess of a latent: latent_mean + guess_gain @ (intensities at guess_coords - guess_mean)
         self.register_buffer("guess_coords", torch.zeros(coord_dims, num_probes))
         self.register_buffer("guess_mean", torch.zeros(in_channels, num_probes))
@@ -168,8 +170,10 @@ class LatentTable(nn.Embedding):
         num_subjects: number of rows.
         latent_size: length of a latent.
         std: standard deviation of the start values (paper's code: 1e-4).
+
+    Gradients are sparse: a step moves the rows of its own subjects alone (see ``PopulationAdam``).
     """
 
     def __init__(self, num_subjects: int, latent_size: int, std: float = 1e-4) -> None:
-        super().__init__(num_subjects, latent_size)
+        super().__init__(num_subjects, latent_size, sparse=True)
         nn.init.normal_(self.weight, std=std)

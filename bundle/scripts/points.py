@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from scripts.errors import InputError
 from scripts.geometry import CoordinateFrame
+from scripts.pose import Pose
 from scripts.transforms import as_intensity
 
 
@@ -20,11 +21,13 @@ class GridPoints:
         frame: the scan's coordinate frame, of the same grid as ``image``.
         image: [C, X, Y, Z, T], uint8 or float in [0, 1].
         kept_slices: slices that may be seen; None is all of them.
+        evidence: class probabilities [K, X, Y, Z, T'] of some frames as points of their own, or None.
     """
 
     frame: CoordinateFrame
     image: torch.Tensor
     kept_slices: list[int] | None = None
+    evidence: GridPoints | None = None
 
     def __post_init__(self) -> None:
         grid = (*self.frame.shape, len(self.frame.times))
@@ -41,6 +44,10 @@ class GridPoints:
         """Numbers of voxels along x, y, the slices that may be seen, and time."""
         x, y, z, t = self.image.shape[1:]
         return x, y, z if self._seen is None else len(self._seen), t
+
+    def moved(self, change: torch.Tensor) -> GridPoints:
+        """The same voxels with their pose followed by ``change`` [6]."""
+        return replace(self, frame=self.frame.moved(Pose.of(change))) if bool((change != 0).any()) else self
 
     def flat(self, number: torch.Tensor) -> torch.Tensor:
         """Flat grid index of the points ``number`` [N] in 0..len - 1."""
@@ -77,6 +84,8 @@ class GridPoints:
         The cardiac cycle is closed: a time of 0.95 is near to 0. Outside the grid its outermost voxels are taken.
         """
         wanted = coords.cpu().double().numpy()
+        if self.frame.pose is not None:
+            wanted = np.concatenate([self.frame.pose.invert(wanted[:3]), wanted[3:]])
         where = [_nearest(self.frame.axis(axis), wanted[axis]) for axis in range(3)]
         if self._seen is not None:
             kept = self._seen.numpy()

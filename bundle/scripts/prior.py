@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 
 from scripts.geometry import CoordinateFrame
@@ -35,15 +36,41 @@ def set_prior(network: NISF, latents: torch.Tensor) -> float:
     return float(shrinkage)
 
 
+#: Least standard deviation of a pose's number: a validation set is small.
+LEAST = 0.01
+
+
+@torch.no_grad()
+def set_pose_prior(network: NISF, changes: torch.Tensor) -> None:
+    """The prior over changes of a starting pose, from those that validation subjects needed, [N, 6].
+
+    About zero, each number by itself: there may be few subjects.
+    """
+    spread = changes.double().square().mean(dim=0).sqrt().clamp_min(LEAST)
+    network.pose_factor.copy_(torch.diag(spread))
+
+
 def bounds_of(frames: Iterable[CoordinateFrame], dims: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The box of normalised coordinates [dims] that the scans' voxels span; of time, the whole cycle."""
-    low, high = torch.full((dims,), torch.inf), torch.full((dims,), -torch.inf)
-    for frame in frames:
-        for axis in range(3):
-            places = torch.from_numpy(frame.axis(axis)).float()
-            low[axis], high[axis] = min(low[axis], places.min()), max(high[axis], places.max())
-    low[3:], high[3:] = 0.0, 1.0
-    return low, high
+    """The box of normalised coordinates [dims] that the scans' voxels span; of time, the whole cycle.
+
+    Of posed frames, whose boxes are turned, the field in plane and the mean span along the long axis.
+    """
+    spans = torch.tensor([_span(frame) for frame in frames])
+    low, high = spans[:, 0].amin(dim=0), spans[:, 1].amax(dim=0)
+    posed = spans[:, 2, 0] > 0
+    if bool(posed.any()):
+        low[2], high[2] = spans[posed, 0, 2].mean(), spans[posed, 1, 2].mean()
+    return torch.cat([low, torch.zeros(dims - 3)]), torch.cat([high, torch.ones(dims - 3)])
+
+
+def _span(frame: CoordinateFrame) -> list[list[float]]:
+    """Low and high ends along the axes, and whether the frame is posed."""
+    ends = np.array([[frame.axis(axis).min(), frame.axis(axis).max()] for axis in range(3)]).T
+    if frame.pose is None:
+        return [*ends.tolist(), [0.0] * 3]
+    along = frame.pose.apply(np.stack([[frame.pose.x] * 2, [frame.pose.y] * 2, ends[:, 2]]))[2]
+    low, high = frame.field
+    return [[low, low, along.min()], [high, high, along.max()], [1.0] * 3]
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from scripts.acceleration import compiled, has_bf16
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
+from scripts.pose import moved
 
 #: Points from which compiling the network (about 10 s on two cores) pays.
 COMPILE_FROM = 2_000_000
@@ -51,7 +52,7 @@ def sample_grid(
 
 def sample_uncertainty(
     network: NISF,
-    draws: torch.Tensor,
+    draws: tuple[torch.Tensor, torch.Tensor],
     frame: CoordinateFrame,
     chunk: int = 8192,
     dtype: torch.dtype = torch.float16,
@@ -61,8 +62,8 @@ def sample_uncertainty(
 
     Args:
         network: the trained network.
-        draws: [n, L], see ``LatentFit.sample``.
-        frame: whose grid is sampled.
+        draws: latents [n, L] and poses [n, 6], see ``LatentFit.sample``.
+        frame: whose grid is sampled, in the pose that the fit started with.
         chunk: points times draws evaluated at once.
         dtype: of the result.
         bf16: as in ``sample_grid``.
@@ -71,17 +72,18 @@ def sample_uncertainty(
         [K + 2, X, Y, Z, T]: the mean over draws of each class's probability, the entropy of that mean (nats, at most
         ln K), and the standard deviation over draws of the probability of the class that is likeliest in the mean.
     """
-    draws = draws.to(network.latent_mean)
+    latents, poses = (values.to(network.latent_mean) for values in draws)
 
     def evaluate(coords: torch.Tensor) -> torch.Tensor:
-        every = network.probabilities(network(coords.expand(len(draws), -1, -1), draws))[:, network.in_channels :]
+        of_draws = moved(coords.expand(len(poses), -1, -1), poses)
+        every = network.probabilities(network(of_draws, latents))[:, network.in_channels :]
         mean = every.mean(dim=0)
-        likeliest = mean.argmax(dim=0).expand(len(draws), 1, -1)
+        likeliest = mean.argmax(dim=0).expand(len(latents), 1, -1)
         spread = every.gather(1, likeliest).std(dim=0, correction=0)
         entropy = -torch.xlogy(mean, mean).sum(dim=0, keepdim=True)
         return torch.cat([mean, entropy, spread])
 
-    return _over_grid(evaluate, network, frame, network.num_classes + 2, max(1, chunk // len(draws)), dtype, bf16)
+    return _over_grid(evaluate, network, frame, network.num_classes + 2, max(1, chunk // len(latents)), dtype, bf16)
 
 
 @torch.no_grad()

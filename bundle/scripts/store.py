@@ -20,7 +20,7 @@ from scripts.errors import InputError, chain_of, input_error_in
 logger = logging.getLogger(__name__)
 
 #: Of what the deterministic transforms put into the store; a new number makes old entries unused.
-VERSION = 1
+VERSION = 2
 
 
 class MappedDataset(PersistentDataset):
@@ -119,6 +119,8 @@ def _settings(value: object) -> object:
     if isinstance(value, Transform):
         public = {k: v for k, v in vars(value).items() if not k.startswith("_") and k != "R"}
         return [type(value).__name__, _settings(public)]
+    if isinstance(value, torch.nn.Module):
+        return [type(value).__name__, [float(v.double().abs().sum()) for v in value.state_dict().values()]]
     if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
         return value.tolist()
     if isinstance(value, (Path, torch.dtype)):

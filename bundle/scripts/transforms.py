@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from scripts import geometry
 from scripts.cine import UNLABELLED
 from scripts.errors import InputError
 from scripts.geometry import CoordinateFrame
+from scripts.pose import Pose, pose_of_classes
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +126,55 @@ def motion_center(
     return float(along[0] @ weight.sum(1) / total), float(along[1] @ weight.sum(0) / total)
 
 
+class PoseOfd(MapTransform):
+    """Finds the pose that a segmentation of the scan shows and puts it into the item, a list of six numbers.
+
+    Args:
+        keys: of the segmentation [1, X, Y, Z, T], ``label`` in training; frames without labels do not count.
+        unit: mm that make one in normalised coordinates.
+        body: classes whose centre and extent make the pose; None leaves the item as it is.
+        pointer: class that shows the direction; None for organs without.
+        radius, length: mm, root mean square distances of the body from its centre in plane and along the long axis that
+            count as of size one.
+        name: key under which the pose is put.
+
+    Raises:
+        InputError: the segmentation shows no body.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "label",
+        unit: float = 80.0,
+        body: Sequence[int] | None = (1, 2),
+        pointer: int | None = 3,
+        radius: float = 22.0,
+        length: float = 24.0,
+        name: str = "pose",
+    ) -> None:
+        super().__init__(keys, allow_missing_keys=True)
+        self.unit, self.body, self.pointer = unit, body, pointer
+        self.radius, self.length, self.name = radius, length, name
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """The item with the pose."""
+        item = dict(data)
+        if self.body is None or self.keys[0] not in item:
+            return item
+        label = item[self.keys[0]]
+        whole = CoordinateFrame.posed(np.asarray(label.affine), tuple(label.shape[1:4]), (0.0,), Pose(), 3, self.unit)
+        places = tuple(whole.axis(axis) for axis in range(3))
+        sizes = {"radius": self.radius / self.unit, "length": self.length / self.unit}
+        pose = pose_of_classes(label.as_tensor()[0].numpy(), places, self.body, self.pointer, **sizes)
+        if pose is None:
+            name = label.meta.get("filename_or_obj", "label")
+            raise InputError(
+                f"{name}: no voxel is of the classes {list(self.body)} that show where the organ lies; is it in view?"
+            )
+        item[self.name] = pose.vector().tolist()
+        return item
+
+
 class CropToFieldd(_GridTransform):
     """Lays the coordinate frame over a scan and crops the tensors to the voxels that lie in its field.
 
@@ -133,8 +183,9 @@ class CropToFieldd(_GridTransform):
 
     Args:
         keys: tensors [C, X, Y, Z, T]; the first is the image.
-        kind: ``physical`` (mm in plane about a centre, relative along the stack) or ``relative`` (the paper's).
-        half_field: mm from the centre to the edge of a physical frame.
+        kind: ``physical`` (mm in plane about a centre, relative along the stack), ``relative`` (the paper's), or
+            ``posed`` (mm along all axes, moved into the organ's own frame by the item's ``pose``, see ``PoseOfd``).
+        half_field: mm from the centre to the edge of a physical frame; of a posed one the mm that make one.
         center: ``stack`` or ``motion``, where a physical frame has its origin.
         shift: mm added to that centre along x and y, where hearts of a population usually lie.
         dims: 4 with time, 3 without.
@@ -152,14 +203,23 @@ class CropToFieldd(_GridTransform):
         super().__init__(keys, allow_missing_keys=True)
         if half_field <= 0:
             raise InputError(f"half_field is {half_field} mm; give a positive number")
-        if kind not in ("physical", "relative") or center not in ("stack", "motion"):
-            raise InputError(f"frame '{kind}' about '{center}' is unknown; use physical or relative, stack or motion")
+        if kind not in ("physical", "relative", "posed") or center not in ("stack", "motion"):
+            raise InputError(
+                f"frame '{kind}' about '{center}' is unknown; use physical, relative or posed, stack or motion"
+            )
         self.kind, self.half_field, self.center = kind, half_field, center
         self.shift, self.dims = (float(shift[0]), float(shift[1])), dims
 
-    def frame_of(self, image: MetaTensor) -> CoordinateFrame:
+    def frame_of(self, image: MetaTensor, pose: Sequence[float] | None = None) -> CoordinateFrame:
         """The coordinate frame of the whole, uncropped scan."""
         affine, shape, times = np.asarray(image.affine), tuple(image.shape[1:4]), tuple(image.meta["times"])
+        if self.kind == "posed" and pose is None:
+            name = image.meta.get("filename_or_obj", "image")
+            raise InputError(
+                f"{name}: nothing says where the organ lies; name an evidence_model, or pose_body and labels"
+            )
+        if self.kind == "posed":
+            return CoordinateFrame.posed(affine, shape, times, Pose.of(pose), self.dims, self.half_field)
         if self.kind == "relative":
             return CoordinateFrame.relative(affine, shape, times, self.dims)
         center = self.shift
@@ -172,7 +232,7 @@ class CropToFieldd(_GridTransform):
         """The item with cropped tensors and ``frame``."""
         item = dict(data)
         image = item[self.keys[0]]
-        whole = self.frame_of(image)
+        whole = self.frame_of(image, item.get("pose"))
         try:
             box = whole.box()
         except ValueError as error:
@@ -255,7 +315,8 @@ class ToStored(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """``image`` uint8 [C, X, Y, Z, T] (intensity * 255), ``label`` int8 [1, X, Y, Z, T] (-1 without), ``frame``,
-        ``subject``, and ``boxes``, the voxel ranges of each frame's labels."""
+        ``subject``, ``boxes``, the voxel ranges of each frame's labels, ``spacing`` in mm along the axes and, where
+        there is any, ``evidence``."""
         image = torch.as_tensor(data[self.image_key]).mul(255).round().to(torch.uint8)
         label = data.get(self.label_key)
         shape = (1, *image.shape[1:])
@@ -264,9 +325,13 @@ class ToStored(MapTransform):
         )
         # frames outermost in memory, so that reading one frame touches its own pages alone
         frames_first = [t.permute(4, 0, 1, 2, 3).contiguous().permute(1, 2, 3, 4, 0) for t in (image, label)]
-        kept = {key: data[key] for key in ("frame", "subject", "phases") if key in data}
+        kept = {key: data[key] for key in ("frame", "subject", "phases", "label_pose") if key in data}
+        if "evidence" in data:
+            values = data["evidence"].as_tensor().mul(255).round().to(torch.uint8)
+            kept["evidence"] = {"values": values, "frames": data["evidence"].meta["frames"]}
         boxes = [label_box(label[0, ..., t]) for t in range(label.shape[-1])]
-        return {"image": frames_first[0], "label": frames_first[1], "boxes": boxes, **kept}
+        spacing = list(geometry.spacing_of(np.asarray(data[self.image_key].affine)))
+        return {"image": frames_first[0], "label": frames_first[1], "boxes": boxes, "spacing": spacing, **kept}
 
 
 def label_box(label: torch.Tensor) -> list[list[int]]:

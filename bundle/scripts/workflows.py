@@ -21,7 +21,8 @@ from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
 from scripts.outputs import save_tensors
 from scripts.points import GridPoints
-from scripts.prior import bounds_of, set_first_guess
+from scripts.pose import Pose
+from scripts.prior import bounds_of, set_first_guess, set_pose_prior
 from scripts.scoring import ScoreScans
 from scripts.store import MappedDataset
 
@@ -81,6 +82,13 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
     return network
 
 
+def load_evidence(
+    network: torch.nn.Module, path: str | Path | None, device: torch.device | str
+) -> torch.nn.Module | None:
+    """The network of the class evidence with the weights of ``path``; None where no path is given."""
+    return None if path is None else load_weights(network, path).to(device).eval()
+
+
 def train(
     trainer: SupervisedTrainer,
     state: Mapping[str, object],
@@ -109,13 +117,50 @@ def train(
         guess_draws: latents drawn from the prior to find the first guess of a fit.
     """
     folder = check_writable(output_dir)
-    for name, dataset in (("training", train_dataset), ("validation", val_dataset)):
+    _fill({"training": train_dataset, "validation": val_dataset})
+    state["early_stop"].trainer = trainer
+    _run(trainer, state, folder, checkpoint_interval, resume)
+    _finish(state["network"], train_dataset, val_dataset, fit, folder, class_names, guess_draws)
+
+
+def train_evidence(
+    trainer: SupervisedTrainer,
+    state: Mapping[str, object],
+    train_dataset: MappedDataset,
+    val_dataset: MappedDataset,
+    output_dir: str,
+    checkpoint_interval: int,
+    resume: bool,
+) -> None:
+    """Trains the network of the class evidence and writes ``evidence.pt``, in half precision.
+
+    Args:
+        trainer: the training engine.
+        state: what a checkpoint holds, by name; ``network`` and ``trainer`` among them.
+        train_dataset, val_dataset: stores of stacks.
+        output_dir: folder of checkpoints and weights.
+        checkpoint_interval: epochs between checkpoints.
+        resume: go on from the newest checkpoint in ``output_dir``.
+    """
+    folder = check_writable(output_dir)
+    _fill({"training": train_dataset, "validation": val_dataset})
+    _run(trainer, state, folder, checkpoint_interval, resume)
+    logger.info("trained: %s", save_weights(state["network"].half(), folder / "evidence.pt"))
+
+
+def _fill(stores: Mapping[str, MappedDataset]) -> None:
+    for name, dataset in stores.items():
         dataset.fill(
             lambda done, n, name=name: (
                 logger.info("store: %s subject %d of %d", name, done, n) if done == n or done % 10 == 0 else None
             )
         )
-    state["early_stop"].trainer = trainer
+
+
+def _run(
+    trainer: SupervisedTrainer, state: Mapping[str, object], folder: Path, checkpoint_interval: int, resume: bool
+) -> None:
+    """Runs a trainer to its end with checkpoints in ``folder``, from the newest of them if told to."""
     objects = dict(state)
     if resume:
         newest = newest_checkpoint(folder)
@@ -124,7 +169,7 @@ def train(
         _check_readable(newest)
         if int(newest.stem.split("=")[1]) >= trainer.state.max_epochs:  # nothing is left but the end
             Checkpoint.load_objects(objects, torch.load(newest, map_location="cpu", weights_only=True))
-            return _finish(state["network"], train_dataset, val_dataset, fit, folder, class_names, guess_draws)
+            return
         CheckpointLoader(str(newest), objects, map_location="cpu").attach(trainer)
     # Ignite's own saver: MONAI's does not write atomically. Two are kept, for the older one goes before the newer is
     # written.
@@ -137,7 +182,6 @@ def train(
     )
     trainer.add_event_handler(Events.EPOCH_COMPLETED(every=checkpoint_interval) | Events.COMPLETED, saver)
     trainer.run()
-    _finish(state["network"], train_dataset, val_dataset, fit, folder, class_names, guess_draws)
 
 
 def _finish(
@@ -152,10 +196,21 @@ def _finish(
     """What inference needs besides the weights, found once the training is over; writes ``model.pt``."""
     network.eval()
     frames = (CoordinateFrame.from_dict(train_dataset.stored(index)["frame"]) for index in range(len(train_dataset)))
+    changes = [_change_of(val_dataset.stored(index)) for index in range(len(val_dataset))]
+    if changes and all(change is not None for change in changes):
+        set_pose_prior(network, torch.stack(changes))
     set_first_guess(network, *bounds_of(frames, network.coord_dims), draws=guess_draws)
     calibrate(network, (val_dataset[index] for index in range(len(val_dataset))), fit, folder, class_names, guess_draws)
     weights = save_weights(network, folder / "model.pt")
     logger.info("trained: %s", weights)
+
+
+def _change_of(item: Mapping[str, object]) -> torch.Tensor | None:
+    """From the pose that the class evidence showed to the labels' own, [6]; None where there is no such pair."""
+    frame = CoordinateFrame.from_dict(item["frame"])
+    if frame.pose is None or "label_pose" not in item:
+        return None
+    return frame.pose.change_to(Pose.of(item["label_pose"])).vector()
 
 
 def _check_readable(checkpoint: Path) -> None:
