@@ -87,6 +87,16 @@ def test_the_pose_that_was_drawn_is_found(pose):
     assert abs(found[5]) < 0.06
 
 
+def test_pieces_elsewhere_do_no_harm():
+    pose = Pose(0.1, 0.05, 0.0, 0.3)
+    classes, frame = segmentation(pose, shape=(100, 100, 14))
+    places = tuple(frame.axis(a) for a in range(3))
+    sizes = {"body": (1, 2), "pointer": 3, "radius": 30 / math.sqrt(2) / 80, "length": 72 / math.sqrt(12) / 80}
+    clean = pose_of_classes(classes, places, **sizes).vector()
+    classes[:12, :12], classes[-8:, :8] = 2, 3
+    torch.testing.assert_close(pose_of_classes(classes, places, **sizes).vector(), clean)
+
+
 def test_without_pointer_there_is_no_turn():
     assert found_in(Pose(angle=0.5), pointer=None).angle == 0.0
 

@@ -22,6 +22,8 @@ class GaussNewtonSearch:
     #: a predicted relative decrease that float32 sums cannot show
     ROUNDING = 1e-6
     MAX_DAMPING, MAX_LENGTH = 1e6, 2.0
+    #: intensities for each point of class evidence, which costs as much as two
+    EVIDENCE_SHARE = 2
 
     def __init__(
         self,
@@ -90,16 +92,20 @@ class GaussNewtonSearch:
         for start in range(self.in_use, count, self.chunk):
             stop = min(start + self.chunk, count)
             for place, source in enumerate(self.sources):
-                pairs = [scan.take(number[start:stop]) for scan, number in zip(source, self.numbers[place])]
-                self.chunks.append(self._targets(pairs, classes=place == 1))
+                share = self.EVIDENCE_SHARE if place == 1 else 1
+                part = slice(start // share, stop // share)
+                pairs = [scan.take(number[part]) for scan, number in zip(source, self.numbers[place])]
+                if part.stop > part.start:
+                    self.chunks.append(self._targets(pairs, share * self.evidence_weight if place == 1 else None))
         self.in_use = count
         return first
 
-    def _targets(self, pairs: list[tuple[torch.Tensor, torch.Tensor]], classes: bool) -> Targets:
+    def _targets(self, pairs: list[tuple[torch.Tensor, torch.Tensor]], weight: float | None) -> Targets:
+        """Of intensities, or with a weight of class evidence."""
         coords, wanted = (torch.stack(values).to(self.network.latent_mean) for values in zip(*pairs))
         # without a pose the coordinates' product is the same for every latent, so it is computed once
         projected = None if self.variables.has_pose else self.network.project(coords)
-        return Targets(coords, wanted, classes, self.evidence_weight if classes else 1.0, projected)
+        return Targets(coords, wanted, weight is not None, 1.0 if weight is None else weight, projected)
 
     def _linearise(self, z: torch.Tensor, first: int = 0) -> Linearised:
         """Sums about ``z`` [B, M] over the points in use, from the chunk ``first`` on."""

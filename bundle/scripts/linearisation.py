@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,12 +56,12 @@ class Targets:
 
 
 def jacobian(
-    network: NISF, points: Targets, variables: Variables, v: torch.Tensor, channels: Sequence[int]
+    network: NISF, points: Targets, variables: Variables, v: torch.Tensor, outputs: torch.Tensor
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Logits of points and the derivatives of some of them by the whitened variables.
+    """Logits of points and the derivatives of some sums of them by the whitened variables.
 
     The latent enters a point through the first layer's argument and the residual alone, the pose through the argument.
-    Both are leaves with one row a point, so one backward pass of a channel's sum gives each point's own derivative, and
+    Both are leaves with one row a point, so one backward pass of an output's sum gives each point's own derivative, and
     small products carry it on to the variables.
 
     Args:
@@ -70,10 +69,10 @@ def jacobian(
         points: N of each scan.
         variables: what v means.
         v: [B, M].
-        channels: of the network's output.
+        outputs: what to differentiate, as weights of the logits, [n, C + K].
 
     Returns:
-        logits [B, C + K, N] and, for each of ``channels``, the Jacobian [B, N, M].
+        logits [B, C + K, N] and n Jacobians [B, N, M].
     """
     of_latent, residual = network.modulation(variables.latent(v))
     weight = network.first.linear.weight[:, network.coord_dims :] @ network.latent_factor
@@ -86,9 +85,10 @@ def jacobian(
     added = residual.unsqueeze(1).expand(-1, projected.shape[1], -1).contiguous().requires_grad_()
     with torch.enable_grad():
         output = network.heads(network.trunk(network.first.activate(argument) + added))
+        totals = (output @ outputs.t()).flatten(0, 1).sum(dim=0)
         parts = [
-            torch.autograd.grad(output[..., c].sum(), (argument, added), retain_graph=c != channels[-1])
-            for c in channels
+            torch.autograd.grad(total, (argument, added), retain_graph=place + 1 < len(outputs))
+            for place, total in enumerate(totals)
         ]
     found = [a @ weight + b @ shortcut for a, b in parts]
     if variables.has_pose:
@@ -103,9 +103,11 @@ def jacobian(
 def linearise(network: NISF, points: Targets, variables: Variables, v: torch.Tensor) -> tuple[Linearised, torch.Tensor]:
     """The loss of N points of each of B scans about ``v`` [B, M]: sums over points, and the logits [B, C + K, N]."""
     image = network.in_channels
-    channels = range(image, image + network.num_classes) if points.classes else range(image)
-    logits, jacobians = jacobian(network, points, variables, v, channels)
-    found = logits[:, channels.start : channels.stop]
+    every = torch.eye(image + network.num_classes).to(v)
+    # a softmax knows its logits up to a constant, so the first class's may be held at zero
+    outputs = every[image + 1 :] - every[image] if points.classes else every[:image]
+    logits, jacobians = jacobian(network, points, variables, v, outputs)
+    found = logits[:, image:] if points.classes else logits[:, :image]
     sums = (_of_classes if points.classes else _of_intensities)(found, points.wanted, jacobians)
     scaled = {name: points.weight * value for name, value in sums.items()}
     squared = torch.zeros_like(sums["loss"]) if points.classes else _sum((found.sigmoid() - points.wanted).square())
@@ -126,11 +128,11 @@ def _of_intensities(
 
 
 def _of_classes(logits: torch.Tensor, wanted: torch.Tensor, jacobians: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Sums of the cross entropy; its matrix is ``J^T (diag(p) - p p^T) J``."""
+    """Sums of the cross entropy; its matrix is ``J^T (diag(p) - p p^T) J``. No Jacobian for the first class."""
     p = logits.softmax(dim=1)
-    gradient = sum(torch.einsum("bnm,bn->bm", j, p[:, c] - wanted[:, c]) for c, j in enumerate(jacobians))
-    mean = sum(j * p[:, c].unsqueeze(-1) for c, j in enumerate(jacobians))
-    matrix = sum(j.transpose(1, 2) @ (j * p[:, c].unsqueeze(-1)) for c, j in enumerate(jacobians))
+    gradient = sum(torch.einsum("bnm,bn->bm", j, p[:, c] - wanted[:, c]) for c, j in enumerate(jacobians, 1))
+    mean = sum(j * p[:, c].unsqueeze(-1) for c, j in enumerate(jacobians, 1))
+    matrix = sum(j.transpose(1, 2) @ (j * p[:, c].unsqueeze(-1)) for c, j in enumerate(jacobians, 1))
     loss = _sum(-wanted * logits.log_softmax(dim=1))
     floor = _sum(-torch.xlogy(wanted, wanted))
     return {"loss": loss, "floor": floor, "gradient": gradient, "matrix": matrix - mean.transpose(1, 2) @ mean}

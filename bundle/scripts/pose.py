@@ -12,7 +12,10 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 
+#: Radii from the densest place within which a body is looked for; its pointer within half as many again.
+REACH = 3.0
 #: A pose as a vector [6]: center along x, y, z; turn (rad); logarithms of the scales in plane and along the long axis.
 NUMBERS = 6
 
@@ -109,7 +112,8 @@ def pose_of_classes(
 ) -> Pose | None:
     """The pose that a segmentation shows, by its moments.
 
-    The centre is that of the body; the angle points from it to the pointer's centre, less half a turn (the right
+    Only what lies near the place where the body is densest counts, so that pieces elsewhere, which a network may take for
+    the organ, do no harm. The centre is that of the body; the angle points from it to the pointer's centre, less half a turn (the right
     ventricle lies towards negative x); sizes are the body's root mean square distances in plane and along the long
     axis, against the population's.
 
@@ -126,13 +130,29 @@ def pose_of_classes(
     weight = np.isin(classes, list(body)).sum(axis=3).astype(float)
     if weight.sum() == 0:
         return None
+    away = _distance(places, _densest(weight, places, radius))
+    weight = weight * (away <= REACH * radius)[..., None]
     center, spread = _moments(weight, places)
     angle = 0.0
-    if pointer is not None and (classes == pointer).any():
-        there, _ = _moments((classes == pointer).sum(axis=3).astype(float), places)
+    beside = (classes == pointer).sum(axis=3) * (away <= 1.5 * REACH * radius)[..., None]
+    if pointer is not None and beside.any():
+        there, _ = _moments(beside.astype(float), places)
         angle = math.atan2(center[1] - there[1], center[0] - there[0])
     plane, long = math.sqrt(max(spread[0] + spread[1], 1e-6)), math.sqrt(max(spread[2], 1e-6))
     return Pose(*(float(c) for c in center), angle, math.log(plane / radius), math.log(long / length))
+
+
+def _densest(weight: np.ndarray, places: tuple[np.ndarray, ...], radius: float) -> tuple[float, float]:
+    """Where in plane most of the weights [X, Y, Z] lie within about ``radius``."""
+    flat = weight.sum(axis=2)
+    widths = [radius / abs(place[1] - place[0]) if len(place) > 1 else 0.0 for place in places[:2]]
+    x, y = np.unravel_index(np.argmax(ndimage.gaussian_filter(flat, widths, mode="constant")), flat.shape)
+    return float(places[0][x]), float(places[1][y])
+
+
+def _distance(places: tuple[np.ndarray, ...], center: tuple[float, float]) -> np.ndarray:
+    """Of each voxel from a point in plane, [X, Y]."""
+    return np.hypot(places[0][:, None] - center[0], places[1][None] - center[1])
 
 
 def _moments(weight: np.ndarray, places: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
