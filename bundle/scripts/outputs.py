@@ -16,6 +16,8 @@ from monai.transforms import Transform
 from scripts import __version__
 from scripts.cine import save_nifti, stem_of
 from scripts.files import whole_file
+from scripts.geometry import CoordinateFrame
+from scripts.pose import Pose
 
 
 class SplitPredictiond(Transform):
@@ -112,7 +114,7 @@ class SaveCined(Transform):
 
 
 class SaveLatentd(Transform):
-    """Writes ``<output_dir>/<scan>/<scan>_latent.pt``: the latent and what is needed to rebuild its coordinate frame.
+    """Writes ``<output_dir>/<scan>/<scan>_latent.pt``: the latent and the coordinate frame, as it was fitted.
 
     Tensors and plain types only, so ``torch.load(weights_only=True)`` reads it.
 
@@ -134,7 +136,8 @@ class SaveLatentd(Transform):
         content = {
             "latent": fit.latent.cpu(),
             "covariance": fit.covariance,
-            "frame": image.meta.get("frame"),
+            "pose": fit.pose.cpu(),
+            "frame": _fitted_frame(image.meta.get("frame"), fit.pose),
             "subject": str(image.meta["subject"]),
             "files": [Path(file).name for file in image.meta["files"]],
             "history": fit.history,
@@ -147,6 +150,13 @@ class SaveLatentd(Transform):
         save_tensors(content, target)
         item["saved"] = [*item.get("saved", []), str(target)]
         return item
+
+
+def _fitted_frame(plain: Mapping[str, object] | None, change: torch.Tensor) -> Mapping[str, object] | None:
+    """A coordinate frame with the change of its pose that a fit found."""
+    if plain is None or not bool((change != 0).any()):
+        return plain
+    return CoordinateFrame.from_dict(plain).moved(Pose.of(change)).to_dict()
 
 
 def save_tensors(content: Mapping[str, object], path: str | Path) -> Path:
