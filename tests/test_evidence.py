@@ -17,11 +17,12 @@ from scripts.evidence import (
     labelled_frames,
     largest_pieces,
     prepare_stack,
+    read_frames,
     to_pixel,
 )
 from scripts.inferers import points_of
 from scripts.networks import NISF
-from scripts.transforms import ToStored
+from scripts.transforms import HoldOutSlicesd, ToStored
 
 FEATURES = (4, 4, 4, 4, 4, 4)
 
@@ -61,6 +62,28 @@ def test_a_slice_sees_its_neighbours():
     found = bright_net().probabilities(a_stack(), (2.0, 2.0)).argmax(dim=0)
     assert (found[12:28, 18:30, 0] == 3).all()  # bright above
     assert (found[12:28, 18:30, 4] == 2).all()  # bright below
+
+
+@pytest.mark.parametrize("center", [(20, 24), (2, 3), (39, 47)])
+def test_a_window_is_read_in_its_place(center):
+    """Inside the window as without one, beyond it background."""
+    net, stack = bright_net(pixel=2.0), torch.rand(1, 40, 48, 3)
+    net.patch.fill_(16)
+    whole, window = (net.probabilities(stack, (2.0, 2.0), center=c) for c in (None, center))
+    x, y = (slice(max(c + 1 - 8, 0), c + 1 + 8) for c in center)
+    torch.testing.assert_close(window[:, x, y], whole[:, x, y])
+    outside = torch.ones(40, 48, dtype=torch.bool)
+    outside[x, y] = False
+    assert (window[0][outside] > 0.99).all()
+
+
+def test_the_window_follows_the_organ():
+    """A bright box in a corner is read whole though the window is smaller than the slice."""
+    net, frames = bright_net(pixel=2.0), torch.zeros(1, 64, 64, 4, 3)
+    net.patch.fill_(32)
+    frames[:, 48:60, 2:14, 1:3] = 1
+    found = read_frames(net, frames, (2.0, 2.0)).argmax(dim=0)
+    assert torch.equal(found == 1, frames[0] == 1)
 
 
 def test_held_out_slices_are_neither_seen_nor_given_anything():
@@ -103,10 +126,18 @@ def test_no_frames_are_refused():
 def test_small_pieces_are_dropped():
     classes = torch.zeros(20, 20, 4, 1, dtype=torch.long)
     classes[2:8, 2:8, 1:3], classes[8:12, 2:8, 1:3], classes[16, 16, 1] = 1, 3, 2
+    given = classes.clone()
     found = largest_pieces(classes)
-    assert found[16, 16, 1, 0] == 0
+    assert found[16, 16, 1, 0] == 0 and torch.equal(classes, given)
     classes[16, 16, 1] = 0
     assert torch.equal(found, classes)
+
+
+def test_seen_slices_hold_together_across_those_that_are_not():
+    item = HoldOutSlicesd("image", "every_2")(scan_item() | {"image": scan_item()["image"].repeat(1, 1, 1, 2, 1)})
+    found = Evidenced(bright_net(), frames=1)(item)["evidence_class"][0, ..., 0]
+    kept = item["image"].meta["kept_slices"]
+    assert {z for z in range(10) if (found[12:28, 18:30, z] > 0).all()} == set(kept)
 
 
 def scan_item():
@@ -132,6 +163,15 @@ def test_evidence_reaches_the_fit_as_points_of_its_frames():
     np.testing.assert_allclose(
         coords[:, 0], points.frame.points(torch.tensor([((20 * 48 + 24) * 5 + 2) * 4 + 2]))[:, 0]
     )
+
+
+def test_a_piece_apart_is_evidence_for_the_background():
+    item = scan_item()
+    item["image"][:, 36:39, 2:5, 2] = 1.0
+    found = Evidenced(bright_net(), frames=2)(item)
+    assert (found["evidence"][0, 36:39, 2:5, 2] > 0.9).all() and (found["evidence_class"][0, 36:39, 2:5, 2] == 0).all()
+    assert (found["evidence"][1, 14:26, 20:28, 2] > 0.9).all()
+    torch.testing.assert_close(found["evidence"].as_tensor().sum(dim=0), torch.ones(40, 48, 5, 2))
 
 
 def test_without_a_network_nothing_is_added():
@@ -180,4 +220,4 @@ def test_validation_scores_the_frames_that_are_labelled(stored):
     predicted, true = labelled_frames({"pred": found, "label": label})
     assert predicted.shape == true.shape == (image.shape[-1], 4, *image.shape[2:5])
     assert torch.equal(true.argmax(dim=1), label[0, 0].permute(3, 0, 1, 2).long())
-    torch.testing.assert_close(found[0, ..., 1], net.probabilities(image[0, ..., 1], spacing))
+    torch.testing.assert_close(found, read_frames(net, image[0], spacing)[None])

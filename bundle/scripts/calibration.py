@@ -14,6 +14,7 @@ from monai.metrics import compute_dice
 from scipy.optimize import minimize_scalar
 from torch.nn import functional as F
 
+from scripts.blending import combine
 from scripts.curves import reliability_curve
 from scripts.engines import attach_frame
 from scripts.files import write_text
@@ -95,6 +96,7 @@ def calibrate(
     output_dir: str | Path,
     class_names: Mapping[str, str],
     points: int = 20000,
+    evidence_blend: float = 0.0,
 ) -> dict | None:
     """Fits labelled scans by their intensities, sets the network's ``temperature`` and writes what came of it.
 
@@ -107,6 +109,7 @@ def calibrate(
         output_dir: folder.
         class_names: inside label value (text) to name.
         points: labelled points of a scan that are looked at, spread evenly.
+        evidence_blend: as in ``NISFInferer``; points of frames that the evidence has not seen are left out.
 
     Returns:
         the record, or None where no scan has a label.
@@ -115,9 +118,13 @@ def calibrate(
     for scan in scans:
         source = points_of(attach_frame(scan), network)
         number = labelled_points(source, scan["label"], points)
+        evidence = None
+        if source.evidence is not None and evidence_blend:
+            number, evidence = source.evidence_at(number)
         if len(number):
             found = fit(network, source)
             logits = logits_at(network, found.latent, source.moved(found.pose), number)
+            logits = logits if evidence is None else combine(logits, evidence, evidence_blend)
             seen.append((logits, scan["label"].reshape(-1)[source.flat(number)], found))
     if not seen:
         logger.warning("no validation subject has a label: the class probabilities stay uncalibrated")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from monai.engines import IterationEvents
 
 from scripts.engines import TrainingLoss
 from scripts.errors import InputError
@@ -119,6 +120,29 @@ class Progress:
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+class ClipGradients:
+    """Scales the gradients of the network's weights down to a norm before each step.
+
+    Gabor networks trained long at a large step size otherwise come apart all at once.
+
+    Args:
+        network: whose weights are trained.
+        norm: the largest norm; None leaves the gradients as they are.
+    """
+
+    def __init__(self, network: torch.nn.Module, norm: float | None) -> None:
+        self.network, self.norm = network, norm
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for the end of each backward pass."""
+        if self.norm is not None:
+            engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Clips."""
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.norm)
 
 
 class PriorOfLatents:

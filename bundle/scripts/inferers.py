@@ -10,6 +10,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
 
+from scripts.blending import blend
 from scripts.errors import InputError
 from scripts.fitting import LatentFit, fit_adam, fit_gauss_newton
 from scripts.geometry import CoordinateFrame
@@ -60,6 +61,8 @@ class NISFInferer(Inferer):
         bf16: sample in bfloat16 where the hardware has it.
         uncertainty_draws: draws from the posterior for maps of uncertainty; 0 for none.
         seed: of those draws.
+        evidence_blend: weight of the class evidence, where there is any, in the class probabilities; the maps of
+            uncertainty are the latent's own.
     """
 
     def __init__(
@@ -69,8 +72,12 @@ class NISFInferer(Inferer):
         bf16: bool = True,
         uncertainty_draws: int = 0,
         seed: int = 0,
+        evidence_blend: float = 0.0,
     ) -> None:
         super().__init__()
+        if not 0 <= evidence_blend <= 1:
+            raise InputError(f"evidence_blend is {evidence_blend}; it must be from 0 to 1")
+        self.blend = evidence_blend
         if chunk < 1 or uncertainty_draws < 0:
             raise InputError(f"chunk is {chunk} and uncertainty_draws {uncertainty_draws}; at least 1 and 0 are needed")
         self.fits: list[LatentFit] = []
@@ -92,7 +99,7 @@ class NISFInferer(Inferer):
         for image in inputs:
             points = points_of(image, network)
             fit = self.fit(network, points)
-            predictions.append(self._sample(network, fit, points.frame))
+            predictions.append(self._sample(network, fit, points))
             self.fits.append(fit)
         stacked = predictions[0].unsqueeze(0) if len(predictions) == 1 else torch.stack(predictions)
         out = convert_to_dst_type(stacked, inputs, dtype=torch.float16, device=torch.device("cpu"))[0]
@@ -100,8 +107,16 @@ class NISFInferer(Inferer):
             out.meta["fit"] = self.fits
         return out
 
-    def _sample(self, network: NISF, fit: LatentFit, frame: CoordinateFrame) -> torch.Tensor:
+    def _sample(self, network: NISF, fit: LatentFit, points: GridPoints) -> torch.Tensor:
+        frame = points.frame
         values = sample_grid(network, fit.latent, frame.moved(Pose.of(fit.pose)), self.chunk, bf16=self.bf16)
+        if points.evidence is not None and self.blend:
+            times = points.evidence.frame.times
+            frames = [place for place, time in enumerate(frame.times) if time in times]
+            classes = values[network.in_channels :]
+            values[network.in_channels :] = blend(
+                classes, points.evidence, frames, self.blend, float(network.temperature)
+            )
         if not self.draws:
             return values
         draws = fit.sample(self.draws, self.seed)

@@ -64,6 +64,15 @@ class GridPoints:
         where = torch.unravel_index(indices, self.image.shape[1:])
         return self.frame.points(indices), as_intensity(self.image[(slice(None), *where)])
 
+    def evidence_at(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of the points ``number`` [N] those whose frame has evidence, [M], and their class evidence [K, M]."""
+        times = self.evidence.frame.times
+        place = torch.tensor([times.index(time) if time in times else -1 for time in self.frame.times])
+        where = torch.unravel_index(self.flat(number), self.image.shape[1:])
+        seen = place[where[3]] >= 0
+        x, y, z, t = (axis[seen] for axis in where)
+        return number[seen], as_intensity(self.evidence.image[:, x, y, z, place[t]])
+
     def spread(self, count: int, seed: int = 0) -> torch.Tensor:
         """Numbers of ``count`` points spread evenly over the scan; every beginning of the list is spread evenly too.
 

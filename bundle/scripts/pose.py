@@ -112,10 +112,10 @@ def pose_of_classes(
 ) -> Pose | None:
     """The pose that a segmentation shows, by its moments.
 
-    Only what lies near the place where the body is densest counts, so that pieces elsewhere, which a network may take for
-    the organ, do no harm. The centre is that of the body; the angle points from it to the pointer's centre, less half a turn (the right
-    ventricle lies towards negative x); sizes are the body's root mean square distances in plane and along the long
-    axis, against the population's.
+    Only what lies near the place where the body is densest counts, so that pieces elsewhere, which a network may take
+    for the organ, do no harm. The centre is that of the body; the angle points from it to the pointer's centre, less
+    half a turn (the right ventricle lies towards negative x); sizes are the body's root mean square distances in plane
+    and along the long axis, against the population's.
 
     Args:
         classes: [X, Y, Z, T] integer classes; all frames count alike.

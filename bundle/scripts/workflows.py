@@ -100,6 +100,7 @@ def train(
     fit: Callable[[NISF, GridPoints], LatentFit],
     class_names: Mapping[str, str],
     guess_draws: int,
+    evidence_blend: float,
 ) -> None:
     """Trains the prior: fills the stores, goes on from the newest checkpoint if told to, and writes ``model.pt``.
 
@@ -115,12 +116,13 @@ def train(
         fit: the inference that the calibration is for.
         class_names: inside label value (text) to name.
         guess_draws: latents drawn from the prior to find the first guess of a fit.
+        evidence_blend: as in ``NISFInferer``.
     """
     folder = check_writable(output_dir)
     _fill({"training": train_dataset, "validation": val_dataset})
     state["early_stop"].trainer = trainer
     _run(trainer, state, folder, checkpoint_interval, resume)
-    _finish(state["network"], train_dataset, val_dataset, fit, folder, class_names, guess_draws)
+    _finish(state["network"], train_dataset, val_dataset, fit, folder, class_names, guess_draws, evidence_blend)
 
 
 def train_evidence(
@@ -192,6 +194,7 @@ def _finish(
     folder: Path,
     class_names: Mapping[str, str],
     guess_draws: int,
+    evidence_blend: float,
 ) -> None:
     """What inference needs besides the weights, found once the training is over; writes ``model.pt``."""
     network.eval()
@@ -200,7 +203,8 @@ def _finish(
     if changes and all(change is not None for change in changes):
         set_pose_prior(network, torch.stack(changes))
     set_first_guess(network, *bounds_of(frames, network.coord_dims), draws=guess_draws)
-    calibrate(network, (val_dataset[index] for index in range(len(val_dataset))), fit, folder, class_names, guess_draws)
+    scans = (val_dataset[index] for index in range(len(val_dataset)))
+    calibrate(network, scans, fit, folder, class_names, evidence_blend=evidence_blend)
     weights = save_weights(network, folder / "model.pt")
     logger.info("trained: %s", weights)
 

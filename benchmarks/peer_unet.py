@@ -1,0 +1,88 @@
+"""A U-Net alone on the work that NISF does: the 2D U-Net of the class evidence, with and without every second slice.
+
+    python benchmarks/peer_unet.py --dataset_dir ACDC [--section validation] [--weights FILE] [--json FILE]
+
+The same patients, the same canonical orientation and the same scores as ``evaluation``. Where slices are missing the
+U-Net's class probabilities of the nearest seen slices are interpolated linearly across the gap. Compare with
+
+    python -m monai.bundle run evaluation ... --section validation [--hold_out every_2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+
+from scripts import metrics
+from scripts.evidence import Evidenced
+from scripts.files import write_text
+from scripts.geometry import spacing_of
+from scripts.outputs import provenance
+from scripts.transforms import HoldOutSlicesd
+
+CONFIGS = Path(__file__).resolve().parent.parent / "bundle" / "configs"
+
+
+def across_gaps(probabilities: torch.Tensor, kept: list[int]) -> torch.Tensor:
+    """Class probabilities [K, X, Y, Z, T] whose slices outside ``kept`` are interpolated from those inside."""
+    values = probabilities.numpy()
+    every = np.arange(values.shape[3])
+    after = np.clip(np.searchsorted(kept, every), 0, len(kept) - 1)
+    before = np.clip(np.searchsorted(kept, every, side="right") - 1, 0, len(kept) - 1)
+    low, high = np.array(kept)[before], np.array(kept)[after]
+    share = np.where(high > low, (every - low) / np.maximum(high - low, 1), 0.0)[:, None]
+    return torch.from_numpy(values[:, :, :, low] * (1 - share) + values[:, :, :, high] * share)
+
+
+def score(dataset: list[dict], network: torch.nn.Module, hold_out: str | None, names: dict) -> tuple[list[dict], float]:
+    """Rows of ``metrics.score_subject`` and seconds a scan."""
+    rows, seconds = [], 0.0
+    for item in dataset:
+        started = time.perf_counter()
+        seen = HoldOutSlicesd("image", hold_out)({"image": item["image"]})["image"]
+        found = Evidenced(network, frames=seen.shape[4])({"image": seen})["evidence"].as_tensor()
+        classes = across_gaps(found, seen.meta["kept_slices"]).argmax(dim=0).numpy()
+        seconds += time.perf_counter() - started
+        label = item["label"].as_tensor()[0].numpy()
+        spacing = spacing_of(np.asarray(item["image"].affine))
+        rows += metrics.score_subject(classes, np.maximum(label, 0), item["phases"], spacing, names, item["subject"])
+    return rows, seconds / len(dataset)
+
+
+def main() -> None:
+    """Scores whole stacks and stacks with every second slice missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset_dir", required=True)
+    parser.add_argument("--section", default="validation")
+    parser.add_argument("--config", default="acdc", help="override file of the data")
+    parser.add_argument("--weights", help="another evidence.pt than the config's")
+    parser.add_argument("--json", metavar="FILE")
+    options = parser.parse_args()
+    import scripts  # noqa: F401  (named by the config's expressions)
+
+    config = ConfigParser()
+    config.read_config([str(CONFIGS / f"{name}.json") for name in ("inference", "evaluate", options.config)])
+    config.update({"bundle_root": str(CONFIGS.parent), "dataset_dir": options.dataset_dir, "section": options.section})
+    if options.weights:
+        config.update({"evidence_model": options.weights})
+    network, names = config.get_parsed_content("evidence_network"), config.get_parsed_content("class_names")
+    reading = [config.get_parsed_content(f"preprocessing#transforms#{place}") for place in (0, 2)]
+    dataset = [reading[1](reading[0](subject)) for subject in config.get_parsed_content("subjects")]
+    found = {}
+    for hold_out in (None, "every_2"):
+        rows, seconds = score(dataset, network, hold_out, names)
+        summary = metrics.summarise(rows)
+        print(f"U-Net, {hold_out or 'all slices'}, {seconds:.1f} s a scan\n{metrics.format_table(summary)}\n")
+        found[hold_out or "all"] = {"summary": summary, "seconds": seconds}
+    if options.json:
+        write_text(options.json, json.dumps({**found, **provenance(vars(options))}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
