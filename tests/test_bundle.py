@@ -377,7 +377,9 @@ def test_shipped_weights_are_those_of_the_config_that_names_them():
     for overrides in SHARED.values():
         parser = parser_of("inference.json", overrides)
         named[Path(parser.get_parsed_content("model")).name] = parser
-    for path in (BUNDLE / "models").glob("*.pt"):
+    evidence = named["model.pt"].get_parsed_content("evidence_network")
+    assert int(evidence.patch) == 128 and float(evidence.pixel) == 1.5
+    for path in set((BUNDLE / "models").glob("*.pt")) - {BUNDLE / "models" / "evidence.pt"}:
         network = load_weights(named[path.name].get_parsed_content("network_def"), path)
         assert int(network.fit_steps) >= 1
         assert int(network.num_subjects) > 1 and float(network.latent_factor.diagonal().min()) > 0
