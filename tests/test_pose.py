@@ -5,9 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 
+from scripts.errors import InputError
 from scripts.geometry import CoordinateFrame
 from scripts.pose import Pose, moved, pose_of_classes, slopes
+from scripts.transforms import CropToFieldd, PoseOfd
 
 POSE = Pose(0.2, -0.1, 0.05, 0.6, 0.2, -0.15)
 CHANGE = Pose(-0.05, 0.08, 0.1, -0.3, 0.1, 0.05)
@@ -126,3 +129,17 @@ def test_the_field_of_a_posed_frame_follows_the_heart():
     assert torch.allclose(
         cropped.points(torch.tensor([0])), frame.points(torch.tensor([(40 * 101 + 30) * 6])), atol=1e-6
     )
+
+
+def test_a_scan_without_a_heart_is_refused_by_name():
+    empty = MetaTensor(torch.zeros(1, 8, 8, 3, 1), affine=torch.eye(4), meta={"filename_or_obj": "scan7.nii.gz"})
+    with pytest.raises(InputError, match="scan7.nii.gz: no voxel is of the classes .* is it in view"):
+        PoseOfd("label")({"label": empty})
+
+
+def test_a_posed_frame_without_a_pose_says_what_to_name():
+    image = MetaTensor(
+        torch.rand(1, 8, 8, 3, 1), affine=torch.eye(4), meta={"filename_or_obj": "a.nii", "times": [0.0]}
+    )
+    with pytest.raises(InputError, match="a.nii: nothing says where the organ lies; name an evidence_model"):
+        CropToFieldd("image", kind="posed")({"image": image})
