@@ -16,6 +16,7 @@ WHOLE = {"start_points": ALL, "final_points": ALL, "tolerance": 0.0}
 
 
 def a_frame():
+    """A physical frame in mm of a grid [8, 7, 3] with three frames, off centre."""
     return CoordinateFrame.physical(np.diag([2.0, 1.5, 8.0, 1.0]), GRID, TIMES, 4, half_field=8.0, center=(1.0, -0.5))
 
 
@@ -48,6 +49,7 @@ def image_of(network, latent, frame=a_frame()):
 
 
 def clean_scans(network, latents):
+    """Noise-free scans of latents [N, L]."""
     return [GridPoints(a_frame(), image_of(network, latent)) for latent in latents]
 
 
@@ -87,6 +89,7 @@ def objective_of(network, scan, prior_weight, z):
 
 
 def whitened(network, latent):
+    """A latent [L] as z [L] in float64, ``latent = mean + factor z``."""
     return torch.linalg.solve(network.latent_factor, latent.double() - network.latent_mean)
 
 

@@ -22,7 +22,8 @@ from scripts.evidence import (
 )
 from scripts.inferers import points_of
 from scripts.networks import NISF
-from scripts.transforms import HoldOutSlicesd, ToStored
+from scripts.point_sets import ToStored
+from scripts.transforms import HoldOutSlicesd
 
 FEATURES = (4, 4, 4, 4, 4, 4)
 

@@ -14,8 +14,9 @@ from tiny import TINY, chain, disk_full_after, entries
 from scripts.cine import LoadCined
 from scripts.errors import InputError
 from scripts.phantom import write_cohort
+from scripts.point_sets import RandFramed, RandPointsd, ToStored
 from scripts.store import MappedDataset, ScanDataset, reason_of
-from scripts.transforms import CanonicalOrientationd, CropToFieldd, RandFramed, RandPointsd, ToStored
+from scripts.transforms import CanonicalOrientationd, CropToFieldd
 
 
 @pytest.fixture(scope="module")

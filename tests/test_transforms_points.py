@@ -8,7 +8,7 @@ from monai.transforms import Compose
 from tiny import chain, phantom_scans
 
 from scripts.geometry import CoordinateFrame
-from scripts.transforms import RandFramed, RandPointsd, ToStored, as_intensity, gather_points, label_box
+from scripts.point_sets import RandFramed, RandPointsd, ToStored, as_intensity, gather_points, label_box
 
 
 @pytest.fixture(scope="module")

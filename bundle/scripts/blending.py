@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from scripts.point_sets import as_intensity
 from scripts.points import GridPoints
-from scripts.transforms import as_intensity
 
 #: Probabilities below it are taken for it: neither of the two may rule a class out.
 LEAST = 1e-4
@@ -20,8 +20,8 @@ LEAST = 1e-4
 
 def combine(logits: torch.Tensor, evidence: torch.Tensor, weight: float) -> torch.Tensor:
     """Logits of the network and class evidence, [K, ...] each, to the logits of both; ``weight`` is the evidence's."""
-    own = logits.log_softmax(dim=0).clamp_min(np.log(LEAST))
-    return own + weight * (as_intensity(evidence).clamp_min(LEAST).log() - own)
+    own = _cut_off(logits)
+    return own + weight * _difference(own, evidence)
 
 
 @torch.no_grad()
@@ -44,10 +44,7 @@ def blend(
     depth, count = probabilities.shape[3:]
     kept = list(range(depth)) if evidence.kept_slices is None else list(evidence.kept_slices)
     own = [_log(probabilities[..., t], temperature) for t in frames]
-    differences = [
-        weight * (as_intensity(evidence.image[..., place]).clamp_min(LEAST).log() - one)
-        for place, one in enumerate(own)
-    ]
+    differences = [weight * _difference(one, evidence.image[..., place]) for place, one in enumerate(own)]
     differences = torch.stack([_over_slices(d, kept, depth) for d in differences])
     for t in range(count):
         (before, after), share = _around(t, list(frames), count)
@@ -58,9 +55,18 @@ def blend(
 
 
 def _log(probabilities: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Log probabilities before calibration, [K, X, Y, Z], cut off at ``LEAST``."""
-    logits = probabilities.float().clamp_min(1e-7).log() * temperature
+    """Log probabilities before calibration, [K, X, Y, Z]."""
+    return _cut_off(probabilities.float().clamp_min(1e-7).log() * temperature)
+
+
+def _cut_off(logits: torch.Tensor) -> torch.Tensor:
+    """Log probabilities [K, ...], none below that of ``LEAST``."""
     return logits.log_softmax(dim=0).clamp_min(np.log(LEAST))
+
+
+def _difference(own: torch.Tensor, evidence: torch.Tensor) -> torch.Tensor:
+    """Of the evidence's log probabilities from the network's own, [K, ...]."""
+    return as_intensity(evidence).clamp_min(LEAST).log() - own
 
 
 def _over_slices(values: torch.Tensor, kept: list[int], depth: int) -> torch.Tensor:

@@ -114,18 +114,7 @@ def calibrate(
     Returns:
         the record, or None where no scan has a label.
     """
-    seen = []
-    for scan in scans:
-        source = points_of(attach_frame(scan), network)
-        number = labelled_points(source, scan["label"], points)
-        evidence = None
-        if source.evidence is not None and evidence_blend:
-            number, evidence = source.evidence_at(number)
-        if len(number):
-            found = fit(network, source)
-            logits = logits_at(network, found.latent, source.moved(found.pose), number)
-            logits = logits if evidence is None else combine(logits, evidence, evidence_blend)
-            seen.append((logits, scan["label"].reshape(-1)[source.flat(number)], found))
+    seen = [found for scan in scans if (found := _looked_at(network, scan, fit, points, evidence_blend)) is not None]
     if not seen:
         logger.warning("no validation subject has a label: the class probabilities stay uncalibrated")
         return None
@@ -135,27 +124,48 @@ def calibrate(
     stated = (logits / float(network.temperature)).softmax(dim=0)
     before.add(logits.softmax(dim=0), label, stated[0])
     after.add(stated, label)
-    names = list(class_names.values())
-    every = np.stack([dice_of(logits.argmax(dim=0), label, 1 + len(names)) for logits, label, _ in seen])
-    dice = dict(zip(names, average(every, axis=0).tolist()))
-    record = {
-        "scans": len(seen),
-        "temperature": float(network.temperature),
-        "dice": dice,
-        "mean_dice": float(average(np.array(list(dice.values())), axis=0)),
-        "fit_seconds": float(np.mean([s[2].seconds for s in seen])),
-    }
+    record = _record(seen, float(network.temperature), list(class_names.values()))
     write_reliability(output_dir, {"temperature 1": before, f"temperature {record['temperature']:.2f}": after}, record)
     logger.info(
         "calibration: %d scans, mean Dice %.4f (%s), temperature %.2f, calibration error %.4f, before %.4f",
         len(seen),
         record["mean_dice"],
-        ", ".join(f"{name} {value:.3f}" for name, value in dice.items()),
+        ", ".join(f"{name} {value:.3f}" for name, value in record["dice"].items()),
         record["temperature"],
         after.error(),
         before.error(),
     )
     return record
+
+
+def _looked_at(
+    network: NISF, scan: Mapping, fit: Callable[[NISF, GridPoints], LatentFit], points: int, evidence_blend: float
+) -> tuple[torch.Tensor, torch.Tensor, LatentFit] | None:
+    """Class logits [K, N] and labels [N] of a scan's labelled points, and its fit; None where it has none."""
+    source = points_of(attach_frame(scan), network)
+    number = labelled_points(source, scan["label"], points)
+    evidence = None
+    if source.evidence is not None and evidence_blend:
+        number, evidence = source.evidence_at(number)
+    if not len(number):
+        return None
+    found = fit(network, source)
+    logits = logits_at(network, found.latent, source.moved(found.pose), number)
+    logits = logits if evidence is None else combine(logits, evidence, evidence_blend)
+    return logits, scan["label"].reshape(-1)[source.flat(number)], found
+
+
+def _record(seen: Sequence[tuple], temperature: float, names: list[str]) -> dict:
+    """Dice and seconds of what ``_looked_at`` gave."""
+    every = np.stack([dice_of(logits.argmax(dim=0), label, 1 + len(names)) for logits, label, _ in seen])
+    dice = dict(zip(names, average(every, axis=0).tolist()))
+    return {
+        "scans": len(seen),
+        "temperature": temperature,
+        "dice": dice,
+        "mean_dice": float(average(np.array(list(dice.values())), axis=0)),
+        "fit_seconds": float(np.mean([fit.seconds for _, _, fit in seen])),
+    }
 
 
 def labelled_points(source: GridPoints, label: torch.Tensor, count: int) -> torch.Tensor:

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from scripts.errors import InputError
 from scripts.geometry import spacing_of
-from scripts.transforms import as_intensity
+from scripts.point_sets import as_intensity
 
 #: Probability left to the other classes where a piece apart from the organ is taken for background.
 DOUBT = 0.05

@@ -111,11 +111,9 @@ class NISFInferer(Inferer):
         frame = points.frame
         values = sample_grid(network, fit.latent, frame.moved(Pose.of(fit.pose)), self.chunk, bf16=self.bf16)
         if points.evidence is not None and self.blend:
-            times = points.evidence.frame.times
-            frames = [place for place, time in enumerate(frame.times) if time in times]
             classes = values[network.in_channels :]
             values[network.in_channels :] = blend(
-                classes, points.evidence, frames, self.blend, float(network.temperature)
+                classes, points.evidence, points.evidence_frames, self.blend, float(network.temperature)
             )
         if not self.draws:
             return values

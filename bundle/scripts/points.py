@@ -9,8 +9,8 @@ import torch
 
 from scripts.errors import InputError
 from scripts.geometry import CoordinateFrame
+from scripts.point_sets import as_intensity
 from scripts.pose import Pose
-from scripts.transforms import as_intensity
 
 
 @dataclass
@@ -64,10 +64,16 @@ class GridPoints:
         where = torch.unravel_index(indices, self.image.shape[1:])
         return self.frame.points(indices), as_intensity(self.image[(slice(None), *where)])
 
+    @property
+    def evidence_frames(self) -> list[int]:
+        """Numbers of the frames that have class evidence."""
+        times = () if self.evidence is None else self.evidence.frame.times
+        return [number for number, time in enumerate(self.frame.times) if time in times]
+
     def evidence_at(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Of the points ``number`` [N] those whose frame has evidence, [M], and their class evidence [K, M]."""
-        times = self.evidence.frame.times
-        place = torch.tensor([times.index(time) if time in times else -1 for time in self.frame.times])
+        place = torch.full((len(self.frame.times),), -1)
+        place[self.evidence_frames] = torch.arange(len(self.evidence_frames))
         where = torch.unravel_index(self.flat(number), self.image.shape[1:])
         seen = place[where[3]] >= 0
         x, y, z, t = (axis[seen] for axis in where)
