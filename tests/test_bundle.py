@@ -17,7 +17,8 @@ from monai.utils import set_determinism
 
 import scripts
 from scripts.networks import NISF
-from scripts.workflows import load_weights, save_weights
+from scripts.weights import load_weights
+from scripts.workflows import save_weights
 
 HERE = Path(__file__).resolve().parent
 BUNDLE = HERE.parent / "bundle"
@@ -26,9 +27,14 @@ SCHEMA = HERE / "data" / "metadata_schema.json"
 METADATA = json.loads((CONFIGS / "metadata.json").read_text())
 
 #: Configs laid over both train.json and inference.json.
-SHARED = {"acdc": ["acdc.json"], "phantom": ["phantom.json"], "hippocampus": ["hippocampus.json"]}
-TRAINING = {"plain": [], **SHARED, "paper": ["paper.json"], "paper on acdc": ["acdc.json", "paper.json"]}
-INFERENCE = {"plain": [], **SHARED, "evaluation": ["evaluate.json", "phantom.json"]}
+SHARED = {
+    "acdc": ["acdc.json"],
+    "phantom": ["phantom.json"],
+    "hippocampus": ["hippocampus.json"],
+    "the paper's form": ["phantom.json", "plain.json"],
+}
+TRAINING = {"default": [], **SHARED, "paper": ["paper.json"], "paper on acdc": ["acdc.json", "paper.json"]}
+INFERENCE = {"default": [], **SHARED, "evaluation": ["evaluate.json", "phantom.json"]}
 
 
 def files(base, overrides, root=BUNDLE):
@@ -141,7 +147,7 @@ def test_the_check_misses_nothing_that_the_specification_asks_for(path, tmp_path
 @pytest.mark.parametrize("net_id", ["network_def", "network"])
 def test_network_takes_and_gives_what_the_metadata_says(net_id, weights):
     given = {"config_file": files("inference.json", []), "meta_file": str(CONFIGS / "metadata.json")}
-    settings = {"bundle_root": str(BUNDLE), "model": weights["plain"], "device": "cpu", "any": 50}
+    settings = {"bundle_root": str(BUNDLE), "model": weights["default"], "device": "cpu", "any": 50}
     verify_net_in_out(net_id, **given, **settings)
     with pytest.raises(ValueError, match="channel"):
         verify_net_in_out(net_id, **given, **settings, **{"_meta_#network_data_format#outputs#pred#num_channels": 4})
@@ -151,13 +157,13 @@ def test_exported_torchscript_gives_the_networks_numbers(weights, tmp_path):
     ckpt_export(
         "network_def",
         filepath=str(tmp_path / "model.ts"),
-        ckpt_file=weights["plain"],
+        ckpt_file=weights["default"],
         meta_file=str(CONFIGS / "metadata.json"),
         config_file=str(CONFIGS / "inference.json"),
         bundle_root=str(BUNDLE),
     )
     exported, metadata, extra = load_net_with_metadata(str(tmp_path / "model.ts"), more_extra_files=["inference.json"])
-    network = load_weights(parser_of("inference.json").get_parsed_content("network_def"), weights["plain"])
+    network = load_weights(parser_of("inference.json").get_parsed_content("network_def"), weights["default"])
     coords, latent = torch.rand(2, 4, 30) * 2 - 1, torch.randn(2, network.latent_size)
     torch.testing.assert_close(exported(coords), network(coords))
     torch.testing.assert_close(exported(coords, latent), network(coords, latent))
@@ -243,10 +249,12 @@ def test_run_means_the_configs_own_run_id(run_id, names):
     assert config["run"] == config[run_id]
 
 
-@pytest.mark.parametrize("name", ["acdc", "phantom", "hippocampus", "paper", "evaluate", "adam"])
+@pytest.mark.parametrize("name", ["acdc", "phantom", "hippocampus", "plain", "paper", "evaluate", "adam"])
 def test_an_override_changes_only_what_is_there(name):
     override = raw(f"{name}.json")
-    bases = {"paper": ["train.json"], "evaluate": ["inference.json"]}.get(name, ["train.json", "inference.json"])
+    bases = {"paper": ["train.json"], "evaluate": ["inference.json"]}.get(
+        name, ["train.json", "inference.json", "evidence.json"]
+    )
     bases = ["inference.json"] if name == "adam" else bases
     known = set().union(*(raw(base) for base in bases))
     own = references(override) | ENTRY_POINTS  # evaluate.json brings a few parts of its own

@@ -15,6 +15,7 @@ from scripts.cine import LoadCined
 from scripts.errors import InputError
 from scripts.fitting import LatentFit
 from scripts.geometry import CoordinateFrame
+from scripts.networks import NISF
 from scripts.outputs import (
     BackgroundElsewhered,
     SaveCined,
@@ -92,6 +93,12 @@ def test_outside_the_field_is_background_and_inside_nothing_changes():
     assert torch.allclose(half.sum(dim=0).float(), torch.ones(4, 3, 2, 1), atol=2e-3)
 
 
+def saver(folder, settings):
+    """Of latents that a small network was fitted with."""
+    names = {"1": "LV", "2": "MYO", "3": "RV"}
+    return SaveLatentd(str(folder), settings, NISF(latent_size=5, hidden_size=8, num_layers=2), "m.pt", names)
+
+
 # ---- from the scan to its files
 
 
@@ -110,7 +117,7 @@ def test_perfect_prediction_is_written_as_the_truth_on_the_files_grid(tmp_path, 
             Invertd(keys, loading, orig_keys="image", nearest_interp=False),
             BackgroundElsewhered(),
             SaveCined(keys, str(tmp_path)),
-            SaveLatentd(str(tmp_path), {"lr": 0.01}),
+            saver(tmp_path, {"lr": 0.01}),
         ]
     )({**item, "pred": pred})
     folder = tmp_path / "test000_sa"
@@ -148,7 +155,7 @@ def test_latent_file_is_plain_and_rebuilds_the_coordinate_frame(tmp_path, entry)
     item = Compose([LoadCined(), CanonicalOrientationd(), CropToFieldd(half_field=50.0)])(entry)
     item["fit"] = fit()
     settings = {"lr": 0.01, "hold_out": None, "field_shift": [-15.0, 0.0], "model": "m.pt"}
-    (saved,) = SaveLatentd(str(tmp_path), settings)(item)["saved"]
+    (saved,) = saver(tmp_path, settings)(item)["saved"]
     assert saved == str(tmp_path / "test000_sa" / "test000_sa_latent.pt")
     content = torch.load(saved, weights_only=True)
     assert torch.equal(content["latent"], torch.arange(5.0)) and content["history"] == fit().history
@@ -159,6 +166,8 @@ def test_latent_file_is_plain_and_rebuilds_the_coordinate_frame(tmp_path, entry)
     everything = torch.arange(frame.size)
     assert torch.equal(frame.points(everything), expected.points(everything))
     assert content["made_with"]["settings"]["lr"] == 0.01
+    assert NISF(**content["network"]["options"]).latent_size == 5 and content["class_names"]["3"] == "RV"
+    assert content["duration"] == pytest.approx(item["image"].meta["frame_duration"] * item["image"].shape[-1])
     assert content["made_with"]["versions"]["nisf"] == __version__
 
 

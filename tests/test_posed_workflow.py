@@ -27,9 +27,9 @@ def trained_evidence(cohort, folder, epochs, **knobs):
     knobs = {
         "stacks_per_epoch": 48,
         "patch": 48,
-        "lr": 0.01,
-        "val_interval": epochs,
-        "max_epochs": epochs,
+        "evidence_lr": 0.01,
+        "evidence_val_interval": epochs,
+        "evidence_epochs": epochs,
         **NET,
         **knobs,
     }
@@ -89,7 +89,13 @@ def test_a_posed_scan_is_segmented_on_its_own_grid(posed, cohort):
 def test_a_posed_frame_without_evidence_is_refused_before_hours_are_spent(posed, cohort):
     knobs = {**TINY, "frame_kind": "posed"}
     done = run(
-        "training", ["train.json", "phantom.json"], posed, dataset_dir=cohort, output_dir="no", max_epochs=1, **knobs
+        "training",
+        ["train.json", "phantom.json", "plain.json"],
+        posed,
+        dataset_dir=cohort,
+        output_dir="no",
+        max_epochs=1,
+        **knobs,
     )
     assert done.returncode != 0 and "name an evidence_model" in done.stderr
 

@@ -26,6 +26,8 @@ TINY = {
     "guess_draws": 50,
     "compile": False,
 }
+#: The paper's form on the phantom.
+PLAIN = ["phantom.json", "plain.json"]
 NETWORK = {key: TINY[key] for key in ("hidden_size", "latent_size", "num_layers")}
 
 
@@ -55,7 +57,7 @@ def run(run_id: str, configs: list[str], cwd: Path, **knobs: object) -> subproce
 
 def train(cwd: Path, cohort: Path, *overrides: str, **knobs: object) -> None:
     """Trains on a cohort into ``cwd/out``."""
-    configs = ["train.json", "phantom.json", *overrides]
+    configs = ["train.json", *PLAIN, *overrides]
     done = run("training", configs, cwd, dataset_dir=cohort, output_dir="out", **knobs)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -106,13 +108,13 @@ def test_killed_and_resumed_training_equals_an_unbroken_one(trained, cohort, tmp
         **TINY,
     }
     with subprocess.Popen(
-        command("training", ["train.json", "phantom.json"], **knobs), cwd=tmp_path, stdout=subprocess.DEVNULL
+        command("training", ["train.json", *PLAIN], **knobs), cwd=tmp_path, stdout=subprocess.DEVNULL
     ) as process:
         while process.poll() is None and not list(tmp_path.glob("out/checkpoint_epoch=*.pt")):
             time.sleep(0.002)
         process.kill()
     assert process.returncode == -9, "the training ended before it could be killed"
-    resumed = run("training", ["train.json", "phantom.json"], tmp_path, resume=True, **knobs)
+    resumed = run("training", ["train.json", *PLAIN], tmp_path, resume=True, **knobs)
     assert resumed.returncode == 0, resumed.stderr[-3000:]
     expected, found = weights(trained), weights(tmp_path / "out")
     assert all(torch.equal(expected[name], found[name]) for name in expected)
@@ -125,7 +127,7 @@ def test_resume_says_when_the_checkpoint_is_cut_off(cohort, tmp_path):
     (tmp_path / "out" / "checkpoint_epoch=3.pt").write_bytes(b"PK\x03\x04 cut off")
     done = run(
         "training",
-        ["train.json", "phantom.json"],
+        ["train.json", *PLAIN],
         tmp_path,
         dataset_dir=cohort,
         output_dir="out",
@@ -149,7 +151,7 @@ def test_inference_writes_on_the_scans_grid_and_goes_on_after_bad_scans(trained,
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[:, :, :1], image.affine), scans / "one_slice.nii.gz")
     done = run(
         "inference",
-        ["inference.json", "phantom.json"],
+        ["inference.json", *PLAIN],
         tmp_path,
         layout="images",
         split_rule=None,
@@ -186,12 +188,10 @@ def test_inference_writes_on_the_scans_grid_and_goes_on_after_bad_scans(trained,
 
 def test_inference_is_the_same_alone_and_among_others(trained, cohort, tmp_path):
     knobs = {"model": trained / "model.pt", "layout": "images", "split_rule": None, **NETWORK}
-    all_of_them = run(
-        "inference", ["inference.json", "phantom.json"], tmp_path, dataset_dir=cohort, output_dir="all", **knobs
-    )
+    all_of_them = run("inference", ["inference.json", *PLAIN], tmp_path, dataset_dir=cohort, output_dir="all", **knobs)
     one = run(
         "inference",
-        ["inference.json", "phantom.json"],
+        ["inference.json", *PLAIN],
         tmp_path,
         dataset_dir=cohort / "test001_sa.nii.gz",
         output_dir="one",
@@ -207,7 +207,7 @@ def test_inference_is_the_same_alone_and_among_others(trained, cohort, tmp_path)
 def test_adam_config_brings_back_the_papers_steps(trained, cohort, tmp_path):
     done = run(
         "inference",
-        ["inference.json", "phantom.json", "adam.json"],
+        ["inference.json", *PLAIN, "adam.json"],
         tmp_path,
         layout="images",
         split_rule=None,
@@ -276,7 +276,7 @@ def test_acdc_inference_writes_one_file_a_frame_with_labels_or_without(trained, 
 def test_evaluation_agrees_with_a_count_on_the_saved_files(trained, cohort, tmp_path):
     done = run(
         "evaluation",
-        ["inference.json", "evaluate.json", "phantom.json"],
+        ["inference.json", "evaluate.json", *PLAIN],
         tmp_path,
         dataset_dir=cohort,
         output_dir="out",
@@ -321,7 +321,7 @@ def calibration_error(stated: np.ndarray, right: np.ndarray) -> float:
 def test_settings_that_cannot_work_are_said_in_one_sentence(trained, cohort, tmp_path):
     missing = run(
         "inference",
-        ["inference.json", "phantom.json"],
+        ["inference.json", *PLAIN],
         tmp_path,
         dataset_dir=tmp_path / "nowhere",
         output_dir="out",
@@ -333,7 +333,7 @@ def test_settings_that_cannot_work_are_said_in_one_sentence(trained, cohort, tmp
     cut.write_bytes((trained / "model.pt").read_bytes()[:500])
     broken = run(
         "inference",
-        ["inference.json", "phantom.json"],
+        ["inference.json", *PLAIN],
         tmp_path,
         dataset_dir=cohort,
         output_dir="out",
@@ -343,7 +343,7 @@ def test_settings_that_cannot_work_are_said_in_one_sentence(trained, cohort, tmp
     assert "cut.pt: the model file is damaged or cut off" in broken.stderr
     other = run(
         "inference",
-        ["inference.json", "phantom.json"],
+        ["inference.json", *PLAIN],
         tmp_path,
         dataset_dir=cohort,
         output_dir="out",
@@ -353,7 +353,7 @@ def test_settings_that_cannot_work_are_said_in_one_sentence(trained, cohort, tmp
     (tmp_path / "file").write_text("in the way")
     blocked = run(
         "inference",
-        ["inference.json", "phantom.json"],
+        ["inference.json", *PLAIN],
         tmp_path,
         dataset_dir=cohort,
         output_dir="file/out",

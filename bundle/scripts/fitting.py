@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn import functional as F
 
+from scripts.blending import Correction
 from scripts.errors import InputError
 from scripts.gauss_newton import GaussNewtonSearch
 from scripts.networks import NISF
@@ -31,6 +32,8 @@ class LatentFit:
         covariance: posterior covariance float64, where the method gives one: [L, L], or [L + 6, L + 6] of latent and
             pose where both were fitted.
         pose: change [6] of the pose that the fit started with; zeros where none was fitted.
+        quality: numbers by which a failed fit shows, once it has been sampled; see ``quality_of``.
+        correction: what class evidence adds to the latent's classes, once both have been sampled.
     """
 
     latent: torch.Tensor
@@ -40,6 +43,8 @@ class LatentFit:
     reason: str = ""
     covariance: torch.Tensor | None = None
     pose: torch.Tensor = field(default_factory=lambda: torch.zeros(NUMBERS))
+    quality: dict[str, float] = field(default_factory=dict)
+    correction: Correction | None = None
 
     def sample(self, count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
         """Draws of latents [count, L] and poses [count, 6] from the posterior.

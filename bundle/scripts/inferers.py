@@ -10,13 +10,14 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
 
-from scripts.blending import blend
+from scripts.blending import Correction, blend
 from scripts.errors import InputError
 from scripts.fitting import LatentFit, fit_adam, fit_gauss_newton
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
 from scripts.points import GridPoints
 from scripts.pose import Pose
+from scripts.quality import quality_of
 from scripts.sampling import sample_grid, sample_uncertainty
 
 
@@ -110,11 +111,12 @@ class NISFInferer(Inferer):
     def _sample(self, network: NISF, fit: LatentFit, points: GridPoints) -> torch.Tensor:
         frame = points.frame
         values = sample_grid(network, fit.latent, frame.moved(Pose.of(fit.pose)), self.chunk, bf16=self.bf16)
+        classes = values[network.in_channels :]
+        fit.quality = quality_of(network, fit, points, values)
         if points.evidence is not None and self.blend:
-            classes = values[network.in_channels :]
-            values[network.in_channels :] = blend(
-                classes, points.evidence, points.evidence_frames, self.blend, float(network.temperature)
-            )
+            temperature = float(network.temperature)
+            fit.correction = Correction.of(classes, points.evidence, self.blend, temperature, points.evidence_frames)
+            values[network.in_channels :] = blend(classes, fit.correction, frame.times, temperature)
         if not self.draws:
             return values
         draws = fit.sample(self.draws, self.seed)

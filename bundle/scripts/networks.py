@@ -72,6 +72,7 @@ class NISF(nn.Module):
         self.in_channels = in_channels
         self.coord_dims = coord_dims
         self.latent_size = latent_size
+        self.hidden_size, self.num_layers, self.omega0, self.sigma0 = hidden_size, num_layers, omega0, sigma0
         self.first = GaborLayer(coord_dims + latent_size, hidden_size, omega0, sigma0)
         self.layers = nn.ModuleList(GaborLayer(hidden_size, hidden_size, omega0, sigma0) for _ in range(num_layers - 1))
         self.residual = nn.Identity() if latent_size == hidden_size else nn.Linear(latent_size, hidden_size, bias=False)
@@ -92,6 +93,12 @@ class NISF(nn.Module):
         # class logits are divided by it before the softmax; found on validation subjects (scripts.calibration)
         self.register_buffer("temperature", torch.tensor(1.0))
         self.reset_parameters()
+
+    @torch.jit.unused
+    def options(self) -> dict[str, float]:
+        """The arguments that build a network of this form."""
+        whole = ("num_classes", "in_channels", "coord_dims", "latent_size", "hidden_size", "num_layers")
+        return {**{name: int(getattr(self, name)) for name in whole}, "omega0": self.omega0, "sigma0": self.sigma0}
 
     @torch.no_grad()
     def reset_parameters(self) -> None:

@@ -17,7 +17,9 @@ from scripts import __version__
 from scripts.cine import save_nifti, stem_of
 from scripts.files import whole_file
 from scripts.geometry import CoordinateFrame
+from scripts.networks import NISF
 from scripts.pose import Pose
+from scripts.weights import digest_of
 
 
 class SplitPredictiond(Transform):
@@ -121,13 +123,26 @@ class SaveLatentd(Transform):
     Args:
         output_dir: folder of the results.
         settings: what made the fit; kept in the file beside the versions.
+        network: that was fitted; its form and the digest of its weights are kept, so that ``FittedScan`` finds them.
+        weights: file that they came from.
+        class_names: inside class number (text) to name.
         image_key: key of the fitted image.
     """
 
-    def __init__(self, output_dir: str, settings: Mapping[str, object], image_key: str = "image") -> None:
-        self.output_dir = Path(output_dir)
-        self.settings = dict(settings)
-        self.image_key = image_key
+    def __init__(
+        self,
+        output_dir: str,
+        settings: Mapping[str, object],
+        network: NISF,
+        weights: str,
+        class_names: Mapping[str, str],
+        image_key: str = "image",
+    ) -> None:
+        self.output_dir, self.settings, self.image_key = Path(output_dir), dict(settings), image_key
+        self.class_names = dict(class_names)
+        # later than here the network may have been compiled or moved
+        where = str(Path(weights).resolve())
+        self.network = {"options": network.options(), "weights": where, "digest": digest_of(network)}
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Writes and returns the item with ``saved``."""
@@ -138,12 +153,17 @@ class SaveLatentd(Transform):
             "covariance": fit.covariance,
             "pose": fit.pose.cpu(),
             "frame": _fitted_frame(image.meta.get("frame"), fit.pose),
+            "network": self.network,
+            "class_names": self.class_names,
+            "duration": float(image.meta.get("frame_duration") or 0.0) * image.shape[-1],
             "subject": str(image.meta["subject"]),
             "files": [Path(file).name for file in image.meta["files"]],
             "history": fit.history,
             "points": fit.points,
             "seconds": fit.seconds,
             "reason": fit.reason,
+            "quality": fit.quality,
+            "correction": None if fit.correction is None else fit.correction.to_dict(),
             "made_with": provenance(self.settings),
         }
         target = self.output_dir / folder_of(image.meta) / f"{folder_of(image.meta)}_latent.pt"

@@ -25,6 +25,7 @@ from scripts.pose import Pose
 from scripts.prior import bounds_of, set_first_guess, set_pose_prior
 from scripts.scoring import ScoreScans
 from scripts.store import MappedDataset
+from scripts.weights import load_weights
 
 logger = logging.getLogger(__name__)
 
@@ -55,31 +56,6 @@ def newest_checkpoint(folder: str | Path) -> Path | None:
 def save_weights(network: torch.nn.Module, path: str | Path) -> Path:
     """The network's state, buffers included, written whole or not at all."""
     return save_tensors({name: value.detach().cpu().clone() for name, value in network.state_dict().items()}, path)
-
-
-def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
-    """Takes the weights of ``path`` into ``network``.
-
-    Raises:
-        InputError: the file is missing, cut off, or of another network.
-    """
-    if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such model file; train one or name another with --model")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a different type for each way in which a file can be broken
-        raise InputError(
-            f"{path}: the model file is damaged or cut off ({type(error).__name__}); copy or train it anew"
-        ) from error
-    state = state.get("network", state) if isinstance(state, Mapping) else {}
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise InputError(
-            f"{path}: the weights are of another network ({reason}); use the config that they were trained with"
-        ) from error
-    return network
 
 
 def load_evidence(

@@ -1,0 +1,138 @@
+"""How well a fit's own numbers tell failed fits from the rest, no label looked at.
+
+    python benchmarks/failures.py --dataset_dir ACDC [--section validation] [--json FILE]
+
+The validation patients are fitted as they are and spoilt in ways that happen (noise, blur, inverted contrast, few
+slices, a stack cut beside the heart), by the default and by the intensities alone. A fit has failed where its mean Dice
+over classes, ED and ES is below 0.7, or where no heart was found. Prints the area under the receiver operating curve of
+each number of ``quality.quality_of``; 0.5 is chance. Scans in which no heart was found are refused by name: they are
+counted, but have no numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import torch
+from ablation import evaluate
+from monai.metrics import compute_roc_auc
+from other_scanners import INSIDE
+from scipy import ndimage
+
+from scripts.cohorts import load_split
+from scripts.files import write_text
+from scripts.outputs import provenance
+
+FAILED = 0.7
+NUMBERS = ("reconstruction_error", "prior_distance", "pose_distance", "doubt", "disagreement")
+#: What is done to image and label [X, Y, Z], both in canonical order, the image in [0, 1].
+SPOILT: dict[str, Callable] = {
+    "as they are": lambda image, label, draw: (image, label),
+    "noise": lambda image, label, draw: (image + draw.normal(0, 0.25, image.shape), label),
+    "blur": lambda image, label, draw: (ndimage.gaussian_filter(image, (4, 4, 0)), label),
+    "inverted": lambda image, label, draw: (1 - image, label),
+    "three slices": lambda image, label, draw: (image[:, :, ::4][:, :, :3], label[:, :, ::4][:, :, :3]),
+    "cut": lambda image, label, draw: _cut(image, label),
+}
+FITS = {"default": [], "intensities alone": ["--evidence_blend", "0", "--evidence_weight", "0"]}
+
+
+def _cut(image: np.ndarray, label: np.ndarray) -> tuple:
+    """What lies beyond the middle of the heart is cut away."""
+    middle = int(np.argwhere(label > 0)[:, 0].mean())
+    return image[middle:], label[middle:]
+
+
+def write_cohort(data: str, section: str, folder: Path, spoil: Callable) -> None:
+    """The split's patients, spoilt, as a cohort."""
+    rule, subjects = {"last_digit": {"validation": [2], "test": [0]}}, []
+    for number, subject in enumerate(load_split("acdc", data, section, rule=rule)):
+        images, labels = [], []
+        for frame, (image, label) in enumerate(zip(subject["image"], subject["label"])):
+            plain = nib.load(image)
+            values, classes = plain.get_fdata(), INSIDE[np.asarray(nib.load(label).dataobj).astype(int)]
+            values = np.clip(values / np.percentile(values, 99), 0, 1)
+            found = spoil(values, classes, np.random.default_rng([number]))
+            for name, array, names in (("image", found[0] * 1000, images), ("label", found[1], labels)):
+                names.append(f"{subject['subject']}_{frame}_{name}.nii.gz")
+                nib.save(nib.Nifti1Image(array.astype(np.int16), plain.affine), folder / names[-1])
+        kept = {key: subject[key] for key in ("subject", "times", "phases", "array_axes") if key in subject}
+        subjects.append({**kept, "image": images, "label": labels})
+    names = {"0": "background", "1": "LV", "2": "MYO", "3": "RV"}
+    content = {"name": "spoilt", "labels": names, "training": [], "validation": [], "test": [], section: subjects}
+    (folder / "cohort.json").write_text(json.dumps(content))
+
+
+def rows_of(folder: Path, how: dict) -> list[dict]:
+    """Dice and quality of the scans of an evaluation."""
+    scores = json.loads((folder / "scores.json").read_text())["rows"]
+    rows = []
+    for found in sorted(folder.rglob("*_latent.pt")):
+        latent = torch.load(found, weights_only=True)
+        dice = [r["dice"] for r in scores if r["subject"] == latent["subject"] and r["dice"] is not None]
+        rows.append({**how, "subject": latent["subject"], "dice": float(np.nanmean(dice)), **latent["quality"]})
+    return rows
+
+
+def fitted(words: list[str], cohort: Path, section: str, folder: Path, how: dict) -> list[dict]:
+    """``rows_of`` an evaluation that goes on after scans that it refuses."""
+    try:
+        evaluate(words, str(cohort), section, folder)
+    except SystemExit as error:
+        if "no voxel is of the classes" not in str(error):
+            raise
+    return rows_of(folder, how) if (folder / "scores.json").exists() else []
+
+
+def auc(rows: list[dict], name: str) -> float:
+    """Of a number against failure."""
+    known = [row for row in rows if not math.isnan(row[name])]
+    failed = torch.tensor([float(row["dice"] < FAILED) for row in known])
+    return float(compute_roc_auc(torch.tensor([row[name] for row in known]), failed))
+
+
+def main() -> None:
+    """Fits, and prints the areas."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset_dir", required=True)
+    parser.add_argument("--section", default="validation")
+    parser.add_argument("--json", metavar="FILE")
+    options = parser.parse_args()
+    rows, refused = [], 0
+    with tempfile.TemporaryDirectory() as name:
+        for what, spoil in SPOILT.items():
+            cohort = Path(name) / what
+            cohort.mkdir()
+            write_cohort(options.dataset_dir, options.section, cohort, spoil)
+            for fit, words in FITS.items():
+                words = ["--layout", "cohort", "--split_rule", "{'given': True}", *words]
+                folder = Path(name) / f"{what}, {fit}"
+                found = fitted(words, cohort, options.section, folder, {"what": what, "fit": fit})
+                subjects = len(json.loads((cohort / "cohort.json").read_text())[options.section])
+                rows, refused = rows + found, refused + subjects - len(found)
+                bad = sum(row["dice"] < FAILED for row in found)
+                mean = np.mean([row["dice"] for row in found]) if found else math.nan
+                print(f"{what}, {fit}: mean Dice {mean:.3f}, {bad} of {len(found)} failed", flush=True)
+    failed = sum(row["dice"] < FAILED for row in rows)
+    print(f"{len(rows)} fits, {failed} failed; {refused} more were refused, no heart found")
+    print(f"\n| number | {' | '.join(FITS)} | both |\n|{'---|' * (len(FITS) + 2)}")
+    areas = {}
+    for number in NUMBERS:
+        groups = [[row for row in rows if row["fit"] == fit] for fit in FITS] + [rows]
+        areas[number] = [auc(group, number) for group in groups]
+        print(f"| {number} | {' | '.join(f'{area:.3f}' for area in areas[number])} |")
+    if options.json:
+        write_text(
+            options.json, json.dumps({"rows": rows, "auc": areas, "refused": refused, **provenance(vars(options))})
+        )
+
+
+if __name__ == "__main__":
+    main()

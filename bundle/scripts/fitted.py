@@ -1,0 +1,149 @@
+"""A fitted scan as a continuous function: intensity and classes at any point of the world and moment of the cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from scripts.acceleration import compiled
+from scripts.blending import Correction, cut_off
+from scripts.errors import InputError
+from scripts.geometry import CoordinateFrame
+from scripts.networks import NISF
+from scripts.weights import digest_of, load_weights
+
+#: The bundle's own weights.
+MODELS = Path(__file__).resolve().parent.parent / "models"
+
+
+@dataclass
+class FittedScan:
+    """What a latent, its pose and the class evidence say, as one function of place and time.
+
+    Attributes:
+        network: trained, on the device where it is to run.
+        latent: [L].
+        frame: coordinate frame of the fitted grid, in the fitted pose.
+        correction: what class evidence adds, or None.
+        class_names: inside class number to name.
+        subject: of the scan.
+        duration: seconds of the cycle, 0 where unknown.
+        chunk: points evaluated at once.
+    """
+
+    network: NISF
+    latent: torch.Tensor
+    frame: CoordinateFrame
+    correction: Correction | None = None
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    subject: str = ""
+    duration: float = 0.0
+    chunk: int = 16384
+
+    @classmethod
+    def load(cls, path: str | Path, model: str | Path | None = None, device: str | torch.device = "cpu") -> FittedScan:
+        """From a ``_latent.pt`` file and the weights that it was fitted with.
+
+        Args:
+            path: file written by ``inference`` or ``nisf segment``.
+            model: weights; those that the file names unless given.
+            device: where the network runs.
+
+        Raises:
+            InputError: a file is missing, cut off, of another kind, or the weights are not those of the fit.
+        """
+        content = read_latent(path)
+        made = content["network"]
+        weights = Path(model or made["weights"])
+        if not model and not weights.is_file():  # the bundle may have been moved since
+            weights = MODELS / weights.name
+        if not weights.is_file():
+            raise InputError(f"{path}: was fitted with {weights}, which is not there; name the weights with --model")
+        network = load_weights(NISF(**made["options"]), weights)
+        if digest_of(network) != made["digest"]:
+            raise InputError(f"{path}: was fitted with other weights than {weights}; name the right ones with --model")
+        network = network.to(device).eval()
+        correction = content["correction"]
+        return cls(
+            network,
+            content["latent"],
+            CoordinateFrame.from_dict(content["frame"]),
+            None if correction is None else Correction.from_dict(correction),
+            {int(number): name for number, name in content["class_names"].items()},
+            content["subject"],
+            content["duration"],
+        )
+
+    @torch.no_grad()
+    def read(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> torch.Tensor:
+        """Intensities and class probabilities at world points.
+
+        Args:
+            points: [N, 3] RAS mm.
+            time: fraction of the cycle, any number.
+            compile: worth its ten seconds where millions of points are read, in calls of any size.
+
+        Returns:
+            [C + K, N] in [0, 1], float32, on the CPU.
+        """
+        voxels = self.voxels(points)
+        count, time = len(voxels), float(time) % 1.0
+        chunk = self.chunk if compile else min(self.chunk, max(count, 1))
+        run = compiled(self.network, compile, self.network.latent_mean.device)
+        latent = self.latent.to(self.network.latent_mean).unsqueeze(0)
+        out = torch.empty(self.network.in_channels + self.network.num_classes, count)
+        for start in range(0, count, chunk):
+            part = voxels[start : start + chunk]
+            coords = self.frame.voxel_to_normalised(part).T
+            coords = np.concatenate([coords, np.full((1, len(part)), time)])[: self.frame.dims]
+            # a compiled network would be compiled anew for another size
+            filled = np.pad(coords, ((0, 0), (0, chunk - len(part))), mode="edge")
+            logits = run(torch.from_numpy(filled).to(latent).unsqueeze(0), latent)[:, :, : len(part)]
+            out[:, start : start + chunk] = self._values(logits, part, time)
+        return out
+
+    def _values(self, logits: torch.Tensor, voxels: np.ndarray, time: float) -> torch.Tensor:
+        """Logits [1, C + K, n] at fractional voxels [n, 3] to intensities and probabilities [C + K, n]."""
+        if self.correction is None:
+            return self.network.probabilities(logits)[0].cpu()
+        first = self.network.in_channels
+        intensity, own = logits[0, :first].sigmoid().cpu(), cut_off(logits[0, first:].float().cpu())
+        classes = own + self.correction.at(voxels, time)
+        return torch.cat([intensity, (classes / float(self.network.temperature)).softmax(dim=0)])
+
+    def voxels(self, points: np.ndarray) -> np.ndarray:
+        """World points [N, 3] to fractional voxels [N, 3] of the fitted grid."""
+        inverse = np.linalg.inv(self.frame.affine)
+        return np.asarray(points, dtype=float) @ inverse[:3, :3].T + inverse[:3, 3]
+
+    def beyond(self, points: np.ndarray) -> np.ndarray:
+        """How far world points [N, 3] lie outside the fitted grid, mm, [N]; 0 inside, the outer voxels' edges included.
+
+        What is read there is extrapolated.
+        """
+        voxels, last = self.voxels(points), np.array(self.frame.shape) - 1
+        over = np.maximum(np.maximum(-0.5 - voxels, voxels - last - 0.5), 0)
+        return np.linalg.norm(over * np.linalg.norm(self.frame.affine[:3, :3], axis=0), axis=1)
+
+
+def read_latent(path: str | Path) -> dict:
+    """The content of a ``_latent.pt`` file.
+
+    Raises:
+        InputError: it is missing, cut off or no such file.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: there is no such latent file; nisf segment writes <scan>_latent.pt")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a different type for each way in which a file can be broken
+        raise InputError(f"{path}: the latent file is damaged or cut off; segment the scan anew") from error
+    if not isinstance(content, Mapping) or not {"latent", "frame", "network", "class_names"} <= set(content):
+        raise InputError(f"{path}: is no latent file of this version; segment the scan anew")
+    if content["frame"] is None:
+        raise InputError(f"{path}: holds no coordinate frame; segment the scan anew")
+    return dict(content)
