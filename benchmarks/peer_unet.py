@@ -24,7 +24,7 @@ from scripts.evidence import Evidenced
 from scripts.files import write_text
 from scripts.geometry import spacing_of
 from scripts.outputs import provenance
-from scripts.transforms import HoldOutSlicesd
+from scripts.transforms import HoldOutd
 
 CONFIGS = Path(__file__).resolve().parent.parent / "bundle" / "configs"
 
@@ -45,9 +45,10 @@ def score(dataset: list[dict], network: torch.nn.Module, hold_out: str | None, n
     rows, seconds = [], 0.0
     for item in dataset:
         started = time.perf_counter()
-        seen = HoldOutSlicesd("image", hold_out)({"image": item["image"]})["image"]
+        seen = HoldOutd("image", hold_out)({"image": item["image"]})["image"]
         found = Evidenced(network, frames=seen.shape[4])({"image": seen})["evidence"].as_tensor()
-        classes = across_gaps(found, seen.meta["kept_slices"]).argmax(dim=0).numpy()
+        kept = seen.meta.get("kept_slices") or list(range(seen.shape[3]))
+        classes = across_gaps(found, kept).argmax(dim=0).numpy()
         seconds += time.perf_counter() - started
         label = item["label"].as_tensor()[0].numpy()
         spacing = spacing_of(np.asarray(item["image"].affine))

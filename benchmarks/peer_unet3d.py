@@ -4,9 +4,9 @@
 
 MONAI's ``DynUNet`` with kernels and strides for thick slices, as nnU-Net plans them for ACDC (1.5 mm in plane, slices
 as they are), patches two thirds of which lie on the heart, the augmentation of ``evidence.json``, Dice and cross
-entropy. Every frame is read by MONAI's sliding window. Where slices are missing it is given the seen ones and its class probabilities
-are interpolated across the gaps, as in ``peer_unet.py``. ``--weights`` keeps the trained network, and is read if it is
-there.
+entropy. Frames are read by MONAI's sliding window. Where slices are missing it is given the seen ones and its class
+probabilities are interpolated across the gaps, as in ``peer_unet.py``. ``--weights`` keeps the trained network, and is
+read if it is there.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from scripts.files import write_text
 from scripts.geometry import spacing_of
 from scripts.outputs import provenance
 from scripts.point_sets import as_intensity
-from scripts.transforms import HoldOutSlicesd
+from scripts.transforms import HoldOutd
 
 PIXEL = 1.5
 PATCH = (128, 128, 8)
@@ -138,7 +138,8 @@ def score(subjects: list[dict], network: DynUNet, hold_out: str | None, names: d
     for item in subjects:
         image, phases = item["image"], item["phases"]
         frames = sorted(set(phases.values()))
-        kept = HoldOutSlicesd("image", hold_out)({"image": image})["image"].meta["kept_slices"]
+        seen = HoldOutd("image", hold_out)({"image": image})["image"]
+        kept = seen.meta.get("kept_slices") or list(range(image.shape[3]))
         found = np.zeros(tuple(image.shape[1:]), dtype=int)
         found[..., frames] = classes_of(network, image[..., frames], kept)
         label = np.maximum(item["label"].as_tensor()[0].numpy(), 0)

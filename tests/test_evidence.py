@@ -23,7 +23,7 @@ from scripts.evidence import (
 from scripts.inferers import points_of
 from scripts.networks import NISF
 from scripts.point_sets import ToStored
-from scripts.transforms import HoldOutSlicesd
+from scripts.transforms import HoldOutd
 
 FEATURES = (4, 4, 4, 4, 4, 4)
 
@@ -135,7 +135,7 @@ def test_small_pieces_are_dropped():
 
 
 def test_seen_slices_hold_together_across_those_that_are_not():
-    item = HoldOutSlicesd("image", "every_2")(scan_item() | {"image": scan_item()["image"].repeat(1, 1, 1, 2, 1)})
+    item = HoldOutd("image", "every_2")(scan_item() | {"image": scan_item()["image"].repeat(1, 1, 1, 2, 1)})
     found = Evidenced(bright_net(), frames=1)(item)["evidence_class"][0, ..., 0]
     kept = item["image"].meta["kept_slices"]
     assert {z for z in range(10) if (found[12:28, 18:30, z] > 0).all()} == set(kept)

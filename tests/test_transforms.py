@@ -15,7 +15,7 @@ from scripts.cine import LoadCined
 from scripts.errors import InputError
 from scripts.geometry import SHORT_AXIS, CoordinateFrame
 from scripts.phantom import make_subject
-from scripts.transforms import CanonicalOrientationd, CropToFieldd, GridToPointsd, HoldOutSlicesd, motion_center
+from scripts.transforms import CanonicalOrientationd, CropToFieldd, GridToPointsd, HoldOutd, motion_center
 
 SEED = 3
 SIZE = {"matrix": (26, 32), "voxel_mm": 5.5, "slices": 6, "thickness_mm": 14}
@@ -270,37 +270,50 @@ def test_coordinates_of_points_are_the_world_places_of_the_file(scan):
         assert [float(item[key][(0, *voxel)]) for key in keys] == pytest.approx(expected, abs=1e-5)
 
 
-# ---- held-out slices
+# ---- held-out slices and frames
 
 
 @pytest.mark.parametrize(
-    "hold_out, kept",
+    "slices, kept",
     [
-        (None, [0, 1, 2, 3, 4]),
         ("every_2", [0, 2, 4]),
+        ("every_3", [0, 1, 3, 4]),
+        ("basal_2", [2, 3, 4]),
+        ("apical_1", [0, 1, 2, 3]),
         ([0, 3], [1, 2, 4]),
         ([-1], [0, 1, 2, 3]),
         (2, [0, 1, 3, 4]),
         ([], [0, 1, 2, 3, 4]),
     ],
 )
-def test_held_out_slices_are_noted_once_and_the_voxels_stay(hold_out, kept):
+def test_held_out_slices_are_noted_once_and_the_voxels_stay(slices, kept):
     image = tensor(torch.rand(1, 4, 4, 5, 2))
-    transform = HoldOutSlicesd("image", hold_out)
+    transform = HoldOutd("image", slices)
     item = transform({"image": image})
-    assert item["image"].meta["kept_slices"] == kept
+    assert item["image"].meta["kept_slices"] == kept and "kept_frames" not in item["image"].meta
     assert torch.equal(item["image"].as_tensor(), image.as_tensor()) and "kept_slices" not in image.meta
     assert transform(item)["image"].meta["kept_slices"] == kept, "a second time changes nothing"
 
 
-@pytest.mark.parametrize("hold_out", [[0, 1, 2, 3, 4], [5], [-6], "every_3", ["a"]])
-def test_hold_out_that_does_not_fit(hold_out):
-    with pytest.raises(InputError, match="hold_out"):
-        HoldOutSlicesd("image", hold_out)({"image": tensor(torch.rand(1, 4, 4, 5, 2))})
+@pytest.mark.parametrize("frames, kept", [("every_2", [0, 2, 4, 6]), ([0, -1], [1, 2, 3, 4, 5])])
+def test_held_out_frames_are_noted(frames, kept):
+    item = HoldOutd("image", frames=frames)({"image": tensor(torch.rand(1, 4, 4, 3, 7))})
+    assert item["image"].meta["kept_frames"] == kept and "kept_slices" not in item["image"].meta
+
+
+@pytest.mark.parametrize("slices", [[0, 1, 2, 3, 4], [5], [-6], "every_1", "basal_5", "middle_2", "every_0", ["a"]])
+def test_hold_out_that_does_not_fit(slices):
+    with pytest.raises(InputError, match="slices to hold out"):
+        HoldOutd("image", slices)({"image": tensor(torch.rand(1, 4, 4, 5, 2))})
+
+
+def test_frames_have_no_base():
+    with pytest.raises(InputError, match="frames to hold out: 'basal_2' is unknown"):
+        HoldOutd("image", frames="basal_2")
 
 
 def test_held_out_slices_pass_the_inverse(scans):
-    transform = chain(HoldOutSlicesd("image", "every_2"))
+    transform = chain(HoldOutd("image", "every_2"))
     for entry in scans:
         item = transform(entry)
         item["seg"] = MetaTensor(item["label"].as_tensor().clone())

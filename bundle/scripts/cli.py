@@ -93,6 +93,67 @@ class Commands:
             save_reconstruction=save_reconstruction,
         )
 
+    def sample(
+        self,
+        latent: str,
+        output: str = "",
+        o: str = "",
+        like: str | None = None,
+        spacing: object = None,
+        plane: object = None,
+        box: object = None,
+        frames: int | None = None,
+        times: object = None,
+        size: float | None = None,
+        outputs: object = None,
+        limit: float | None = None,
+        model: str | None = None,
+        device: str | None = None,
+    ) -> None:
+        """Reads a segmented scan anywhere: on another image's grid, a finer one, a plane, between its frames.
+
+        Writes OUTPUT, a NIfTI file of the segmentation, and other outputs beside it. World points are RAS mm.
+
+        Args:
+            latent: <stem>_latent.pt that nisf segment wrote.
+            output: file of the segmentation, .nii.gz (-o).
+            o: short for output.
+            like: image whose grid and number of frames are taken (NIfTI, DICOM).
+            spacing: voxel size in mm, one number or [x,y,z] along the scan's axes.
+            plane: 4-chamber, 2-chamber, or three world points [[x,y,z],[x,y,z],[x,y,z]].
+            box: heart, or two corners [[x,y,z],[x,y,z]]: only the part of the grid that holds it.
+            frames: number of frames, spread over the cycle; the scan's own unless given.
+            times: fractions of the cycle, in place of frames.
+            size: mm along a plane's sides (160).
+            outputs: any of seg, prob, recon, extrapolated, png; as recon,extrapolated.
+            limit: mm beyond the stack up to which values are given; half the slice distance unless given.
+            model: weights; those that the latent names unless given.
+            device: cpu, cuda or cuda:N.
+        """
+        from scripts.errors import InputError
+        from scripts.off_grid import parsed
+
+        target = output or o
+        if not target:
+            raise InputError("name the result file: nisf sample LATENT -o OUTPUT.nii.gz")
+        run_bundle(
+            "sampling",
+            ["sampling.json"],
+            latent=str(latent),
+            output=str(target),
+            model=model,
+            like=like,
+            spacing=parsed(spacing),
+            plane=parsed(plane),
+            box=parsed(box),
+            frames=frames,
+            times=parsed(times),
+            size=size,
+            outputs=outputs.split(",") if isinstance(outputs, str) else parsed(outputs),
+            limit=limit,
+            device=None if device is None else f"$torch.device('{device}')",
+        )
+
 
 def main() -> None:
     """Entry point of ``nisf``."""

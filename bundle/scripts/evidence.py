@@ -160,7 +160,8 @@ class Evidenced(Transform):
     """Adds what a ``SliceNet`` says of a scan: class probabilities and the likeliest class, of some frames.
 
     ``evidence`` [K, X, Y, Z, T'] and ``evidence_class`` [1, X, Y, Z, T'], MetaTensors with the image's affine; the
-    evidence's meta names its ``frames``. Slices that a fit may not see (``HoldOutSlicesd``) are not seen here either.
+    evidence's meta names its ``frames``. Slices and frames that a fit may not see (``HoldOutd``) are not seen
+    here either.
 
     Args:
         network: trained; run where its weights are. None adds nothing.
@@ -178,7 +179,8 @@ class Evidenced(Transform):
             return item
         self.network.eval()
         image = item[self.image_key]
-        frames = evidence_frames(image.shape[4], self.frames)
+        seen = image.meta.get("kept_frames") or list(range(image.shape[4]))
+        frames = [seen[i] for i in evidence_frames(len(seen), self.frames)]
         plain = torch.as_tensor(scaled(image.as_tensor()[..., frames].float()))
         spacing, kept = spacing_of(np.asarray(image.affine)), image.meta.get("kept_slices")
         probabilities = read_frames(self.network, plain, spacing, kept)

@@ -16,7 +16,7 @@ from scripts.curves import dice_curve, training_curve
 from scripts.drawing import LABELS, class_colour, save_png
 from scripts.errors import InputError
 
-__all__ = ["cases_figure", "contour_panel", "dice_curve", "fit_figure", "training_curve"]
+__all__ = ["cases_figure", "contour_panel", "dice_curve", "fit_figure", "panels_figure", "training_curve"]
 
 PANEL = 1.8  # inches, the longer side of one image panel
 GAP = 0.04  # inches between panels
@@ -153,6 +153,31 @@ def cases_figure(
                 _zoom(ax, view)
         top = axes[row][0].get_position()
         figure.text(top.x0, top.y1 + 0.2 / figure.get_figheight(), case["title"], fontsize=10, weight="bold")
+    return save_png(figure, path)
+
+
+def panels_figure(
+    path: str | os.PathLike,
+    rows: Sequence[Sequence[tuple[str, np.ndarray, np.ndarray | None]]],
+    spacing: Sequence[float],
+    labels: Mapping[int | str, str] = LABELS,
+    title: str = "",
+) -> Path:
+    """Write rows of panels of one plane as PNG; returns the path.
+
+    rows: panels (title, image [X, Y], label [X, Y] or None), all of one shape; intensities in [0, 1]. spacing: (dx, dy)
+    in mm. labels: class -> name.
+    Raises InputError if shapes differ.
+    """
+    shape = np.shape(rows[0][0][1])
+    view = (0, shape[0] * spacing[0], 0, shape[1] * spacing[1])
+    figure, axes = _grid(len(rows), max(map(len, rows)), view, title, "", labels, left=0.1, row_title=0.22)
+    for row, of_row in zip(rows, axes):
+        for ax in of_row[len(row) :]:
+            ax.set_axis_off()
+        for (heading, image, label), ax in zip(row, of_row):
+            contour_panel(ax, image, label, spacing, "", (0.0, 1.0))
+            ax.set_title(heading, fontsize=7.5, pad=2)
     return save_png(figure, path)
 
 

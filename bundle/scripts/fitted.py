@@ -16,6 +16,8 @@ from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
 from scripts.weights import digest_of, load_weights
 
+#: Points from which compiling the network (about 10 s on two cores) pays.
+COMPILE_FROM = 2_000_000
 #: The bundle's own weights.
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
@@ -59,7 +61,7 @@ class FittedScan:
         content = read_latent(path)
         made = content["network"]
         weights = Path(model or made["weights"])
-        if not model and not weights.is_file():  # the bundle may have been moved since
+        if not model and not weights.is_file() and weights.parent.name == MODELS.name:  # the bundle may have been moved
             weights = MODELS / weights.name
         if not weights.is_file():
             raise InputError(f"{path}: was fitted with {weights}, which is not there; name the weights with --model")

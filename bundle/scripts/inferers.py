@@ -38,7 +38,7 @@ def points_of(image: torch.Tensor, network: NISF) -> GridPoints:
         frame = CoordinateFrame.relative(affine, tuple(image.shape[1:4]), tuple(times), network.coord_dims)
     plain = image.as_tensor() if isinstance(image, MetaTensor) else image
     kept = meta.get("kept_slices")
-    return GridPoints(frame, plain.cpu(), kept, _evidence_of(meta, frame, kept))
+    return GridPoints(frame, plain.cpu(), kept, _evidence_of(meta, frame, kept), meta.get("kept_frames"))
 
 
 def _evidence_of(meta: Mapping[str, object], frame: CoordinateFrame, kept: list[int] | None) -> GridPoints | None:

@@ -20,7 +20,7 @@ class GridPoints:
     Attributes:
         frame: the scan's coordinate frame, of the same grid as ``image``.
         image: [C, X, Y, Z, T], uint8 or float in [0, 1].
-        kept_slices: slices that may be seen; None is all of them.
+        kept_slices, kept_frames: slices and frames that may be seen; None is all of them.
         evidence: class probabilities [K, X, Y, Z, T'] of some frames as points of their own, or None.
     """
 
@@ -28,22 +28,23 @@ class GridPoints:
     image: torch.Tensor
     kept_slices: list[int] | None = None
     evidence: GridPoints | None = None
+    kept_frames: list[int] | None = None
 
     def __post_init__(self) -> None:
         grid = (*self.frame.shape, len(self.frame.times))
         if tuple(self.image.shape[1:]) != grid:
             found = tuple(self.image.shape[1:])
             raise InputError(f"the image's grid {found} is not that of its coordinate frame {grid}")
-        self._seen = None if self.kept_slices is None else torch.tensor(self.kept_slices)
+        kept = zip((self.kept_slices, self.kept_frames), grid[2:])
+        self._slices, self._frames = (torch.tensor(list(range(n)) if k is None else k) for k, n in kept)
 
     def __len__(self) -> int:
         return int(np.prod(self._grid))
 
     @property
     def _grid(self) -> tuple[int, int, int, int]:
-        """Numbers of voxels along x, y, the slices that may be seen, and time."""
-        x, y, z, t = self.image.shape[1:]
-        return x, y, z if self._seen is None else len(self._seen), t
+        """Numbers of voxels along x and y, of the slices and of the frames that may be seen."""
+        return self.image.shape[1], self.image.shape[2], len(self._slices), len(self._frames)
 
     def moved(self, change: torch.Tensor) -> GridPoints:
         """The same voxels with their pose followed by ``change`` [6]."""
@@ -51,12 +52,10 @@ class GridPoints:
 
     def flat(self, number: torch.Tensor) -> torch.Tensor:
         """Flat grid index of the points ``number`` [N] in 0..len - 1."""
-        if self._seen is None:
-            return number
-        n_z, n_t = self.image.shape[3], self.image.shape[4]
-        t, rest = number % n_t, number // n_t
-        kept = len(self._seen)
-        return ((rest // kept) * n_z + self._seen[rest % kept]) * n_t + t
+        rest, t = number // len(self._frames), number % len(self._frames)
+        plane, z = rest // len(self._slices), rest % len(self._slices)
+        n_z, n_t = self.image.shape[3:]
+        return (plane * n_z + self._slices[z]) * n_t + self._frames[t]
 
     def take(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Coordinates [D, N] and intensities [C, N] of the points ``number``."""
@@ -94,7 +93,7 @@ class GridPoints:
         return number
 
     def nearest(self, coords: torch.Tensor) -> torch.Tensor:
-        """Intensities [C, N] of the voxels nearest to ``coords`` [D, N], among the slices that may be seen.
+        """Intensities [C, N] of the voxels nearest to ``coords`` [D, N], among those that may be seen.
 
         The cardiac cycle is closed: a time of 0.95 is near to 0. Outside the grid its outermost voxels are taken.
         """
@@ -102,12 +101,12 @@ class GridPoints:
         if self.frame.pose is not None:
             wanted = np.concatenate([self.frame.pose.invert(wanted[:3]), wanted[3:]])
         where = [_nearest(self.frame.axis(axis), wanted[axis]) for axis in range(3)]
-        if self._seen is not None:
-            kept = self._seen.numpy()
-            where[2] = kept[_nearest(self.frame.axis(2)[kept], wanted[2])]
+        slices = self._slices.numpy()
+        where[2] = slices[_nearest(self.frame.axis(2)[slices], wanted[2])]
         if self.frame.dims == 4:
-            away = wanted[3][:, None] - np.asarray(self.frame.times)[None]
-            where.append(np.abs(away - np.rint(away)).argmin(axis=1))
+            frames = self._frames.numpy()
+            away = wanted[3][:, None] - np.asarray(self.frame.times)[frames][None]
+            where.append(frames[np.abs(away - np.rint(away)).argmin(axis=1)])
         else:
             where.append(np.zeros(coords.shape[1], dtype=int))
         return as_intensity(self.image[(slice(None), *(torch.from_numpy(w) for w in where))])

@@ -42,10 +42,13 @@ def quality_of(network: NISF, fit: LatentFit, points: GridPoints, values: torch.
         ``disagreement``: one minus the mean Dice between the latent's own classes and those of the class evidence; NaN
         without evidence.
     """
-    frames = points.evidence_frames or sorted({round(i) for i in np.linspace(0, values.shape[-1] - 1, FRAMES)})
+    seen = points.kept_frames or list(range(values.shape[-1]))
+    frames = points.evidence_frames or [
+        seen[i] for i in sorted({round(j) for j in np.linspace(0, len(seen) - 1, FRAMES)})
+    ]
     kept = points.kept_slices or list(range(values.shape[3]))
-    seen = values[..., frames][..., kept, :].float()
-    recon, classes = seen[: network.in_channels], seen[network.in_channels :]
+    said = values[..., frames][..., kept, :].float()
+    recon, classes = said[: network.in_channels], said[network.in_channels :]
     image = as_intensity(points.image[..., frames][..., kept, :])
     best, found = classes.max(dim=0)
     inside = found > 0

@@ -16,6 +16,7 @@ from scripts.calibration import REGIONS, Reliability, write_reliability
 from scripts.cine import UNLABELLED
 from scripts.figures import cases_figure
 from scripts.geometry import spacing_of
+from scripts.held_out import HeldOut
 from scripts.outputs import plain_array, provenance
 
 logger = logging.getLogger(__name__)
@@ -54,9 +55,11 @@ class ScanProgress:
 class ScoreScans:
     """Scores each segmentation against its label on the file's own grid: Dice and 95% Hausdorff distance.
 
-    Volume scores per class and frame, by MONAI's metrics. Labels outside the fitted field count as missed. After the
-    run ``write`` leaves ``scores.csv``, ``summary.csv``, ``scores.json``, ``cases.png`` (best, median and worst
-    subject), and the reliability of the class probabilities on the voxels of the field, before and after calibration.
+    Volume scores per class and frame, by MONAI's metrics. Labels outside the fitted field count as missed. Where slices
+    were held out, the seen and the held-out ones are scored by themselves as well, beside two rivals (``HeldOut``).
+    After the run ``write`` leaves ``scores.csv``, ``summary.csv``, ``scores.json``, ``cases.png`` (best, median and
+    worst subject), and the reliability of the class probabilities on the voxels of the field, before and after
+    calibration.
 
     Args:
         class_names: inside label value (text) to name.
@@ -82,11 +85,13 @@ class ScoreScans:
         truth, prediction = plain_array(batch["truth"])[0], plain_array(output["seg"])[0]
         seen = [t for t in range(truth.shape[-1]) if (truth[..., t] > UNLABELLED).all()]
         phases = {name: t for name, t in (batch.get("phases") or {}).items() if t in seen}
-        spacing = spacing_of(np.asarray(batch["truth"].affine))
-        rows = metrics.score_subject(
-            prediction, np.maximum(truth, 0), phases or seen, spacing, self.class_names, batch["subject"]
-        )
-        self.rows.extend(rows)
+        truth, frames = np.maximum(truth, 0), phases or seen
+        affine = np.asarray(batch["truth"].affine)
+        rest = (frames, spacing_of(affine), self.class_names, batch["subject"])
+        held = HeldOut.of(output["image"], affine, truth.shape[:3])
+        rows = metrics.score_subject(prediction, truth, *rest, {} if held is None else held.regions())
+        self.rows.extend(rows if held is None else [*rows, *held.rivals(truth, *rest)])
+        rows = [row for row in rows if row["region"] == "all"]
         self._keep_case(batch, output, next(iter(phases.values()), seen[0]), rows)
         self._check_probabilities(batch, output, float(engine.network.temperature))
 
@@ -129,6 +134,7 @@ class ScoreScans:
         return f"{metrics.format_table(summary)}\nexpected calibration error of the probabilities: {errors}"
 
 
-def read_scores(folder: str | Path) -> list[dict]:
-    """The summary rows of an evaluation's ``scores.json``."""
-    return json.loads((Path(folder) / "scores.json").read_text())["summary"]
+def read_scores(folder: str | Path, region: str = "all") -> list[dict]:
+    """The summary rows of an evaluation's ``scores.json``, of one region."""
+    rows = json.loads((Path(folder) / "scores.json").read_text())["summary"]
+    return [row for row in rows if row["region"] == region]

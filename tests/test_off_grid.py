@@ -1,0 +1,186 @@
+"""A segmented scan read off its grid, by the commands of a user, against the exact truth of a synthetic heart."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from test_workflows import run
+
+from scripts.errors import InputError
+from scripts.off_grid import sample_to_files
+from scripts.phantom import make_subject, write_cohort
+
+OPTIONS = {"matrix": 80, "slices": 10, "frames": 4, "voxel_mm": 2.0, "thickness_mm": 8.0, "gap_mm": 0.0}
+
+
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory) -> Path:
+    """A folder with an oblique scan and its result in ``out``."""
+    folder = tmp_path_factory.mktemp("segmented")
+    write_cohort(folder, 0, 0, 1, seed=5, **OPTIONS)
+    (folder / "test000_sa.nii.gz").rename(folder / "scan.nii.gz")
+    knobs = {"dataset_dir": "scan.nii.gz", "layout": "images", "split_rule": None, "output_dir": "out"}
+    done = run("inference", ["inference.json", "phantom.json"], folder, **knobs)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def subject():
+    """The heart in it."""
+    return make_subject([5, 2, 0], **OPTIONS)
+
+
+LATENT = Path("out") / "scan" / "scan_latent.pt"
+
+
+def sampled(folder, name, **words):
+    """Array and file of what was sampled."""
+    sample_to_files(folder / LATENT, folder / name, **words)
+    image = nib.load(folder / name)
+    return np.asarray(image.dataobj), image
+
+
+def truth_on(image, subject, time, offset=(0.0, 0.0, 0.0)):
+    """Exact labels on an image's grid, shifted by ``offset`` voxels."""
+    index = np.argwhere(np.ones(image.shape[:3])) + np.asarray(offset)
+    return subject.label_at(nib.affines.apply_affine(image.affine, index), time).reshape(image.shape[:3])
+
+
+def dice(first, second):
+    """Mean over LV, MYO, RV."""
+    return np.mean(
+        [2 * ((first == c) & (second == c)).sum() / ((first == c).sum() + (second == c).sum()) for c in (1, 2, 3)]
+    )
+
+
+def write_lax(folder, subject, spacing):
+    """A long-axis series with an affine of its own: turned in plane, flipped, away from the scan's grid."""
+    heart = subject.heart
+    lateral, inferior, apex = heart.axes
+    turn = Rotation.from_rotvec(np.deg2rad(20) * inferior).as_matrix()
+    affine = np.eye(4)
+    affine[:3, :3] = np.stack([turn @ apex, -(turn @ lateral), inferior], axis=1) * (spacing, spacing, 6.0)
+    shape = (int(150 / spacing), int(140 / spacing), 16, 2)
+    affine[:3, 3] = heart.middle() - affine[:3, :3] @ ((np.array(shape[:3]) - 1) / 2)
+    nib.save(nib.Nifti1Image(np.zeros(shape, np.int16), affine), folder / "lax.nii.gz")
+
+
+def test_on_its_own_grid_it_says_what_segment_said(segmented):
+    found, image = sampled(segmented, "same.nii.gz", like=segmented / "scan.nii.gz")
+    said = nib.load(segmented / "out" / "scan" / "scan_seg.nii.gz")
+    assert found.shape == said.shape and np.allclose(image.affine, said.affine)
+    assert (found == np.asarray(said.dataobj)).mean() > 0.9999
+
+
+def test_a_long_axis_image_of_another_geometry_is_read_in_its_place(segmented, subject):
+    """Half a voxel (3 mm) away in any direction the truth agrees less, so an axis, a flip or an offset would show."""
+    write_lax(segmented, subject, spacing=6.0)
+    found, image = sampled(segmented, "lax_seg.nii.gz", like=segmented / "lax.nii.gz", limit=8)
+    lax = nib.load(segmented / "lax.nii.gz")
+    assert found.shape == lax.shape and np.allclose(image.affine, lax.affine, atol=1e-4)
+    for frame, time in enumerate((0.0, 0.5)):
+        right = dice(found[..., frame], truth_on(image, subject, time))
+        assert right > 0.8
+        for axis, sign in ((0, 0.5), (0, -0.5), (1, 0.5), (1, -0.5), (2, 0.5), (2, -0.5)):
+            offset = np.eye(3)[axis] * sign
+            assert dice(found[..., frame], truth_on(image, subject, time, offset)) < right - 0.003, (frame, offset)
+
+
+def test_named_planes_cut_the_heart_as_a_reader_expects(segmented, subject):
+    for plane, least in (("4-chamber", 0.85), ("2-chamber", 0.8)):
+        found, image = sampled(segmented, "plane.nii.gz", plane=plane, times=0, outputs=["png", "recon"])
+        classes = (1, 2, 3) if plane == "4-chamber" else (1, 2)
+        truth = truth_on(image, subject, 0.0)
+        scores = [
+            2 * ((found[..., 0] == c) & (truth == c)).sum() / ((found[..., 0] == c).sum() + (truth == c).sum())
+            for c in classes
+        ]
+        assert np.mean(scores) > least, (plane, scores)
+    assert (segmented / "plane.png").read_bytes()[:4] == b"\x89PNG"
+    assert 0 <= nib.load(segmented / "plane_recon.nii.gz").get_fdata().min()
+
+
+def test_finer_voxels_and_moments_between_frames(segmented, subject):
+    found, image = sampled(
+        segmented, "fine.nii.gz", spacing=[2, 2, 4], times=[0, 0.125, 0.5], box="heart", outputs=["prob"]
+    )
+    assert np.allclose(image.header.get_zooms()[:3], (2, 2, 4), atol=0.1) and found.shape[3] == 3
+    scores = [dice(found[..., t], truth_on(image, subject, time)) for t, time in enumerate((0.0, 0.125, 0.5))]
+    assert min(scores) > 0.8 and scores[1] > min(scores[0], scores[2]) - 0.05  # between frames no worse
+    edge = [found.take(end, axis=axis) for axis in (0, 1) for end in (0, -1)]
+    assert not any(side.any() for side in edge), "the box holds the whole heart in plane"
+    probability = nib.load(segmented / "fine_prob.nii.gz").get_fdata()
+    assert probability.shape == (*found.shape, 4)
+    np.testing.assert_array_equal(probability.argmax(axis=-1), found)
+
+
+def test_beyond_the_stack_nothing_is_given_silently(segmented):
+    scan = nib.load(segmented / "scan.nii.gz")
+    affine = scan.affine.copy()
+    slices = int(np.argmax(np.linalg.norm(affine[:3, :3], axis=0)))
+    shape = list(scan.shape[:3])
+    shape[slices] += 6  # three more slices on each side
+    affine[:3, 3] -= 3 * affine[:3, slices]
+    nib.save(nib.Nifti1Image(np.zeros(shape, np.int16), affine), segmented / "long.nii.gz")
+    found, _ = sampled(
+        segmented,
+        "beyond.nii.gz",
+        like=segmented / "long.nii.gz",
+        outputs=["extrapolated", "recon"],
+        limit=14,
+    )
+    mark = np.moveaxis(np.asarray(nib.load(segmented / "beyond_extrapolated.nii.gz").dataobj), slices, -1)
+    middle = mark[mark.shape[0] // 2, mark.shape[1] // 2]
+    # slice centres lie 4, 12 and 20 mm beyond the outer slices' edges
+    np.testing.assert_array_equal(middle, [2, 1, 1, *[0] * 10, 1, 1, 2])
+    assert not np.moveaxis(found, slices, 2)[:, :, [0, -1]].any()
+    recon = np.moveaxis(nib.load(segmented / "beyond_recon.nii.gz").get_fdata(), slices, 2)
+    assert not recon[:, :, [0, -1]].any() and recon[:, :, 1].any()
+
+
+@pytest.mark.parametrize(
+    "name, words, said",
+    [
+        ("x.png", {}, "let the name end in .nii.gz"),
+        ("x.nii.gz", {"like": "none.nii.gz"}, "none.nii.gz: there is no such image"),
+        ("x.nii.gz", {"plane": "3-chamber"}, "'3-chamber' is unknown"),
+        ("x.nii.gz", {"plane": [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}, "not on one line"),
+        ("x.nii.gz", {"spacing": -1}, "three positive numbers"),
+        ("x.nii.gz", {"like": "scan.nii.gz", "spacing": 1}, "give one of them"),
+        ("x.nii.gz", {"frames": 3, "times": [0.5]}, "give one of them"),
+        ("x.nii.gz", {"frames": 0}, "at least 1 is needed"),
+        ("x.nii.gz", {"box": "liver"}, "the box 'liver' is unknown"),
+        ("x.nii.gz", {"outputs": ["mask"]}, "'mask' is unknown"),
+        ("x.nii.gz", {"outputs": ["png"]}, "drawn of a plane"),
+        ("scan.nii.gz/x.nii.gz", {"plane": "4-chamber"}, "cannot be written"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(segmented, monkeypatch, name, words, said):
+    monkeypatch.chdir(segmented)
+    with pytest.raises(InputError, match=said):
+        sample_to_files(LATENT, name, **words)
+    assert not list(segmented.glob("*x.*"))
+
+
+def test_the_command_says_where_it_wrote_and_what_it_could_not_know(segmented):
+    command = [sys.executable, "-m", "scripts.cli", "sample", str(LATENT), "-o", "two.nii.gz"]
+    command += [
+        "--plane",
+        "[[0,0,0],[30,0,0],[0,30,0]]",
+        "--outputs",
+        "recon,png",
+        "--size",
+        "60",
+        "--times",
+        "[0,0.4]",
+    ]
+    done = subprocess.run(command, cwd=segmented, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "two.nii.gz: 40 x 40 x 1 voxels, 2 frames" in done.stdout and "beyond the stack" in done.stdout
+    assert nib.load(segmented / "two.nii.gz").shape == nib.load(segmented / "two_recon.nii.gz").shape == (40, 40, 1, 2)
+    assert (segmented / "two.png").exists()
