@@ -34,9 +34,9 @@ ROWS = {
 }
 
 
-def evaluate(options: list[str], data: str, section: str, folder: Path) -> dict:
+def evaluate(options: list[str], data: str, section: str, folder: Path, config: str = "acdc") -> dict:
     """Mean Dice per class and over all, mean Hausdorff 95, seconds a scan of one evaluation."""
-    configs = [str(BUNDLE / "configs" / f"{name}.json") for name in ("inference", "evaluate", "acdc")]
+    configs = [str(BUNDLE / "configs" / f"{name}.json") for name in ("inference", "evaluate", config)]
     words = [sys.executable, "-m", "monai.bundle", "run", "evaluation", "--bundle_root", str(BUNDLE)]
     words += ["--config_file", str(configs), "--dataset_dir", str(Path(data).resolve()), "--section", section]
     started = time.time()

@@ -194,3 +194,29 @@ def test_nearest_scales_8_bit_images():
     points = GridPoints(a_frame(), image)
     coords = points.frame.points(torch.arange(len(points)))
     torch.testing.assert_close(points.nearest(coords), image.flatten(1) / 255)
+
+
+# ---- a mask
+
+
+@pytest.mark.parametrize("kept", [None, [0, 2, 5]])
+def test_only_voxels_inside_the_mask_are_points(kept):
+    mask = torch.zeros(LARGE, dtype=torch.bool)
+    mask[3:9, 2:12, 1:] = True
+    points = GridPoints(a_frame(4, LARGE, MANY_TIMES), torch.rand(1, *LARGE, 8), kept, mask=mask)
+    slices = [k for k in (kept or range(6)) if k > 0]
+    assert len(points) == 6 * 10 * len(slices) * 8
+    everything = torch.stack(where(points, torch.arange(len(points))))
+    assert len(everything.unique(dim=1)[0]) == len(points)
+    x, y, z, t = everything
+    assert mask[x, y, z].all() and set(z.tolist()) == set(slices) and set(t.tolist()) == set(range(8))
+    spread = points.spread(200)
+    assert len(spread) == 200 and int(spread.max()) < len(points)
+    shares = torch.bincount(where(points, spread)[2], minlength=6)[slices] / 200
+    assert (shares * len(slices) - 1).abs().max() < 0.25  # even over the slices
+    assert sorted(points.spread(10**6).tolist()) == list(range(len(points)))
+
+
+def test_an_empty_mask_is_refused():
+    with pytest.raises(InputError, match="leaves no voxel"):
+        GridPoints(a_frame(), torch.rand(1, *GRID, 3), mask=torch.zeros(GRID, dtype=torch.bool))

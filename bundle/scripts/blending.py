@@ -69,6 +69,8 @@ class Correction:
         for place, frame in enumerate(frames if scale else []):
             own = _uncalibrated(probabilities[..., frame][..., kept], temperature)
             found = weight * _difference(own, evidence.image[..., place][..., kept])
+            if evidence.mask is not None:  # what the evidence says of voxels that may not be seen is worth nothing
+                found = found * evidence.mask[:, :, kept]
             out[..., place] = (found / scale).round().clamp(-127, 127).to(torch.int8)
         return cls(out, scale, kept, depth, tuple(evidence.frame.times))
 

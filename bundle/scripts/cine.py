@@ -57,6 +57,12 @@ def _array(path: str) -> tuple[np.ndarray, np.ndarray, nib.spatialimages.Spatial
     return (array if array.ndim == 4 else array[..., None]), affine, image
 
 
+def read_volume(path: str) -> tuple[np.ndarray, np.ndarray]:
+    """Array [X, Y, Z, T] in float32 and affine [4, 4] of a NIfTI file; raises as ``LoadCined``."""
+    array, affine, _ = _array(path)
+    return array, affine
+
+
 def _check_same_grid(
     path: str, what: str, shape: tuple, affine: np.ndarray, wanted_shape: tuple, wanted_affine: np.ndarray, image: str
 ) -> None:

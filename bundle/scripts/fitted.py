@@ -123,13 +123,8 @@ class FittedScan:
         return np.asarray(points, dtype=float) @ inverse[:3, :3].T + inverse[:3, 3]
 
     def beyond(self, points: np.ndarray) -> np.ndarray:
-        """How far world points [N, 3] lie outside the fitted grid, mm, [N]; 0 inside, the outer voxels' edges included.
-
-        What is read there is extrapolated.
-        """
-        voxels, last = self.voxels(points), np.array(self.frame.shape) - 1
-        over = np.maximum(np.maximum(-0.5 - voxels, voxels - last - 0.5), 0)
-        return np.linalg.norm(over * np.linalg.norm(self.frame.affine[:3, :3], axis=0), axis=1)
+        """How far world points [N, 3] lie outside the fitted grid, mm, [N]; what is read there is extrapolated."""
+        return self.frame.beyond(points)
 
 
 def read_latent(path: str | Path) -> dict:

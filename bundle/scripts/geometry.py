@@ -247,6 +247,13 @@ class CoordinateFrame:
         """[N, 3] normalised coordinates to [N, 3] world points in RAS mm."""
         return self.normalised_to_voxel(coords) @ self.affine[:3, :3].T + self.affine[:3, 3]
 
+    def beyond(self, points: np.ndarray) -> np.ndarray:
+        """How far world points [N, 3] lie outside the grid, mm, [N]; 0 inside, the outer voxels' edges included."""
+        inverse = np.linalg.inv(self.affine)
+        voxels = np.asarray(points, dtype=float) @ inverse[:3, :3].T + inverse[:3, 3]
+        over = np.maximum(np.maximum(-0.5 - voxels, voxels - np.array(self.shape) + 0.5), 0)
+        return np.linalg.norm(over * spacing_of(self.affine), axis=1)
+
     def points(self, indices: torch.Tensor) -> torch.Tensor:
         """Coordinates [dims, N] of flat indices [N] into the grid [X, Y, Z, T] (last axis fastest)."""
         where = np.unravel_index(indices.cpu().numpy(), (*self.shape, len(self.times)))

@@ -29,25 +29,10 @@ class Grid:
 
     @classmethod
     def like(cls, path: str | Path) -> Grid:
-        """The grid of an image file: NIfTI, a DICOM file or folder, or what else MONAI reads.
-
-        Raises:
-            InputError: it cannot be read or is no volume or series of volumes.
-        """
-        if not Path(path).exists():
-            raise InputError(f"{path}: there is no such image; name one whose grid is to be taken")
-        try:
-            image = LoadImage(ensure_channel_first=False)(str(path))
-            affine = np.asarray(image.affine, dtype=float)
-        except Exception as error:  # each of MONAI's readers fails in ways of its own
-            raise InputError(f"{path}: cannot be read as an image ({error}); name one whose grid is whole") from error
-        shape = tuple(image.shape)
-        if len(shape) == 2:  # a lone DICOM slice, to which MONAI gives a third direction that means nothing
-            affine[:3, 2] = _unit(np.cross(affine[:3, 0], affine[:3, 1]))
-            shape = (*shape, 1)
-        if len(shape) > 4 or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-            raise InputError(f"{path}: has {len(shape)} axes or no affine; name a volume or a series of volumes")
-        return cls(affine, shape[:3], moments(shape[3] if len(shape) == 4 else 1))
+        """The grid of an image file: NIfTI, a DICOM file or folder, or what else MONAI reads; raises as
+        ``read_image``."""
+        array, affine = read_image(path)
+        return cls(affine, array.shape[:3], moments(array.shape[3] if array.ndim == 4 else 1))
 
     @classmethod
     def of_scan(cls, frame: CoordinateFrame, spacing: Sequence[float] | None = None) -> Grid:
@@ -137,6 +122,28 @@ class Grid:
     def voxels(self) -> int:
         """Of one moment."""
         return int(np.prod(self.shape))
+
+
+def read_image(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Array [X, Y, Z] or [X, Y, Z, T] and affine [4, 4] (RAS mm) of an image file or a folder of DICOM files.
+
+    Raises:
+        InputError: it cannot be read or is no volume or series of volumes.
+    """
+    if not Path(path).exists():
+        raise InputError(f"{path}: there is no such image; check the path")
+    try:
+        image = LoadImage(ensure_channel_first=False)(str(path))
+        affine = np.asarray(image.affine, dtype=float)
+    except Exception as error:  # each of MONAI's readers fails in ways of its own
+        raise InputError(f"{path}: cannot be read as an image ({error}); give a whole file") from error
+    array = image.numpy()
+    if array.ndim == 2:  # a lone DICOM slice, to which MONAI gives a third direction that means nothing
+        affine[:3, 2] = _unit(np.cross(affine[:3, 0], affine[:3, 1]))
+        array = array[..., None]
+    if array.ndim not in (3, 4) or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise InputError(f"{path}: has {array.ndim} axes or no affine; name a volume or a series of volumes")
+    return array, affine
 
 
 def moments(count: int) -> tuple[float, ...]:

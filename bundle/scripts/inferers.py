@@ -19,6 +19,7 @@ from scripts.points import GridPoints
 from scripts.pose import Pose
 from scripts.quality import quality_of
 from scripts.sampling import sample_grid, sample_uncertainty
+from scripts.series import SeriesPoints, fit_together
 
 
 def points_of(image: torch.Tensor, network: NISF) -> GridPoints:
@@ -37,17 +38,26 @@ def points_of(image: torch.Tensor, network: NISF) -> GridPoints:
         times = meta.get("times", [i / image.shape[-1] for i in range(image.shape[-1])])
         frame = CoordinateFrame.relative(affine, tuple(image.shape[1:4]), tuple(times), network.coord_dims)
     plain = image.as_tensor() if isinstance(image, MetaTensor) else image
-    kept = meta.get("kept_slices")
-    return GridPoints(frame, plain.cpu(), kept, _evidence_of(meta, frame, kept), meta.get("kept_frames"))
+    kept, mask = meta.get("kept_slices"), meta.get("mask")
+    evidence = _evidence_of(meta, frame, kept, mask)
+    return GridPoints(frame, plain.cpu(), kept, evidence, meta.get("kept_frames"), mask)
 
 
-def _evidence_of(meta: Mapping[str, object], frame: CoordinateFrame, kept: list[int] | None) -> GridPoints | None:
+def series_of(image: torch.Tensor, frame: CoordinateFrame) -> list[SeriesPoints]:
+    """Other series of the subject, read from the image's meta (``AttachPartiald``), in the scan's coordinate frame."""
+    found = image.meta.get("series", []) if isinstance(image, MetaTensor) else []
+    return [SeriesPoints.of_world(frame, **one) for one in found]
+
+
+def _evidence_of(
+    meta: Mapping[str, object], frame: CoordinateFrame, kept: list[int] | None, mask: torch.Tensor | None
+) -> GridPoints | None:
     """Class evidence as points of the frames that it was made of."""
     if "evidence" not in meta:
         return None
     found = meta["evidence"]
     times = tuple(frame.times[t] for t in found["frames"])
-    return GridPoints(replace(frame, times=times), found["values"].cpu(), kept)
+    return GridPoints(replace(frame, times=times), found["values"].cpu(), kept, mask=mask)
 
 
 class NISFInferer(Inferer):
@@ -99,7 +109,7 @@ class NISFInferer(Inferer):
         predictions, self.fits = [], []
         for image in inputs:
             points = points_of(image, network)
-            fit = self.fit(network, points)
+            fit = fit_together(network, points, series_of(image, points.frame), self.fit)
             predictions.append(self._sample(network, fit, points))
             self.fits.append(fit)
         stacked = predictions[0].unsqueeze(0) if len(predictions) == 1 else torch.stack(predictions)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from scripts.animations import cine_gif
 from scripts.cine import stem_of
 from scripts.errors import InputError
 from scripts.figures import panels_figure
@@ -23,7 +24,9 @@ from scripts.geometry import spacing_of
 from scripts.grids import Grid, moments
 from scripts.planes import PLANES, heart_axes, long_axis_plane
 
-OUTPUTS = ("seg", "prob", "recon", "extrapolated", "png")
+OUTPUTS = ("seg", "prob", "recon", "extrapolated", "png", "gif")
+#: Those that are drawn of a plane.
+PICTURES = ("png", "gif")
 #: Values of the ``extrapolated`` map.
 INSIDE, EXTRAPOLATED, NOT_GIVEN = 0, 1, 2
 
@@ -151,9 +154,9 @@ def sample_to_files(
     grid = grid_of(fitted, **where)
     limit = spacing_of(fitted.frame.affine)[2] / 2 if limit is None else float(limit)
     channels = {"seg": 1, "extrapolated": 1, "recon": fitted.network.in_channels, "prob": fitted.network.num_classes}
-    names = [name for name in dict.fromkeys(["seg", *outputs, *["recon"] * ("png" in outputs)]) if name != "png"]
-    if "png" in outputs and grid.shape[2] != 1:
-        raise InputError("a picture is drawn of a plane; leave png out or name a plane")
+    pictures = [name for name in PICTURES if name in outputs]
+    _check_pictures(pictures, grid)
+    names = [n for n in dict.fromkeys(["seg", *outputs, *["recon"] * bool(pictures)]) if n not in PICTURES]
     duration = fitted.duration / len(grid.times)
     with ExitStack() as stack:
         found = {}
@@ -170,28 +173,41 @@ def sample_to_files(
                 _put(found, fitted, values, beyond, (rows, t), grid)
                 given += np.bincount(beyond, minlength=3)
                 start = rows.stop
-        if "png" in outputs:
-            _draw(target, found, grid, fitted)
+        for name in pictures:
+            (_draw if name == "png" else _play)(_picture(target, name), found, grid, fitted)
     share = given / given.sum()
     print(
         f"{target}: {' x '.join(map(str, grid.shape))} voxels, {len(grid.times)} frames; {share[EXTRAPOLATED]:.0%} "
         f"extrapolated, {share[NOT_GIVEN]:.0%} more than {limit:.1f} mm beyond the stack and left empty"
     )
     written = [target if name == "seg" else _named(target, name) for name in names]
-    return written + [_picture(target)] * ("png" in outputs)
+    return written + [_picture(target, name) for name in pictures]
 
 
-def _picture(target: Path) -> Path:
-    return target.with_name(stem_of(target) + ".png")
+def _check_pictures(pictures: Sequence[str], grid: Grid) -> None:
+    if pictures and grid.shape[2] != 1:
+        raise InputError(f"a picture is drawn of a plane; leave {pictures[0]} out or name a plane")
+    if "gif" in pictures and len(grid.times) < 2:
+        raise InputError("a gif needs two moments or more; leave gif out or ask for more frames")
 
 
-def _draw(target: Path, found: dict, grid: Grid, fitted: FittedScan) -> None:
+def _picture(target: Path, ending: str) -> Path:
+    return target.with_name(f"{stem_of(target)}.{ending}")
+
+
+def _draw(path: Path, found: dict, grid: Grid, fitted: FittedScan) -> None:
     """The plane at up to four moments, reconstruction alone and with outlines."""
     frames = sorted({int(t) for t in np.linspace(0, len(grid.times), min(len(grid.times), 4), endpoint=False)})
     panels = [(f"{grid.times[t]:.2f} of the cycle", found["recon"][:, :, 0, t, 0], None) for t in frames]
     outlined = [("", image, found["seg"][:, :, 0, t, 0]) for t, (_, image, _) in zip(frames, panels)]
     title = f"{fitted.subject}: reconstruction and segmentation"
-    panels_figure(_picture(target), [panels, outlined], spacing_of(grid.affine)[:2], fitted.class_names, title)
+    panels_figure(path, [panels, outlined], spacing_of(grid.affine)[:2], fitted.class_names, title)
+
+
+def _play(path: Path, found: dict, grid: Grid, fitted: FittedScan) -> None:
+    """The plane through the cycle."""
+    image, label = (found[name][:, :, 0, :, 0] for name in ("recon", "seg"))
+    cine_gif(path, image, label, spacing_of(grid.affine)[:2], fitted.duration or 1.0, fitted.class_names)
 
 
 def _put(found: dict, fitted: FittedScan, values: torch.Tensor, beyond: np.ndarray, place: tuple, grid: Grid) -> None:

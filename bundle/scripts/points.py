@@ -22,6 +22,7 @@ class GridPoints:
         image: [C, X, Y, Z, T], uint8 or float in [0, 1].
         kept_slices, kept_frames: slices and frames that may be seen; None is all of them.
         evidence: class probabilities [K, X, Y, Z, T'] of some frames as points of their own, or None.
+        mask: voxels [X, Y, Z] that may be seen, or None for all.
     """
 
     frame: CoordinateFrame
@@ -29,6 +30,7 @@ class GridPoints:
     kept_slices: list[int] | None = None
     evidence: GridPoints | None = None
     kept_frames: list[int] | None = None
+    mask: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         grid = (*self.frame.shape, len(self.frame.times))
@@ -37,9 +39,20 @@ class GridPoints:
             raise InputError(f"the image's grid {found} is not that of its coordinate frame {grid}")
         kept = zip((self.kept_slices, self.kept_frames), grid[2:])
         self._slices, self._frames = (torch.tensor(list(range(n)) if k is None else k) for k, n in kept)
+        # of each place [X, Y, kept slices] its rank among those that may be seen, -1 for the others; and the way back
+        self._rank = self._places = None
+        if self.mask is not None:
+            allowed = self.mask[:, :, self._slices].reshape(-1)
+            self._places = allowed.nonzero()[:, 0]
+            self._rank = torch.where(allowed, allowed.cumsum(0) - 1, -1)
+            if not len(self._places):
+                raise InputError(
+                    "the mask leaves no voxel that may be seen; give one that is 1 inside the valid region"
+                )
 
     def __len__(self) -> int:
-        return int(np.prod(self._grid))
+        x, y, z, t = self._grid
+        return (x * y * z if self._places is None else len(self._places)) * t
 
     @property
     def _grid(self) -> tuple[int, int, int, int]:
@@ -53,6 +66,7 @@ class GridPoints:
     def flat(self, number: torch.Tensor) -> torch.Tensor:
         """Flat grid index of the points ``number`` [N] in 0..len - 1."""
         rest, t = number // len(self._frames), number % len(self._frames)
+        rest = rest if self._places is None else self._places[rest]
         plane, z = rest // len(self._slices), rest % len(self._slices)
         n_z, n_t = self.image.shape[3:]
         return (plane * n_z + self._slices[z]) * n_t + self._frames[t]
@@ -86,11 +100,15 @@ class GridPoints:
         """
         if count >= len(self):
             return torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-        unit = torch.quasirandom.SobolEngine(4, scramble=True, seed=seed).draw(count)
-        number = torch.zeros(count, dtype=torch.long)
+        share = len(self) / float(np.prod(self._grid))  # of the grid that the mask leaves
+        unit = torch.quasirandom.SobolEngine(4, scramble=True, seed=seed).draw(int(count / share * 1.1) + 1)
+        number = torch.zeros(len(unit), dtype=torch.long)
         for axis, size in enumerate(self._grid):
             number = number * size + (unit[:, axis] * size).long().clamp(max=size - 1)
-        return number
+        if self._rank is not None:
+            rank = self._rank[number // len(self._frames)]
+            number = (rank * len(self._frames) + number % len(self._frames))[rank >= 0]
+        return number[:count]
 
     def nearest(self, coords: torch.Tensor) -> torch.Tensor:
         """Intensities [C, N] of the voxels nearest to ``coords`` [D, N], among those that may be seen.

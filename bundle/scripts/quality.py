@@ -53,12 +53,17 @@ def quality_of(network: NISF, fit: LatentFit, points: GridPoints, values: torch.
     best, found = classes.max(dim=0)
     inside = found > 0
     return {
-        "reconstruction_error": float((recon - image).square().mean().sqrt()),
+        "reconstruction_error": float(_known(recon - image, points, kept).square().mean().sqrt()),
         "prior_distance": _distance(network.latent_factor, fit.latent - network.latent_mean),
         "pose_distance": _distance(network.pose_factor, fit.pose) if bool(network.pose_factor.any()) else 0.0,
         "doubt": float((1 - best)[inside].mean()) if bool(inside.any()) else 1.0,
         "disagreement": math.nan if points.evidence is None else _disagreement(found, points, kept, len(classes)),
     }
+
+
+def _known(values: torch.Tensor, points: GridPoints, kept: list[int]) -> torch.Tensor:
+    """Of [C, X, Y, Z', T'] those voxels that may be seen."""
+    return values if points.mask is None else values[:, points.mask[:, :, kept]]
 
 
 def _distance(factor: torch.Tensor, offset: torch.Tensor) -> float:
