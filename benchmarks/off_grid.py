@@ -40,8 +40,8 @@ WAYS = {
 
 def dice(first: np.ndarray, second: np.ndarray, classes: Sequence[int] = (1, 2, 3)) -> float:
     """Mean over the classes that the second has."""
-    scores = [2 * ((first == c) & (second == c)).sum() / ((first == c).sum() + (second == c).sum()) for c in classes]
-    return float(np.mean([s for s, c in zip(scores, classes) if (second == c).any()]))
+    pairs = [(first == c, second == c) for c in classes if (second == c).any()]
+    return float(np.mean([2 * (one & other).sum() / (one.sum() + other.sum()) for one, other in pairs]))
 
 
 def classes_on(fitted: FittedScan, grid: Grid, time: float, limit: float) -> tuple[np.ndarray, np.ndarray]:

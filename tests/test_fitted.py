@@ -10,13 +10,14 @@ from scipy.spatial.transform import Rotation
 from scripts.blending import Correction, blend
 from scripts.errors import InputError
 from scripts.fitted import FittedScan
+from scripts.fitting import LatentFit
 from scripts.geometry import CoordinateFrame
 from scripts.grids import Grid
 from scripts.networks import NISF
 from scripts.outputs import save_tensors
 from scripts.points import GridPoints
 from scripts.pose import Pose
-from scripts.sampling import sample_grid
+from scripts.sampling import sample_grid, sample_uncertainty
 from scripts.weights import digest_of
 from scripts.workflows import save_weights
 
@@ -113,3 +114,22 @@ def test_what_is_wrong_with_its_files_is_said(files):
     with pytest.raises(InputError, match="name the weights with --model"):
         FittedScan.load(files / "one_latent.pt")
     assert FittedScan.load(files / "one_latent.pt", files / "moved.pt").subject == "one"
+
+
+def test_draws_of_the_posterior_say_where_it_is_unsure(files):
+    """The same maps as the prediction's on the scan's own grid, by draws of latent and pose."""
+    scan = a_scan(True)
+    content = torch.load(files / "one_latent.pt", weights_only=True)
+    change = torch.tensor([0.02, 0.0, -0.01, 0.1, 0.0, 0.05])
+    start = a_frame()
+    content |= {"covariance": 0.01 * torch.eye(14, dtype=torch.double), "pose": change}
+    content |= {"frame": start.moved(Pose.of(change)).to_dict(), "start_frame": start.to_dict()}
+    save_tensors(content, files / "one_latent.pt")
+    found = FittedScan.load(files / "one_latent.pt", draws=4, seed=3)
+    fit = LatentFit(content["latent"], covariance=content["covariance"], pose=change)
+    expected = sample_uncertainty(
+        scan.network, fit.sample(4, 3), start, dtype=torch.float32, correction=scan.correction
+    )
+    points = Grid.of_scan(start).world()
+    torch.testing.assert_close(found.uncertainty(points, 0.25), expected[..., 1].flatten(1), rtol=1e-3, atol=1e-3)
+    assert float(expected[-1].max()) > 1e-3

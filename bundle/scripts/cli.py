@@ -77,7 +77,7 @@ class Commands:
                 class probability, the entropy of the means, and the standard deviation of the likeliest class's.
             save_probabilities: also write <stem>_prob.nii.gz.
             save_reconstruction: also write <stem>_recon.nii.gz.
-            series: with one scan, other images of the same subject and session (long-axis: NIfTI, DICOM) or CSV
+            series: with one scan, other images of the same subject and session (NIfTI, DICOM) or CSV
                 files of points (columns x, y, z in RAS mm, intensity, time), fitted together with it; as A.nii.gz,B.csv.
             mask: with one scan, a NIfTI file on its grid that is not zero where its voxels are valid.
         """
@@ -132,7 +132,7 @@ class Commands:
             frames: number of frames, spread over the cycle; the scan's own unless given.
             times: fractions of the cycle, in place of frames.
             size: mm along a plane's sides (160).
-            outputs: any of seg, prob, recon, extrapolated and, of a plane, png and gif; as recon,gif.
+            outputs: any of seg, prob, recon, uncertainty, extrapolated and, of a plane, png, gif; as recon,gif.
             limit: mm beyond the stack up to which values are given; half the slice distance unless given.
             model: weights; those that the latent names unless given.
             device: cpu, cuda or cuda:N.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,11 @@ import torch
 from scripts.acceleration import compiled
 from scripts.blending import Correction, cut_off
 from scripts.errors import InputError
+from scripts.fitting import LatentFit
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
+from scripts.pose import Pose
+from scripts.sampling import spread_of
 from scripts.weights import digest_of, load_weights
 
 #: Points from which compiling the network (about 10 s on two cores) pays.
@@ -34,6 +37,7 @@ class FittedScan:
         class_names: inside class number to name.
         subject: of the scan.
         duration: seconds of the cycle, 0 where unknown.
+        draws: others that explain the scan as well, each a latent [L] and the frame in its own pose.
         chunk: points evaluated at once.
     """
 
@@ -44,16 +48,26 @@ class FittedScan:
     class_names: Mapping[int, str] = field(default_factory=dict)
     subject: str = ""
     duration: float = 0.0
+    draws: Sequence[tuple[torch.Tensor, CoordinateFrame]] = ()
     chunk: int = 16384
 
     @classmethod
-    def load(cls, path: str | Path, model: str | Path | None = None, device: str | torch.device = "cpu") -> FittedScan:
+    def load(
+        cls,
+        path: str | Path,
+        model: str | Path | None = None,
+        device: str | torch.device = "cpu",
+        draws: int = 0,
+        seed: int = 0,
+    ) -> FittedScan:
         """From a ``_latent.pt`` file and the weights that it was fitted with.
 
         Args:
             path: file written by ``inference`` or ``nisf segment``.
             model: weights; those that the file names unless given.
             device: where the network runs.
+            draws: how many to draw from the posterior.
+            seed: of the draws.
 
         Raises:
             InputError: a file is missing, cut off, of another kind, or the weights are not those of the fit.
@@ -78,6 +92,7 @@ class FittedScan:
             {int(number): name for number, name in content["class_names"].items()},
             content["subject"],
             content["duration"],
+            _drawn(content, draws, seed) if draws else (),
         )
 
     @torch.no_grad()
@@ -117,6 +132,11 @@ class FittedScan:
         classes = own + self.correction.at(voxels, time)
         return torch.cat([intensity, (classes / float(self.network.temperature)).softmax(dim=0)])
 
+    def uncertainty(self, points: np.ndarray, time: float = 0.0) -> torch.Tensor:
+        """What the ``draws`` say of world points [N, 3]: [K + 2, N], see ``sampling.sample_uncertainty``."""
+        others = [replace(self, latent=latent, frame=frame) for latent, frame in self.draws]
+        return spread_of(torch.stack([one.read(points, time)[self.network.in_channels :] for one in others]))
+
     def voxels(self, points: np.ndarray) -> np.ndarray:
         """World points [N, 3] to fractional voxels [N, 3] of the fitted grid."""
         inverse = np.linalg.inv(self.frame.affine)
@@ -125,6 +145,13 @@ class FittedScan:
     def beyond(self, points: np.ndarray) -> np.ndarray:
         """How far world points [N, 3] lie outside the fitted grid, mm, [N]; what is read there is extrapolated."""
         return self.frame.beyond(points)
+
+
+def _drawn(content: Mapping, count: int, seed: int) -> list[tuple[torch.Tensor, CoordinateFrame]]:
+    """Latents and frames from a file's posterior."""
+    fit = LatentFit(content["latent"], covariance=content["covariance"], pose=content["pose"])
+    start = CoordinateFrame.from_dict(content["start_frame"])
+    return [(latent, start.moved(Pose.of(pose))) for latent, pose in zip(*fit.sample(count, seed))]
 
 
 def read_latent(path: str | Path) -> dict:

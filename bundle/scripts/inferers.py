@@ -72,8 +72,7 @@ class NISFInferer(Inferer):
         bf16: sample in bfloat16 where the hardware has it.
         uncertainty_draws: draws from the posterior for maps of uncertainty; 0 for none.
         seed: of those draws.
-        evidence_blend: weight of the class evidence, where there is any, in the class probabilities; the maps of
-            uncertainty are the latent's own.
+        evidence_blend: weight of the class evidence, where there is any, in the class probabilities.
     """
 
     def __init__(
@@ -130,7 +129,8 @@ class NISFInferer(Inferer):
         if not self.draws:
             return values
         draws = fit.sample(self.draws, self.seed)
-        return torch.cat([values, sample_uncertainty(network, draws, frame, self.chunk, bf16=self.bf16)])
+        found = sample_uncertainty(network, draws, frame, self.chunk, bf16=self.bf16, correction=fit.correction)
+        return torch.cat([values, found])
 
 
 class FitCurveInferer(Inferer):

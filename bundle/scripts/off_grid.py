@@ -24,7 +24,9 @@ from scripts.geometry import spacing_of
 from scripts.grids import Grid, moments
 from scripts.planes import PLANES, heart_axes, long_axis_plane
 
-OUTPUTS = ("seg", "prob", "recon", "extrapolated", "png", "gif")
+OUTPUTS = ("seg", "prob", "recon", "uncertainty", "extrapolated", "png", "gif")
+#: Draws from the posterior for a map of uncertainty.
+DRAWS = 16
 #: Those that are drawn of a plane.
 PICTURES = ("png", "gif")
 #: Values of the ``extrapolated`` map.
@@ -106,18 +108,23 @@ def _boxed(fitted: FittedScan, grid: Grid, box: str | Sequence, margin: float = 
 
 
 def read_frame(fitted: FittedScan, grid: Grid, time: float, limit: float) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
-    """Values [C + K, n] and the ``extrapolated`` map [n] of one moment, in parts of whole planes of the first axis.
+    """Values and the ``extrapolated`` map [n] of one moment, in parts of whole planes of the first axis.
 
-    Beyond the stack by more than ``limit`` mm nothing is given: intensity 0, all background.
+    Values [C + K, n], or with draws [C + K + K + 2, n], the maps of ``FittedScan.uncertainty`` behind. Beyond the stack
+    by more than ``limit`` mm nothing is given: intensity 0, all background.
     """
     first = fitted.network.in_channels
     whole = grid.voxels * len(grid.times)
     for points in grid.slabs():
         away = fitted.beyond(points)
         known = away <= limit
-        values = torch.zeros(first + fitted.network.num_classes, len(points))
+        classes = fitted.network.num_classes
+        values = torch.zeros(first + classes + (classes + 2) * bool(fitted.draws), len(points))
         values[first] = 1
-        values[:, known] = fitted.read(points[known], time, compile=whole >= COMPILE_FROM)
+        values[: first + classes, known] = fitted.read(points[known], time, compile=whole >= COMPILE_FROM)
+        if fitted.draws:
+            values[first + classes] = 1
+            values[first + classes :, known] = fitted.uncertainty(points[known], time)
         yield values, np.where(away == 0, INSIDE, np.where(known, EXTRAPOLATED, NOT_GIVEN)).astype(np.uint8)
 
 
@@ -150,10 +157,11 @@ def sample_to_files(
     unknown = [name for name in outputs if name not in OUTPUTS]
     if unknown:
         raise InputError(f"the output '{unknown[0]}' is unknown; use {', '.join(OUTPUTS)}")
-    fitted = FittedScan.load(latent, model, device)
+    fitted = FittedScan.load(latent, model, device, draws=DRAWS * ("uncertainty" in outputs))
     grid = grid_of(fitted, **where)
     limit = spacing_of(fitted.frame.affine)[2] / 2 if limit is None else float(limit)
-    channels = {"seg": 1, "extrapolated": 1, "recon": fitted.network.in_channels, "prob": fitted.network.num_classes}
+    image, classes = fitted.network.in_channels, fitted.network.num_classes
+    channels = {"seg": 1, "extrapolated": 1, "recon": image, "prob": classes, "uncertainty": classes + 2}
     pictures = [name for name in PICTURES if name in outputs]
     _check_pictures(pictures, grid)
     names = [n for n in dict.fromkeys(["seg", *outputs, *["recon"] * bool(pictures)]) if n not in PICTURES]
@@ -215,7 +223,9 @@ def _put(found: dict, fitted: FittedScan, values: torch.Tensor, beyond: np.ndarr
     rows, t = place
     first = fitted.network.in_channels
     shape = (-1, grid.shape[1], grid.shape[2])
-    parts = {"seg": values[first:].argmax(dim=0, keepdim=True), "recon": values[:first], "prob": values[first:]}
+    last = first + fitted.network.num_classes
+    parts = {"recon": values[:first], "prob": values[first:last], "uncertainty": values[last:]}
+    parts["seg"] = parts["prob"].argmax(dim=0, keepdim=True)
     for name, array in found.items():
         if name == "extrapolated":
             array[rows, :, :, 0, 0] = beyond.reshape(shape)

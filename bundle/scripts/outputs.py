@@ -153,6 +153,7 @@ class SaveLatentd(Transform):
             "covariance": fit.covariance,
             "pose": fit.pose.cpu(),
             "frame": _fitted_frame(image.meta.get("frame"), fit.pose),
+            "start_frame": image.meta.get("frame"),
             "network": self.network,
             "class_names": self.class_names,
             "duration": float(image.meta.get("frame_duration") or 0.0) * image.shape[-1],

@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 
 from scripts.acceleration import compiled, has_bf16
+from scripts.blending import Correction, cut_off
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
 from scripts.pose import moved
@@ -44,7 +45,7 @@ def sample_grid(
     run = compiled(network, frame.size >= COMPILE_FROM, device)
     latent = latent.to(network.latent_mean).unsqueeze(0)
 
-    def evaluate(coords: torch.Tensor) -> torch.Tensor:
+    def evaluate(coords: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
         return network.probabilities(run(coords, latent))[0]
 
     return _over_grid(evaluate, network, frame, network.in_channels + network.num_classes, chunk, dtype, bf16)
@@ -57,6 +58,7 @@ def sample_uncertainty(
     chunk: int = 8192,
     dtype: torch.dtype = torch.float16,
     bf16: bool = False,
+    correction: Correction | None = None,
 ) -> torch.Tensor:
     """What draws from a posterior over latents say of each voxel.
 
@@ -67,6 +69,7 @@ def sample_uncertainty(
         chunk: points times draws evaluated at once.
         dtype: of the result.
         bf16: as in ``sample_grid``.
+        correction: what class evidence adds to the classes of every draw.
 
     Returns:
         [K + 2, X, Y, Z, T]: the mean over draws of each class's probability, the entropy of that mean (nats, at most
@@ -74,29 +77,40 @@ def sample_uncertainty(
     """
     latents, poses = (values.to(network.latent_mean) for values in draws)
 
-    def evaluate(coords: torch.Tensor) -> torch.Tensor:
-        of_draws = moved(coords.expand(len(poses), -1, -1), poses)
-        every = network.probabilities(network(of_draws, latents))[:, network.in_channels :]
-        mean = every.mean(dim=0)
-        likeliest = mean.argmax(dim=0).expand(len(latents), 1, -1)
-        spread = every.gather(1, likeliest).std(dim=0, correction=0)
-        entropy = -torch.xlogy(mean, mean).sum(dim=0, keepdim=True)
-        return torch.cat([mean, entropy, spread])
+    def evaluate(coords: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
+        logits = network(moved(coords.expand(len(poses), -1, -1), poses), latents)[:, network.in_channels :].float()
+        if added is not None:
+            logits = torch.stack([cut_off(one) + added for one in logits])
+        return spread_of((logits / network.temperature).softmax(dim=1))
 
-    return _over_grid(evaluate, network, frame, network.num_classes + 2, max(1, chunk // len(latents)), dtype, bf16)
+    chunk = max(1, chunk // len(latents))
+    return _over_grid(evaluate, network, frame, network.num_classes + 2, chunk, dtype, bf16, correction)
+
+
+def spread_of(every: torch.Tensor) -> torch.Tensor:
+    """Class probabilities of draws [n, K, N] to the maps of ``sample_uncertainty`` [K + 2, N]."""
+    mean = every.mean(dim=0)
+    likeliest = mean.argmax(dim=0).expand(len(every), 1, -1)
+    spread = every.gather(1, likeliest).std(dim=0, correction=0)
+    entropy = -torch.xlogy(mean, mean).sum(dim=0, keepdim=True)
+    return torch.cat([mean, entropy, spread])
 
 
 @torch.no_grad()
 def _over_grid(
-    evaluate: Callable[[torch.Tensor], torch.Tensor],
+    evaluate: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor],
     network: NISF,
     frame: CoordinateFrame,
     channels: int,
     chunk: int,
     dtype: torch.dtype,
     bf16: bool,
+    correction: Correction | None = None,
 ) -> torch.Tensor:
-    """``evaluate`` [1, D, n] -> [channels, n] on all voxels of all frames, [channels, X, Y, Z, T] on the CPU."""
+    """``evaluate`` on all voxels of all frames, [channels, X, Y, Z, T] on the CPU.
+
+    It is given coordinates [1, D, n] and what the correction adds there, [K, n] or None, and gives [channels, n].
+    """
     device, count = network.latent_mean.device, len(frame.times)
     voxels = frame.size // count
     coords = frame.points(torch.arange(voxels) * count).to(network.latent_mean)  # of the first frame
@@ -107,7 +121,10 @@ def _over_grid(
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and has_bf16(device)):
         for index, time in enumerate(tqdm(frame.times, desc="sampling", unit="frame", leave=False, disable=None)):
             filled[3:] = time  # no row where there is no time
+            added = None if correction is None else correction.on_grid(time).flatten(1).to(device)
+            added = None if added is None else torch.cat([added, added[:, : -voxels % chunk]], dim=1)
             for start in range(0, voxels, chunk):
-                values = evaluate(filled[None, :, start : start + chunk])
+                part = slice(start, start + chunk)
+                values = evaluate(filled[None, :, part], None if added is None else added[:, part])
                 out[index, :, start : start + chunk] = values[:, : voxels - start].to(dtype).cpu()
     return out.permute(1, 2, 0).reshape(channels, *frame.shape, count)
