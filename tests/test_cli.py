@@ -62,6 +62,9 @@ def test_a_scan_that_is_not_there_is_named_and_the_others_are_done(scan, tmp_pat
     [
         (("segment",), "name one or more scans and a result folder"),
         (("segment", "a.nii.gz", "-o", "out", "--model", "none.pt"), "none.pt: there is no such model file"),
+        (("mesh", "a_latent.pt"), "name a latent file and a result folder"),
+        (("mesh", "a_latent.pt", "-o", "out", "--format", "obj"), "choose one of vtp, stl, ply"),
+        (("mesh", "a_latent.pt", "-o", "out"), "a_latent.pt: there is no such latent file"),
     ],
 )
 def test_wrong_words_get_one_sentence(words, sentence, tmp_path):

@@ -161,6 +161,41 @@ class Commands:
             device=None if device is None else f"$torch.device('{device}')",
         )
 
+    def mesh(
+        self,
+        latent: str = "",
+        output: str = "",
+        o: str = "",
+        spacing: float = 1.0,
+        frames: int | None = None,
+        format: str = "vtp",
+        model: str | None = None,
+        device: str = "cpu",
+    ) -> None:
+        """Writes a fitted scan's surfaces as closed meshes in world mm (RAS), with a table of their volumes and areas.
+
+        Of a heart: LV_endocardium, LV_epicardium and RV; of another anatomy one for each class. They end at the edges
+        of the fitted grid and one slice's distance beyond the stack. Pieces and holes of less than 1 mL are left out.
+
+        Args:
+            latent: <stem>_latent.pt that segment wrote.
+            output: folder of the results (-o).
+            o: short for output.
+            spacing: mm between samples; triangles are about so large.
+            frames: number of moments, evenly spaced over the cycle; the scan's own frames unless given.
+            format: vtp (with a .pvd for each series, as ParaView reads it), stl or ply.
+            model: weights; those that the fit was made with unless named.
+            device: cpu, cuda or cuda:N.
+        """
+        from scripts.errors import InputError
+        from scripts.surfaces import mesh_scan
+
+        target = output or o
+        if not latent or not target:
+            raise InputError("name a latent file and a result folder: nisf mesh LATENT -o OUTPUT")
+        files = mesh_scan(str(latent), str(target), spacing, frames, None, format, model, device)
+        print(f"{len(files)} files; volumes and areas: {files[-1]}")
+
 
 def main() -> None:
     """Entry point of ``nisf``."""
