@@ -78,7 +78,7 @@ class Commands:
             save_probabilities: also write <stem>_prob.nii.gz.
             save_reconstruction: also write <stem>_recon.nii.gz.
             series: with one scan, other images of the same subject and session (NIfTI, DICOM) or CSV
-                files of points (columns x, y, z in RAS mm, intensity, time), fitted together with it; as A.nii.gz,B.csv.
+                files of points (columns x, y, z in RAS mm, intensity, time), fitted together with it; as A.nii.gz,B.csv
             mask: with one scan, a NIfTI file on its grid that is not zero where its voxels are valid.
         """
         from scripts.errors import InputError
