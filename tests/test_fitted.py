@@ -26,7 +26,7 @@ SHAPE, TIMES = (6, 5, 4), (0.0, 0.25, 0.5, 0.75)
 
 def a_network():
     torch.manual_seed(0)
-    network = NISF(hidden_size=16, latent_size=8, num_layers=3).eval()
+    network = NISF(hidden_size=16, latent_size=8, num_layers=3, num_probes=64).eval()
     network.temperature.fill_(1.3)
     return network
 

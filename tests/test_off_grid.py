@@ -2,17 +2,20 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.transform import Rotation
 from test_workflows import run
 
 from scripts.errors import InputError
+from scripts.grids import Grid
 from scripts.off_grid import sample_to_files
-from scripts.phantom import make_subject, write_cohort
+from scripts.phantom import Subject, make_subject, write_cohort
 
 OPTIONS = {"matrix": 80, "slices": 10, "frames": 4, "voxel_mm": 2.0, "thickness_mm": 8.0, "gap_mm": 0.0}
 
@@ -141,6 +144,29 @@ def test_beyond_the_stack_nothing_is_given_silently(segmented):
     assert not np.moveaxis(found, slices, 2)[:, :, [0, -1]].any()
     recon = np.moveaxis(nib.load(segmented / "beyond_recon.nii.gz").get_fdata(), slices, 2)
     assert not recon[:, :, [0, -1]].any() and recon[:, :, 1].any()
+
+
+def test_a_long_axis_series_and_a_mask_are_fitted_with_the_stack(segmented, subject):
+    """The fit says that it used more; what the mask leaves out is still segmented."""
+    heart, scan = subject.heart, nib.load(segmented / "scan.nii.gz")
+    plane = Grid.plane(heart.middle(), heart.axes[0], heart.axes[2], (130.0, 130.0), 2.0)
+    shown = replace(subject.acquisition, affine=plane.affine, shape=plane.shape, thickness=6.0)
+    image = Subject(heart, shown, subject.noise_seed).render()
+    nib.save(nib.Nifti1Image(3 * image + 200, plane.affine), segmented / "series.nii.gz")  # another brightness
+    valid = np.ones(scan.shape[:3], np.uint8)
+    valid[: valid.shape[0] // 3] = 0
+    nib.save(nib.Nifti1Image(valid, scan.affine), segmented / "valid.nii.gz")
+    knobs = {"dataset_dir": "scan.nii.gz", "layout": "images", "split_rule": None, "output_dir": "more"}
+    knobs |= {"series": "['series.nii.gz']", "mask": "valid.nii.gz"}
+    done = run("inference", ["inference.json", "phantom.json"], segmented, **knobs)
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    both, alone = (
+        torch.load(segmented / folder / "scan" / "scan_latent.pt", weights_only=True) for folder in ("more", "out")
+    )
+    assert both["points"] > 1.3 * alone["points"]
+    seg = np.asarray(nib.load(segmented / "more" / "scan" / "scan_seg.nii.gz").dataobj)
+    truth = np.asarray(nib.load(segmented / "test000_sa_gt.nii.gz").dataobj)
+    assert dice(seg[..., 0], truth[..., 0]) > 0.75
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,9 @@ class NISF(nn.Module):
     def options(self) -> dict[str, float]:
         """The arguments that build a network of this form."""
         whole = ("num_classes", "in_channels", "coord_dims", "latent_size", "hidden_size", "num_layers")
-        return {**{name: int(getattr(self, name)) for name in whole}, "omega0": self.omega0, "sigma0": self.sigma0}
+        found = {name: int(getattr(self, name)) for name in whole}
+        probes = int(self.guess_coords.shape[1])
+        return {**found, "omega0": self.omega0, "sigma0": self.sigma0, "num_probes": probes}
 
     @torch.no_grad()
     def reset_parameters(self) -> None:

@@ -21,6 +21,9 @@ from scripts.outputs import plain_array, provenance
 
 logger = logging.getLogger(__name__)
 
+#: Numbers of ``quality_of`` that are told of each scan.
+SIGNS = ("reconstruction_error", "disagreement")
+
 
 class ScanProgress:
     """A line a scan: what was done, how long it took, and how much time is left."""
@@ -37,7 +40,10 @@ class ScanProgress:
         fit = engine.state.output.get("fit") if engine.state.output else None
         if fit is not None:
             loss, steps = fit.history[-1]["loss"], len(fit.history)
-            detail = f"loss {loss:.4f}, {steps} steps, fit {fit.seconds:.1f} s, {fit.reason}"
+            signs = ", ".join(
+                f"{name.replace('_', ' ')} {fit.quality[name]:.3f}" for name in SIGNS if name in fit.quality
+            )
+            detail = f"loss {loss:.4f}, {steps} steps, fit {fit.seconds:.1f} s, {fit.reason}; {signs}"
         else:
             detail = "failed"
         subject = engine.state.batch.get("subject", "")
