@@ -20,7 +20,7 @@ from scripts.lattices import COARSEST, Box
 from scripts.level_sets import Probabilities
 from scripts.meshes import Surface
 from scripts.phantom_soft import CLASS_NAMES, SoftHeart
-from scripts.surfaces import class_probabilities, groups_of, surfaces_at
+from scripts.surfaces import groups_of, surfaces_at
 
 
 def distance(one: Surface, other: Surface) -> float:
@@ -37,7 +37,7 @@ def subject(options: argparse.Namespace) -> tuple[Probabilities, Box, dict[str, 
         field = Box(np.array([-87.0, -75.0, -69.0]), np.eye(3), (150.0, 150.0, 120.0))
         return SoftHeart(), field, groups_of(CLASS_NAMES)
     fitted = FittedScan.load(options.latent, options.model, options.device)
-    return class_probabilities(fitted), Box.around(fitted.frame), groups_of(fitted.class_names)
+    return fitted.classes, Box.around(fitted.frame), groups_of(fitted.class_names)
 
 
 def main() -> None:

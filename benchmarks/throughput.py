@@ -21,7 +21,7 @@ import psutil
 import torch
 
 from scripts.acceleration import has_bf16
-from scripts.engines import Population, TrainingLoss, build_optimizer
+from scripts.engines import Population, PopulationAdam, TrainingLoss
 from scripts.files import write_text
 from scripts.fitting import fit_adam, fit_gauss_newton
 from scripts.geometry import CoordinateFrame
@@ -79,7 +79,7 @@ def training_step(config: dict, device: torch.device, compile: bool, bf16: bool)
     network = build(config, device)
     population = Population(network, LatentTable(subjects, config["latent_size"]).to(device), compile, bf16)
     loss = TrainingLoss(NISFLoss(config["alpha"], config["latent_l2"]))
-    optimizer = build_optimizer(population, config["lr"], config["latent_lr"], config["weight_decay"])
+    optimizer = PopulationAdam(population, config["lr"], config["latent_lr"], config["weight_decay"])
     coords = torch.rand(subjects, config["coord_dims"], points, device=device)
     target = {
         "intensity": torch.rand(subjects, 1, points, device=device),

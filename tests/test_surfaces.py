@@ -17,7 +17,7 @@ from scripts.lattices import Box
 from scripts.networks import NISF
 from scripts.outputs import save_tensors
 from scripts.phantom_soft import CLASS_NAMES, SoftHeart, ellipsoid_depth
-from scripts.surfaces import Surface, class_probabilities, groups_of, mesh_scan, moments, surfaces_at
+from scripts.surfaces import Surface, groups_of, mesh_scan, surfaces_at, times_of
 from scripts.weights import digest_of
 
 ONE = {"it": (1,)}
@@ -174,11 +174,11 @@ def test_classes_of_surfaces():
 
 
 def test_moments_of_a_series():
-    assert moments(None, (0.0, 0.3)) == [0.0, 0.3] and moments(4, (0.0,)) == [0, 0.25, 0.5, 0.75]
-    assert moments([0.1, 1], (0.0,)) == [0.1, 1.0]
+    assert times_of(None, (0.0, 0.3)) == [0.0, 0.3] and times_of(4, (0.0,)) == [0, 0.25, 0.5, 0.75]
+    assert times_of([0.1, 1], (0.0,)) == [0.1, 1.0]
     for wrong in (0, -2, 2.5, "a few", [], [float("nan")], True):
         with pytest.raises(InputError, match="frames"):
-            moments(wrong, (0.0,))
+            times_of(wrong, (0.0,))
 
 
 @pytest.mark.parametrize("spacing", [0, -1.0, float("nan"), 0.01])
@@ -202,15 +202,13 @@ def a_scan():
 def test_a_fitted_scan_is_closed_one_slice_beyond_its_stack():
     fitted = a_scan()
     groups = {"all": (0, 1, 2), "likeliest": (int(fitted.read(np.zeros((1, 3)))[1:].argmax()),)}
-    everything, some = surfaces_at(
-        class_probabilities(fitted), 0.0, Box.around(fitted.frame), groups, 2.0, 0.0
-    ).surfaces
+    everything, some = surfaces_at(fitted.classes, 0.0, Box.around(fitted.frame), groups, 2.0, 0.0).surfaces
     assert everything.volume_ml == pytest.approx(40 * 35 * 50 / 1000, rel=0.01)
     for surface in (everything, some):
         check_closed(surface)
         assert fitted.beyond(surface.vertices).max() < 10 + 1e-3
     assert fitted.beyond(everything.vertices).max() > 10 - 1e-3
-    value = class_probabilities(fitted)(some.vertices, 0.0)[groups["likeliest"]]
+    value = fitted.classes(some.vertices, 0.0)[groups["likeliest"]]
     voxels = fitted.voxels(some.vertices)
     inner = ((voxels > 0) & (voxels < np.array(fitted.frame.shape) - 1)).all(axis=1)  # off the box's faces
     assert inner.sum() >= 10 and np.abs(value[inner] - 0.5).max() < 0.02

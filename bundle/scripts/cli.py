@@ -114,6 +114,7 @@ class Commands:
         size: float | None = None,
         outputs: object = None,
         limit: float | None = None,
+        exact: bool | None = None,
         model: str | None = None,
         device: str | None = None,
     ) -> None:
@@ -134,11 +135,13 @@ class Commands:
             size: mm along a plane's sides (160).
             outputs: any of seg, prob, recon, uncertainty, extrapolated and, of a plane, png, gif; as recon,gif.
             limit: mm beyond the stack up to which values are given; half the slice distance unless given.
+            exact: evaluate every voxel also where labels alone are wanted (seg, extrapolated); otherwise those are
+                found from coarse to fine, which may overlook a separate piece or hole of less than 6 mm.
             model: weights; those that the latent names unless given.
             device: cpu, cuda or cuda:N.
         """
         from scripts.errors import InputError
-        from scripts.off_grid import parsed
+        from scripts.grid_choice import parsed
 
         target = output or o
         if not target:
@@ -158,6 +161,7 @@ class Commands:
             size=size,
             outputs=outputs.split(",") if isinstance(outputs, str) else parsed(outputs),
             limit=limit,
+            exact=exact,
             device=None if device is None else f"$torch.device('{device}')",
         )
 

@@ -110,18 +110,24 @@ class FittedScan:
         voxels = self.voxels(points)
         count, time = len(voxels), float(time) % 1.0
         chunk = self.chunk if compile else min(self.chunk, max(count, 1))
-        run = compiled(self.network, compile, self.network.latent_mean.device)
+        fast = compiled(self.network, compile, self.network.latent_mean.device)
         latent = self.latent.to(self.network.latent_mean).unsqueeze(0)
         out = torch.empty(self.network.in_channels + self.network.num_classes, count)
         for start in range(0, count, chunk):
             part = voxels[start : start + chunk]
             coords = self.frame.voxel_to_normalised(part).T
             coords = np.concatenate([coords, np.full((1, len(part)), time)])[: self.frame.dims]
-            # a compiled network would be compiled anew for another size
-            filled = np.pad(coords, ((0, 0), (0, chunk - len(part))), mode="edge")
+            # a compiled network would be compiled anew for another size: a rest is filled up, or run as it is where
+            # that is less
+            run, size = (fast, chunk) if 2 * len(part) > chunk else (self.network, len(part))
+            filled = np.pad(coords, ((0, 0), (0, size - len(part))), mode="edge")
             logits = run(torch.from_numpy(filled).to(latent).unsqueeze(0), latent)[:, :, : len(part)]
             out[:, start : start + chunk] = self._values(logits, part, time)
         return out
+
+    def classes(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> np.ndarray:
+        """Class probabilities [K, N] at world points [N, 3], as ``read`` gives them."""
+        return self.read(points, time, compile)[self.network.in_channels :].numpy()
 
     def _values(self, logits: torch.Tensor, voxels: np.ndarray, time: float) -> torch.Tensor:
         """Logits [1, C + K, n] at fractional voxels [n, 3] to intensities and probabilities [C + K, n]."""

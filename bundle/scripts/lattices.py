@@ -16,6 +16,12 @@ COARSEST = 6.0
 MOST = 100_000_000
 
 
+def coarse_step(spacing: float, coarsest: float = COARSEST) -> int:
+    """The greatest power of two of steps of ``spacing`` mm that is at most ``coarsest`` mm long; 1 where none is."""
+    # the tolerance is for spacings that come from a rotated affine
+    return 2 ** int(np.floor(np.log2(max(coarsest / spacing, 1.0)) + 1e-6))
+
+
 @dataclass(frozen=True)
 class Box:
     """A box in the world; what lies outside it is background.
@@ -64,7 +70,7 @@ class Lattice:
             raise InputError(f"spacing: {spacing} is no distance in mm; give a positive number, as 1.0")
         if np.prod(np.array(box.size) / spacing + 2) > MOST:
             raise InputError(f"spacing: {spacing} mm makes more than {MOST:,} samples; give a larger one")
-        return cls(box, float(spacing), 2 ** max(int(np.floor(np.log2(max(coarsest / spacing, 1.0)))), 0))
+        return cls(box, float(spacing), coarse_step(spacing, coarsest))
 
     @property
     def cells(self) -> np.ndarray:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from scripts.cells import corners, differing, near_zero
 from scripts.lattices import Lattice
 
 #: Class probabilities [K, N] at world points [N, 3] (RAS mm) and a moment (fraction of the cycle).
@@ -55,7 +56,7 @@ class LevelField:
         self.values = np.zeros((len(groups), *self.known.shape), np.float32)
         self._ask(np.ones_like(self.known), step)
         while step > 1:
-            wanted = _corners(_doubled(_near(self.values)))
+            wanted = corners(_doubled(near_zero(self.values)))
             step //= 2
             self.values, self.known = _halved(self.values), _spread(self.known)
             if step > 1:  # the finest lattice is left to `_follow`, which asks for nothing that is not needed
@@ -74,7 +75,7 @@ class LevelField:
         depth = self.lattice.depth()
         while True:
             self._close(depth)
-            wanted = _corners(_crossed(self.values)) & (depth > 0)
+            wanted = corners(_crossed(self.values)) & (depth > 0)
             if not (wanted & ~self.known).any():
                 return
             self._ask(wanted, 1)
@@ -98,48 +99,9 @@ def log_odds(probabilities: np.ndarray, groups: Sequence[tuple[int, ...]]) -> np
     return out
 
 
-def _range(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest value at the corners of each cell, of [X, Y, Z] samples."""
-    low = high = values
-    for axis in range(3):
-        before, after = _cut(slice(None, -1), axis), _cut(slice(1, None), axis)
-        low, high = np.minimum(low[before], low[after]), np.maximum(high[before], high[after])
-    return low, high
-
-
-def _cut(part: slice, axis: int) -> tuple[slice, ...]:
-    return tuple(part if a == axis else slice(None) for a in range(3))
-
-
 def _crossed(values: np.ndarray) -> np.ndarray:
     """Cells that a surface passes: their corners lie on both sides of it. [S, X, Y, Z] samples."""
-    out = np.zeros(np.array(values.shape[1:]) - 1, bool)
-    for one in values:
-        positive = one > 0
-        some, every = positive, positive
-        for axis in range(3):
-            before, after = _cut(slice(None, -1), axis), _cut(slice(1, None), axis)
-            some, every = some[before] | some[after], every[before] & every[after]
-        out |= some & ~every
-    return out
-
-
-def _near(values: np.ndarray) -> np.ndarray:
-    """Cells that a surface may pass, judged by how much the samples at their corners differ."""
-    out = np.zeros(np.array(values.shape[1:]) - 1, bool)
-    for one in values:
-        low, high = _range(one)
-        # no point of a cell is farther than sqrt(3) / 2 of its width from a corner
-        out |= np.maximum(low, -high) < (high - low) * np.sqrt(3) / 2
-    return out
-
-
-def _corners(cells: np.ndarray) -> np.ndarray:
-    """Mask of cells to the mask of the samples at their corners."""
-    out = np.pad(cells, ((0, 1), (0, 1), (0, 1)))
-    for axis in range(3):
-        out[_cut(slice(1, None), axis)] |= out[_cut(slice(None, -1), axis)].copy()
-    return out
+    return np.any([differing(one > 0) for one in values], axis=0)
 
 
 def _doubled(cells: np.ndarray) -> np.ndarray:

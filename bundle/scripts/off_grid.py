@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from scripts.adaptive import LabelMap, coarse_steps
 from scripts.animations import cine_gif
 from scripts.cine import stem_of
 from scripts.errors import InputError
@@ -21,90 +22,20 @@ from scripts.figures import panels_figure
 from scripts.files import whole_file
 from scripts.fitted import COMPILE_FROM, FittedScan
 from scripts.geometry import spacing_of
-from scripts.grids import Grid, moments
-from scripts.planes import PLANES, heart_axes, long_axis_plane
+from scripts.grid_choice import grid_of
+from scripts.grids import Grid
 
 OUTPUTS = ("seg", "prob", "recon", "uncertainty", "extrapolated", "png", "gif")
 #: Draws from the posterior for a map of uncertainty.
 DRAWS = 16
 #: Those that are drawn of a plane.
 PICTURES = ("png", "gif")
+#: Those for which it is enough to evaluate the voxels about the classes' boundaries.
+LABELS = {"seg", "extrapolated"}
+#: About the part of the voxels that this takes.
+SHARE = 0.15
 #: Values of the ``extrapolated`` map.
 INSIDE, EXTRAPOLATED, NOT_GIVEN = 0, 1, 2
-
-
-def grid_of(
-    fitted: FittedScan,
-    like: str | None = None,
-    spacing: Sequence[float] | float | None = None,
-    plane: str | Sequence[Sequence[float]] | None = None,
-    box: str | Sequence[Sequence[float]] | None = None,
-    frames: int | None = None,
-    times: Sequence[float] | float | None = None,
-    size: float = 160.0,
-) -> Grid:
-    """The grid that a user's words mean.
-
-    Args:
-        fitted: the scan.
-        like: image whose grid and number of frames are taken.
-        spacing: mm, one number or three; of a plane one.
-        plane: ``2-chamber``, ``4-chamber`` or three world points (RAS mm).
-        box: ``heart``, or two opposite corners (world, RAS mm): the part of the grid that holds it.
-        frames: number of frames, spread evenly over the cycle.
-        times: fractions of the cycle, in place of ``frames``.
-        size: mm along the sides of a plane.
-
-    Raises:
-        InputError: the words contradict each other or cannot be met.
-    """
-    if like is not None and (plane is not None or spacing is not None):
-        raise InputError("like and plane or spacing name different grids; give one of them")
-    if frames is not None and times is not None:
-        raise InputError("frames and times name different moments; give one of them")
-    if like is not None:
-        grid = Grid.like(like)
-    elif plane is not None:
-        grid = _plane(fitted, plane, size, spacing).at(fitted.frame.times)
-    else:
-        grid = Grid.of_scan(fitted.frame, None if spacing is None else _three(spacing))
-    if box is not None:
-        grid = _boxed(fitted, grid, box)
-    if times is not None:
-        return grid.at([times] if isinstance(times, (int, float)) else times)
-    return grid if frames is None else grid.at(moments(frames))
-
-
-def _three(spacing: Sequence[float] | float) -> tuple[float, ...]:
-    return (float(spacing),) * 3 if isinstance(spacing, (int, float)) else tuple(float(s) for s in spacing)
-
-
-def _plane(fitted: FittedScan, plane: str | Sequence, size: float, spacing: Sequence[float] | float | None) -> Grid:
-    spacing = min(_three(1.5 if spacing is None else spacing))
-    if isinstance(plane, str) and plane in PLANES:
-        return long_axis_plane(plane, heart_axes(fitted), size, spacing)
-    if isinstance(plane, str):
-        raise InputError(f"the plane '{plane}' is unknown; use {' or '.join(PLANES)}, or three points [[x,y,z],...]")
-    return Grid.through(plane, size, spacing)
-
-
-def _boxed(fitted: FittedScan, grid: Grid, box: str | Sequence, margin: float = 5.0) -> Grid:
-    """The part of a grid that holds the heart (any class, any moment) or what lies between two corners."""
-    if not isinstance(box, str):
-        corners = np.asarray(box, dtype=float)
-        if corners.shape != (2, 3):
-            raise InputError(f"box is {box}; give 'heart' or two corners of three numbers")
-        every = np.array(np.meshgrid(*corners.T)).reshape(3, -1).T
-        return grid.cropped(every, 0.0)
-    if box != "heart":
-        raise InputError(f"the box '{box}' is unknown; use 'heart' or two corners [[x,y,z],[x,y,z]]")
-    look = Grid.of_scan(fitted.frame, (4.0, 4.0, 4.0)).world()
-    inside = np.zeros(len(look), dtype=bool)
-    for time in moments(min(8, len(fitted.frame.times))):
-        inside |= (fitted.read(look, time)[fitted.network.in_channels :].argmax(dim=0) > 0).numpy()
-    if not inside.any():
-        raise InputError(f"{fitted.subject}: no class was found anywhere, so there is no box about it")
-    return grid.cropped(look[inside], margin + 2.0)
 
 
 def read_frame(fitted: FittedScan, grid: Grid, time: float, limit: float) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
@@ -125,7 +56,12 @@ def read_frame(fitted: FittedScan, grid: Grid, time: float, limit: float) -> Ite
         if fitted.draws:
             values[first + classes] = 1
             values[first + classes :, known] = fitted.uncertainty(points[known], time)
-        yield values, np.where(away == 0, INSIDE, np.where(known, EXTRAPOLATED, NOT_GIVEN)).astype(np.uint8)
+        yield values, _mark(away, limit)
+
+
+def _mark(away: np.ndarray, limit: float) -> np.ndarray:
+    """The ``extrapolated`` map of distances beyond the stack."""
+    return np.where(away == 0, INSIDE, np.where(away <= limit, EXTRAPOLATED, NOT_GIVEN)).astype(np.uint8)
 
 
 def sample_to_files(
@@ -135,6 +71,7 @@ def sample_to_files(
     outputs: Sequence[str] = ("seg",),
     limit: float | None = None,
     device: str | torch.device = "cpu",
+    exact: bool = False,
     **where: object,
 ) -> list[Path]:
     """Reads a latent file on a grid and writes NIfTI files beside each other.
@@ -146,6 +83,7 @@ def sample_to_files(
         outputs: of ``OUTPUTS``.
         limit: mm beyond the stack up to which values are given; half the slice distance unless given.
         device: of the network.
+        exact: evaluate every voxel also where labels alone are wanted, see ``adaptive.LabelMap``.
         where: of ``grid_of``.
 
     Returns:
@@ -173,23 +111,51 @@ def sample_to_files(
             file = target if name == "seg" else _named(target, name)
             of_file = None if name == "extrapolated" else len(grid.times)  # the same at every moment
             found[name] = stack.enter_context(streamed(file, grid, of_file, channels[name], dtype, duration))
-        given = np.zeros(3, dtype=int)
-        for t, time in enumerate(tqdm(grid.times, desc="sampling", unit="frame", disable=None)):
-            start = 0
-            for values, beyond in read_frame(fitted, grid, time, limit):
-                rows = slice(start, start + len(beyond) // (grid.shape[1] * grid.shape[2]))
-                _put(found, fitted, values, beyond, (rows, t), grid)
-                given += np.bincount(beyond, minlength=3)
-                start = rows.stop
+        by_boundaries = not exact and set(names) <= LABELS and sum(step > 1 for step in coarse_steps(grid)) > 1
+        given, evaluated = (_write_labels if by_boundaries else _write_all)(found, fitted, grid, limit)
         for name in pictures:
             (_draw if name == "png" else _play)(_picture(target, name), found, grid, fitted)
     share = given / given.sum()
     print(
         f"{target}: {' x '.join(map(str, grid.shape))} voxels, {len(grid.times)} frames; {share[EXTRAPOLATED]:.0%} "
-        f"extrapolated, {share[NOT_GIVEN]:.0%} more than {limit:.1f} mm beyond the stack and left empty"
+        f"extrapolated, {share[NOT_GIVEN]:.0%} more than {limit:.1f} mm beyond the stack and left empty; "
+        f"{evaluated:,} of {given.sum():,} points evaluated ({evaluated / given.sum():.0%})"
     )
     written = [target if name == "seg" else _named(target, name) for name in names]
     return written + [_picture(target, name) for name in pictures]
+
+
+def _write_all(found: dict, fitted: FittedScan, grid: Grid, limit: float) -> tuple[np.ndarray, int]:
+    """Every voxel into the files' arrays; how many have each value of the ``extrapolated`` map, how many were
+    evaluated."""
+    given = np.zeros(3, dtype=int)
+    for t, time in enumerate(_shown(grid)):
+        start = 0
+        for values, beyond in read_frame(fitted, grid, time, limit):
+            rows = slice(start, start + len(beyond) // (grid.shape[1] * grid.shape[2]))
+            _put(found, fitted, values, beyond, (rows, t), grid)
+            given += np.bincount(beyond, minlength=3)
+            start = rows.stop
+    return given, int(given[INSIDE] + given[EXTRAPOLATED])
+
+
+def _write_labels(found: dict, fitted: FittedScan, grid: Grid, limit: float) -> tuple[np.ndarray, int]:
+    """As ``_write_all``, of labels alone."""
+    beyond = np.concatenate([_mark(fitted.beyond(points), limit) for points in grid.slabs()]).reshape(grid.shape)
+    if "extrapolated" in found:
+        found["extrapolated"][:, :, :, 0, 0] = beyond
+    classes = partial(fitted.classes, compile=grid.voxels * len(grid.times) * SHARE >= COMPILE_FROM)
+    evaluated = 0
+    for t, time in enumerate(_shown(grid)):
+        moment = LabelMap(classes, grid, time, beyond != NOT_GIVEN)
+        found["seg"][:, :, :, t, 0] = moment.labels
+        evaluated += moment.evaluated
+    return np.bincount(beyond.ravel(), minlength=3) * len(grid.times), evaluated
+
+
+def _shown(grid: Grid) -> Iterable[float]:
+    """The moments, with a progress bar in a terminal."""
+    return tqdm(grid.times, desc="sampling", unit="frame", disable=None)
 
 
 def _check_pictures(pictures: Sequence[str], grid: Grid) -> None:
@@ -265,13 +231,3 @@ def streamed(
             image.header["pixdim"][4] = duration or 1.0
         image.header["descrip"] = b"NISF, research use only"
         nib.save(image, part)
-
-
-def parsed(value: object) -> object:
-    """A list that came as text from a command line, or the value itself."""
-    if isinstance(value, str) and value[:1] in "[(":
-        try:
-            return json.loads(value.replace("(", "[").replace(")", "]"))
-        except ValueError as error:
-            raise InputError(f"'{value}' is no list of numbers; write it as [[1,2,3],[4,5,6]]") from error
-    return list(value) if isinstance(value, tuple) else value

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from scripts.errors import InputError
 from scripts.files import write_text
 from scripts.fitted import FittedScan
+from scripts.grids import moments
 from scripts.lattices import COARSEST, Box, Lattice
 from scripts.level_sets import LevelField, Probabilities
 from scripts.mesh_files import encoder_of, save_collection, save_mesh
@@ -97,11 +98,6 @@ def groups_of(
     return {name: tuple(numbers[word] for word in wanted) for name, wanted in surfaces.items()}
 
 
-def class_probabilities(fitted: FittedScan) -> Probabilities:
-    """The classes [K, N] of a fitted scan, without its intensities."""
-    return lambda points, time: fitted.read(points, time)[fitted.network.in_channels :].numpy()
-
-
 def mesh_scan(
     latent_file: str | Path,
     output_dir: str | Path,
@@ -142,8 +138,8 @@ def mesh_scan(
     seconds = fitted.duration or 1.0
     rows: list[dict] = []
     files: dict[str, list[tuple[Path, float]]] = {name: [] for name in groups}
-    for number, time in enumerate(tqdm(moments(frames, fitted.frame.times), desc=stem.name, unit="frame")):
-        found = surfaces_at(class_probabilities(fitted), time, box, groups, spacing)
+    for number, time in enumerate(tqdm(times_of(frames, fitted.frame.times), desc=stem.name, unit="frame")):
+        found = surfaces_at(fitted.classes, time, box, groups, spacing)
         for one in found.surfaces:
             rows.append(_row(one, time * seconds, found))
             if len(one.triangles):
@@ -159,7 +155,7 @@ def mesh_scan(
     return [*written, _save_table(stem.with_name(f"{stem.name}_meshes.csv"), rows)]
 
 
-def moments(frames: int | Sequence[float] | None, fitted: Sequence[float]) -> list[float]:
+def times_of(frames: int | Sequence[float] | None, fitted: Sequence[float]) -> list[float]:
     """Fractions of the cycle: the ``fitted`` ones, a number of evenly spaced ones, or those that are given.
 
     Raises:
@@ -167,8 +163,8 @@ def moments(frames: int | Sequence[float] | None, fitted: Sequence[float]) -> li
     """
     if frames is None:
         return [float(time) for time in fitted]
-    if isinstance(frames, int) and not isinstance(frames, bool) and frames > 0:
-        return [number / frames for number in range(frames)]
+    if isinstance(frames, int) and not isinstance(frames, bool):
+        return list(moments(frames))
     try:
         times = [float(time) for time in frames]  # type: ignore[union-attr]
     except (TypeError, ValueError):
