@@ -44,7 +44,7 @@ def evaluate(options: list[str], data: str, section: str, folder: Path, config: 
         [*words, "--output_dir", str(folder), *options], cwd=folder.parent, capture_output=True, text=True
     )
     if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
+        raise SystemExit((done.stdout + done.stderr)[-8000:])
     rows = {row["class"]: row for row in read_scores(folder) if row["phase"] == "mean"}
     dice = {name: row["dice_mean"] for name, row in rows.items()}
     scans = rows["mean"]["n_subjects"]

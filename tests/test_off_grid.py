@@ -172,25 +172,25 @@ def test_a_long_axis_series_and_a_mask_are_fitted_with_the_stack(segmented, subj
 @pytest.mark.parametrize(
     "name, words, said",
     [
-        ("x.png", {}, "let the name end in .nii.gz"),
-        ("x.nii.gz", {"like": "none.nii.gz"}, "none.nii.gz: there is no such image"),
-        ("x.nii.gz", {"plane": "3-chamber"}, "'3-chamber' is unknown"),
-        ("x.nii.gz", {"plane": [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}, "not on one line"),
-        ("x.nii.gz", {"spacing": -1}, "three positive numbers"),
-        ("x.nii.gz", {"like": "scan.nii.gz", "spacing": 1}, "give one of them"),
-        ("x.nii.gz", {"frames": 3, "times": [0.5]}, "give one of them"),
-        ("x.nii.gz", {"frames": 0}, "at least 1 is needed"),
-        ("x.nii.gz", {"box": "liver"}, "the box 'liver' is unknown"),
-        ("x.nii.gz", {"outputs": ["mask"]}, "'mask' is unknown"),
-        ("x.nii.gz", {"outputs": ["png"]}, "drawn of a plane"),
-        ("scan.nii.gz/x.nii.gz", {"plane": "4-chamber"}, "cannot be written"),
+        ("refused.png", {}, "let the name end in .nii.gz"),
+        ("refused.nii.gz", {"like": "none.nii.gz"}, "none.nii.gz: there is no such image"),
+        ("refused.nii.gz", {"plane": "3-chamber"}, "'3-chamber' is unknown"),
+        ("refused.nii.gz", {"plane": [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}, "not on one line"),
+        ("refused.nii.gz", {"spacing": -1}, "three positive numbers"),
+        ("refused.nii.gz", {"like": "scan.nii.gz", "spacing": 1}, "give one of them"),
+        ("refused.nii.gz", {"frames": 3, "times": [0.5]}, "give one of them"),
+        ("refused.nii.gz", {"frames": 0}, "at least 1 is needed"),
+        ("refused.nii.gz", {"box": "liver"}, "the box 'liver' is unknown"),
+        ("refused.nii.gz", {"outputs": ["mask"]}, "'mask' is unknown"),
+        ("refused.nii.gz", {"outputs": ["png"]}, "drawn of a plane"),
+        ("scan.nii.gz/refused.nii.gz", {"plane": "4-chamber"}, "cannot be written"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(segmented, monkeypatch, name, words, said):
     monkeypatch.chdir(segmented)
     with pytest.raises(InputError, match=said):
         sample_to_files(LATENT, name, **words)
-    assert not list(segmented.glob("*x.*"))
+    assert not list(segmented.glob("*refused*"))
 
 
 def test_the_command_says_where_it_wrote_and_what_it_could_not_know(segmented):
