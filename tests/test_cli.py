@@ -15,7 +15,7 @@ NISF = Path(sys.executable).with_name("nisf")
 
 
 def nisf(*words: object, cwd: Path) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [str(NISF), *map(str, words)], cwd=cwd, capture_output=True, text=True, timeout=300, env=environment
     )
