@@ -18,15 +18,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
 from ablation import evaluate
+from changed_patients import write_changed
 from monai.metrics import compute_roc_auc
-from other_scanners import INSIDE
 from scipy import ndimage
 
-from scripts.cohorts import load_split
 from scripts.files import write_text
 from scripts.outputs import provenance
 
@@ -52,24 +50,15 @@ def _cut(image: np.ndarray, label: np.ndarray) -> tuple:
     return image[middle:], label[middle:]
 
 
-def write_cohort(data: str, section: str, folder: Path, spoil: Callable) -> None:
-    """The split's patients, spoilt, as a cohort."""
-    rule, subjects = {"last_digit": {"validation": [2], "test": [0]}}, []
-    for number, subject in enumerate(load_split("acdc", data, section, rule=rule)):
-        images, labels = [], []
-        for frame, (image, label) in enumerate(zip(subject["image"], subject["label"])):
-            plain = nib.load(image)
-            values, classes = plain.get_fdata(), INSIDE[np.asarray(nib.load(label).dataobj).astype(int)]
-            values = np.clip(values / np.percentile(values, 99), 0, 1)
-            found = spoil(values, classes, np.random.default_rng([number]))
-            for name, array, names in (("image", found[0] * 1000, images), ("label", found[1], labels)):
-                names.append(f"{subject['subject']}_{frame}_{name}.nii.gz")
-                nib.save(nib.Nifti1Image(array.astype(np.int16), plain.affine), folder / names[-1])
-        kept = {key: subject[key] for key in ("subject", "times", "phases", "array_axes") if key in subject}
-        subjects.append({**kept, "image": images, "label": labels})
-    names = {"0": "background", "1": "LV", "2": "MYO", "3": "RV"}
-    content = {"name": "spoilt", "labels": names, "training": [], "validation": [], "test": [], section: subjects}
-    (folder / "cohort.json").write_text(json.dumps(content))
+def spoilt(spoil: Callable) -> Callable:
+    """A change for ``write_changed``; both frames of a patient alike."""
+
+    def change(image: np.ndarray, label: np.ndarray, affine: np.ndarray, number: int) -> tuple:
+        scaled = np.clip(image / np.percentile(image, 99), 0, 1)
+        found = spoil(scaled, label, np.random.default_rng([number]))
+        return found[0] * 1000, found[1], affine
+
+    return change
 
 
 def rows_of(folder: Path, how: dict) -> list[dict]:
@@ -112,7 +101,7 @@ def main() -> None:
         for what, spoil in SPOILT.items():
             cohort = Path(name) / what
             cohort.mkdir()
-            write_cohort(options.dataset_dir, options.section, cohort, spoil)
+            write_changed(options.dataset_dir, options.section, cohort, spoilt(spoil), axes_stay=True)
             for fit, words in list(FITS.items())[: 1 + (what in ALSO_ALONE)]:
                 words = ["--layout", "cohort", "--split_rule", "{'given': True}", *words]
                 folder = Path(name) / f"{what}, {fit}"

@@ -12,22 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Callable
 from itertools import permutations, product
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from ablation import evaluate
+from changed_patients import write_changed
 from monai.transforms import ResizeWithPadOrCrop
 from scipy import ndimage
 
-from scripts.cohorts import load_split
 from scripts.files import write_text
-from scripts.geometry import SHORT_AXIS, permuted_affine
+from scripts.geometry import SHORT_AXIS, permuted_affine, spacing_of
 from scripts.outputs import provenance
-
-#: Inside values of the ACDC's.
-INSIDE = np.array([0, 3, 2, 1])
 
 
 def as_scanned(image: np.ndarray, label: np.ndarray, spacing: np.ndarray, draw: np.random.Generator) -> tuple:
@@ -48,24 +45,13 @@ def as_scanned(image: np.ndarray, label: np.ndarray, spacing: np.ndarray, draw: 
     return turned[0].astype(np.int16), turned[1].astype(np.uint8), permuted_affine(affine, image.shape, order, flips)
 
 
-def rewrite(data: str, section: str, folder: Path, seed: int) -> None:
-    """A cohort of the rewritten patients of a split, both frames of a patient alike."""
-    rule, subjects = {"last_digit": {"validation": [2], "test": [0]}}, []
-    for number, subject in enumerate(load_split("acdc", data, section, rule=rule)):
-        images, labels = [], []
-        for frame, (image, label) in enumerate(zip(subject["image"], subject["label"])):
-            plain = nib.load(image)
-            values, classes = plain.get_fdata(), INSIDE[np.asarray(nib.load(label).dataobj).astype(int)]
-            spacing = np.array(plain.header.get_zooms()[:3], dtype=float)
-            found = as_scanned(values, classes, spacing, np.random.default_rng([seed, number]))
-            for name, array, names in (("image", found[0], images), ("label", found[1], labels)):
-                names.append(f"{subject['subject']}_{frame}_{name}.nii.gz")
-                nib.save(nib.Nifti1Image(np.ascontiguousarray(array), found[2]), folder / names[-1])
-        kept = {key: subject[key] for key in ("subject", "times", "phases")}
-        subjects.append({**kept, "image": images, "label": labels})
-    names = {"0": "background", "1": "LV", "2": "MYO", "3": "RV"}
-    content = {"name": "rewritten", "labels": names, "training": [], "validation": [], "test": [], section: subjects}
-    (folder / "cohort.json").write_text(json.dumps(content))
+def rewritten_by(seed: int) -> Callable:
+    """A change for ``write_changed``; both frames of a patient alike."""
+
+    def change(image: np.ndarray, label: np.ndarray, affine: np.ndarray, number: int) -> tuple:
+        return as_scanned(image, label, np.array(spacing_of(affine)), np.random.default_rng([seed, number]))
+
+    return change
 
 
 def main() -> None:
@@ -79,7 +65,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "cohort").mkdir()
-        rewrite(options.dataset_dir, options.section, folder / "cohort", options.seed)
+        change = rewritten_by(options.seed)
+        write_changed(options.dataset_dir, options.section, folder / "cohort", change, axes_stay=False)
         as_is = evaluate([], options.dataset_dir, options.section, folder / "first")
         cohort = ["--layout", "cohort", "--split_rule", "{'given': True}"]
         rewritten = evaluate(cohort, str(folder / "cohort"), options.section, folder / "second")
