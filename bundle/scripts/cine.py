@@ -48,10 +48,11 @@ def _check_intensities(path: str, array: np.ndarray) -> None:
 class LoadCined(MapTransform):
     """Reads a data list's subject into MetaTensors: ``image`` [C, X, Y, Z, T] and, if any, ``label`` [1, X, Y, Z, T].
 
-    A subject is one 3D or 4D file, one 3D file a frame, or a folder of DICOM files (see ``cohorts.py``, ``readers.py``).
-    The image's meta carries ``affine``, ``times`` (fraction of the cardiac cycle), ``frame_duration`` in seconds (read
-    from the header, 0 where unknown), ``files``, ``subject``, ``facts`` (of DICOM: ``heart_rate``, ``sex``, ``height``,
-    ``weight``) and, where the file is not NIfTI, the ``header`` of a NIfTI file on its grid. Label values are mapped to the inside order; frames without label hold -1.
+    A subject is one 3D or 4D file, one 3D file a frame, or a folder of DICOM files (see ``cohorts.py``,
+    ``readers.py``). The image's meta carries ``affine``, ``times`` (fraction of the cardiac cycle), ``frame_duration``
+    in seconds (read from the header, 0 where unknown), ``files``, ``subject``, ``facts`` (of DICOM: ``heart_rate``,
+    ``sex``, ``height``, ``weight``) and, where the file is not NIfTI, the ``header`` of a NIfTI file on its grid. Label
+    values are mapped to the inside order; frames without label hold -1.
 
     Args:
         keys: of ``image`` and ``label``, in this order.

@@ -29,7 +29,8 @@ def find_subjects(layout: str, dataset_dir: Source, use_4d: bool = False, strict
     """All subjects of a data set, sorted by id, with absolute paths.
 
     Args:
-        layout: "acdc", "mnms", "ukbb", "msd", "cohort" (a cohort.json or its folder) or "images" (any image files, DICOM folders).
+        layout: "acdc", "mnms", "ukbb", "msd", "cohort" (a cohort.json or its folder) or "images" (any image files,
+            folders of DICOM files).
         dataset_dir: the folder; for "cohort" also the JSON file, for "images" also a file or a list of files.
         use_4d: ACDC only: take patientNNN_4d.nii.gz as the image where it is there, not the single frames.
         strict: False lets a subject whose image is missing or unreadable through, to fail on its own when it is

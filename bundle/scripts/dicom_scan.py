@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +11,6 @@ import numpy as np
 from scripts.dicom_files import Picture, read_pictures
 from scripts.dicom_series import line_through, short_axis
 from scripts.errors import InputError
-
-logger = logging.getLogger(__name__)
 
 #: From DICOM's world (left, posterior, superior) to this one's (right, anterior, superior).
 RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -28,6 +25,7 @@ class DicomScan:
         affine: voxel index to world, RAS mm [4, 4], values that float32 keeps, as a NIfTI header does.
         frame_duration: seconds, 0 where nothing tells.
         facts: ``heart_rate`` (beats a minute), ``sex`` (F or M), ``height`` (m), ``weight`` (kg), None where not told.
+        label: the series that it came from, for people.
         left: a line about each series that is not part of it.
     """
 
@@ -35,6 +33,7 @@ class DicomScan:
     affine: np.ndarray
     frame_duration: float
     facts: dict[str, float | str | None]
+    label: str
     left: list[str]
 
     @property
@@ -68,11 +67,8 @@ def find_scan(source: str | os.PathLike) -> DicomScan:
         InputError: there is no DICOM image, pictures of several patients, no short-axis cine, or an incomplete one.
     """
     stack, left = short_axis(read_pictures(source), str(source))
-    scan = DicomScan(stack.slices, affine_of(stack.slices), _duration(stack.slices), _facts(stack.slices), left)
-    logger.info("%s: short-axis cine %s, %d slices, %d frames", source, stack.label, *scan.shape[2:])
-    for line in left:
-        logger.info("%s: left %s", source, line)
-    return scan
+    slices = stack.slices
+    return DicomScan(slices, affine_of(slices), _duration(slices), _facts(slices), stack.label, left)
 
 
 def affine_of(slices: Sequence[Sequence[Picture]]) -> np.ndarray:
@@ -129,6 +125,7 @@ def _pixels(path: str) -> np.ndarray:
         array = np.asarray(pydicom.dcmread(path, force=True).pixel_array)
     except Exception as error:  # pydicom fails in many ways, and has no decoder for some compressions
         raise InputError(
-            f"{path}: its pixels cannot be read ({' '.join(str(error).split())[:200]}); export the series anew, uncompressed"
+            f"{path}: its pixels cannot be read ({' '.join(str(error).split())[:200]}); "
+            "export the series anew, uncompressed"
         ) from error
     return array if array.ndim == 3 else array[None]

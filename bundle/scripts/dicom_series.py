@@ -116,7 +116,7 @@ def _no_cine(stack: Stack, views: Sequence[Stack]) -> str | None:
 
 
 def _crossed(stack: Stack, views: Sequence[Stack]) -> bool:
-    """Whether two different long-axis views stand across a stack, which then is short-axis wherever the heart points."""
+    """Whether two different long-axis views stand across a stack: then it is short-axis, wherever the heart points."""
     across = [view.first.normal for view in views if view.tilt(stack.first.normal) > ACROSS]
     return any(abs(a @ b) < np.cos(np.radians(APART)) for a in across for b in across)
 

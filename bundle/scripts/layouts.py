@@ -275,7 +275,7 @@ def read_images(source, strict=True) -> list[dict]:
             logger.info("%s: passed over %d files named %s.", item, passed, ", ".join("*" + d for d in DERIVED))
         paths += dicom_folders(item)
     paths = sorted(set(paths))
-    stems = [os.path.basename(p) if os.path.isdir(p) else image_stem(p) or Path(p).stem for p in paths]
+    stems = [image_stem(p) or os.path.basename(p).removesuffix(".dcm") for p in paths]
     base = os.path.commonpath([os.path.dirname(p) for p in paths]) if paths else ""
     long = [os.path.join(os.path.relpath(os.path.dirname(p), base), s) for p, s in zip(paths, stems)]
     names = [s if stems.count(s) == 1 else os.path.normpath(n).replace(os.sep, "_") for s, n in zip(stems, long)]

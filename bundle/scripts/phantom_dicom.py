@@ -187,7 +187,7 @@ def stored(subject: Subject) -> np.ndarray:
 
 
 def _long_axis(subject: Subject, across: int):
-    """A plane through the long axis and one of the heart's directions: 0 lateral (4-chamber), 1 inferior (2-chamber)."""
+    """A plane through the long axis and a direction of the heart: 0 lateral (4-chamber), 1 inferior (2-chamber)."""
     size, pixel = max(subject.acquisition.shape[:2]), float(np.linalg.norm(subject.acquisition.affine[:3, 0]))
     axes = subject.heart.axes
     columns = np.stack([axes[2], axes[across], np.cross(axes[2], axes[across])], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import zlib
@@ -15,6 +16,8 @@ from nibabel.spatialimages import HeaderDataError
 from scripts.dicom_files import is_dicom
 from scripts.dicom_scan import find_scan
 from scripts.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 #: Seconds in the time units of NIfTI; where a file names none, seconds are meant.
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
@@ -52,8 +55,8 @@ def read_scan(path: str) -> Scan:
     """Reads a NIfTI file, a MetaImage or NRRD file, or the short-axis cine of a DICOM folder or file.
 
     Raises:
-        InputError: the file is missing, damaged, of another kind, has not three or four axes, or a degenerate affine; or
-            as ``dicom_scan.find_scan``.
+        InputError: the file is missing, damaged, of another kind, has not three or four axes, or a degenerate affine;
+            or as ``dicom_scan.find_scan``.
     """
     path = str(path)
     if os.path.isdir(path) or (image_stem(path) is None and is_dicom(path)):
@@ -95,6 +98,9 @@ def new_header(shape: tuple[int, ...], affine: np.ndarray, frame_duration: float
 
 def _of_dicom(path: str) -> Scan:
     found = find_scan(path)
+    logger.info("%s: short-axis cine %s, %d slices, %d frames", path, found.label, *found.shape[2:])
+    for line in found.left:
+        logger.info("%s: left %s", path, line)
     header = new_header(found.shape, found.affine, found.frame_duration)
     return Scan(found.array(), found.affine, found.frame_duration, header, found.facts)
 
