@@ -14,7 +14,9 @@ def test_pictures_are_found_in_any_folder_under_any_name(tmp_path):
     pictures = read_pictures(folder)
     x, y, z = subject.acquisition.shape
     frames = subject.acquisition.frames
-    assert len(pictures) == 3 + 2 * frames + z * frames + z, "localiser, two long-axis cines, the stack, the still stack"
+    assert (
+        len(pictures) == 3 + 2 * frames + z * frames + z
+    ), "localiser, two long-axis cines, the stack, the still stack"
     assert len({p.path.rsplit("/", 1)[0] for p in pictures}) == 3, "in several folders"
     assert not is_dicom(folder / "README.TXT") and not is_dicom(folder / "none")
     cine = [p for p in pictures if p.order == 7]

@@ -130,7 +130,11 @@ def test_no_short_axis_cine_is_one_sentence_that_says_what_is_there(tmp_path):
             os.remove(path)
     with pytest.raises(InputError, match="FOLDER: holds no short-axis cine") as caught:
         found(folder)
-    for label in ("'localizer': 1 slice without", "'cine_2ch': 1 slice of another plane", "'lge_sax': 4 slices without"):
+    for label in (
+        "'localizer': 1 slice without",
+        "'cine_2ch': 1 slice of another plane",
+        "'lge_sax': 4 slices without",
+    ):
         assert label in str(caught.value)
     assert "\n" not in str(caught.value) and "; give the folder" in str(caught.value)
 
@@ -149,7 +153,9 @@ def test_a_slice_that_lacks_a_frame_is_named(tmp_path, spread):
     _, folder = examination(tmp_path, spread=spread)
     depth = remove_one(folder, 2)
     count = "slice [14] of 4 of the short-axis cine"
-    with pytest.raises(InputError, match=rf"{count} \(series 7 'cine_sax', {depth:.1f} mm .*has 2 frames, the others 3"):
+    with pytest.raises(
+        InputError, match=rf"{count} \(series 7 'cine_sax', {depth:.1f} mm .*has 2 frames, the others 3"
+    ):
         found(folder)
 
 

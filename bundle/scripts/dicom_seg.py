@@ -12,7 +12,7 @@ from monai.transforms import Transform
 
 from scripts import __version__
 from scripts.cine import stem_of
-from scripts.dicom_files import is_dicom
+from scripts.dicom_files import Picture, is_dicom
 from scripts.dicom_scan import DicomScan, find_scan
 from scripts.drawing import class_colour
 from scripts.errors import InputError
@@ -162,7 +162,9 @@ def _on_grid(labels: np.ndarray | str | os.PathLike, scan: DicomScan, source: st
     return array.astype(np.uint8)
 
 
-def _segmentation(pictures, headers, array: np.ndarray, names: Mapping[int, str], name: str, number: int):
+def _segmentation(
+    pictures: Sequence[Picture], headers: Mapping, array: np.ndarray, names: Mapping[int, str], name: str, number: int
+):
     """One object of the slices [Z, rows, columns] of one frame; every slice is stated for every class, empty or not."""
     import highdicom
     from pydicom.uid import generate_uid
@@ -173,12 +175,12 @@ def _segmentation(pictures, headers, array: np.ndarray, names: Mapping[int, str]
     uids = [generate_uid(entropy_srcs=[what, *made_of]) for what in ("series", "instance")]
     where = {}
     if len(headers) == len(pictures):
-        images = [headers[picture.path] for picture in pictures]
+        images = _as_one_series([headers[picture.path] for picture in pictures])
     else:  # one enhanced file: which of its frames these are is told by their places
         images, where = [first], _places(highdicom, pictures)
     numbers = np.zeros(max(names) + 1, np.uint8)
     numbers[sorted(names)] = np.arange(1, len(names) + 1)  # segments count from 1 without gaps
-    return highdicom.seg.Segmentation(
+    made = highdicom.seg.Segmentation(
         source_images=images,
         pixel_array=numbers[array],
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
@@ -197,6 +199,37 @@ def _segmentation(pictures, headers, array: np.ndarray, names: Mapping[int, str]
         omit_empty_frames=False,
         **where,
     )
+    _refer_to_series(made, pictures)
+    return made
+
+
+def _as_one_series(headers: list) -> list:
+    """Headers as highdicom takes them, which knows no stack whose slices are series of their own."""
+    first = headers[0].SeriesInstanceUID
+    for header in headers:
+        header.SeriesInstanceUID = first
+    return headers
+
+
+def _refer_to_series(made, pictures: Sequence[Picture]) -> None:
+    """Lists the instances that were used under the series that they are really of (PS3.3 C.12.1.1.5)."""
+    import pydicom
+
+    listed = {
+        item.ReferencedSOPInstanceUID: item
+        for s in made.ReferencedSeriesSequence
+        for item in s.ReferencedInstanceSequence
+    }
+    series: dict[str, dict[str, object]] = {}
+    for picture in pictures:
+        series.setdefault(picture.series, {})[picture.uid] = listed[picture.uid]
+    items = []
+    for uid, instances in series.items():
+        item = pydicom.Dataset()
+        item.SeriesInstanceUID = uid
+        item.ReferencedInstanceSequence = list(instances.values())
+        items.append(item)
+    made.ReferencedSeriesSequence = items
 
 
 def _segment(highdicom, number: int, label: int, name: str):
@@ -216,7 +249,7 @@ def _segment(highdicom, number: int, label: int, name: str):
     )
 
 
-def _places(highdicom, pictures) -> dict[str, object]:
+def _places(highdicom, pictures: Sequence[Picture]) -> dict[str, object]:
     first = pictures[0]
     step = np.linalg.norm(pictures[-1].position - first.position) / max(len(pictures) - 1, 1)
     system = highdicom.CoordinateSystemNames.PATIENT

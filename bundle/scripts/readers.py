@@ -119,16 +119,28 @@ def _of_itk(path: str) -> Scan:
         raise InputError(f"{path}: needs ITK; install it (pip install itk) or give the scan as NIfTI") from error
     itk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        reader = ITKReader()
+        components, kind = _components(itk, path)
+        # ITK has no Python type for every kind of number in four axes or with several components, but has these
+        reader = ITKReader(pixel_type=itk.F if components == 1 else itk.VariableLengthVector[itk.F])
         raw, meta = reader.get_data(reader.read(path))
     except Exception as error:  # ITK has one exception for all
         raise InputError(f"{path}: is empty, cut off or no image; give a whole MetaImage or NRRD file") from error
+    if kind not in ("scalar", "vector"):  # 3D Slicer stores the frames of a sequence as components
+        raise InputError(f"{path}: holds colours or complex numbers; give one real number a voxel")
     affine = np.asarray(meta["affine"], dtype=float).astype(np.float32).astype(float)
     array = _checked(path, np.asarray(raw, dtype=np.float32), affine)
     spacing = np.asarray(meta["spacing"], dtype=float)
     duration = _likely_seconds(float(spacing[3])) if len(spacing) > 3 and array.shape[3] > 1 else 0.0
     shape = array.shape if raw.ndim > 3 else array.shape[:3]
     return Scan(array, affine, duration, new_header(shape, affine, duration))
+
+
+def _components(itk, path: str) -> tuple[int, str]:
+    """Numbers a voxel, and what they are, as ITK calls it: scalar, vector, rgb, complex..."""
+    io = itk.ImageIOFactory.CreateImageIO(path, itk.CommonEnums.IOFileMode_ReadMode)
+    io.SetFileName(path)
+    io.ReadImageInformation()
+    return io.GetNumberOfComponents(), io.GetPixelTypeAsString(io.GetPixelType())
 
 
 def _likely_seconds(step: float) -> float:
