@@ -61,13 +61,15 @@ class Commands:
         save_reconstruction: bool = False,
         series: object = None,
         mask: str | None = None,
+        dicom_seg: object = None,
     ) -> None:
         """Segments short-axis cine scans: writes OUTPUT/<stem>/<stem>_seg.nii.gz on each scan's own grid.
 
         Labels: 1 LV blood pool, 2 LV myocardium, 3 RV blood pool. The orientation is taken from each file's affine.
 
         Args:
-            scans: NIfTI files or folders of them, 3D or 4D.
+            scans: NIfTI, MetaImage or NRRD files, 3D or 4D, or folders of them; or a folder of DICOM files as a
+                scanner exports them, in which the short-axis cine is found by its geometry.
             output: folder of the results (-o).
             o: short for output.
             model: weights; the bundle's models/model.pt unless named.
@@ -80,6 +82,7 @@ class Commands:
             series: with one scan, other images of the same subject and session (NIfTI, DICOM) or CSV
                 files of points (columns x, y, z in RAS mm, intensity, time), fitted together with it; as A.nii.gz,B.csv
             mask: with one scan, a NIfTI file on its grid that is not zero where its voxels are valid.
+            dicom_seg: of DICOM scans, also write DICOM SEG objects: of ED and ES (phases), or of every frame (all).
         """
         from scripts.errors import InputError
 
@@ -98,6 +101,7 @@ class Commands:
             save_reconstruction=save_reconstruction,
             series=series.split(",") if isinstance(series, str) else None if series is None else list(series),
             mask=mask,
+            dicom_seg=dicom_seg,
         )
 
     def sample(

@@ -39,3 +39,16 @@ def write_text(file: str | os.PathLike, text: str) -> Path:
     with whole_file(file) as part:
         part.write_text(text, encoding="utf-8")
     return file
+
+
+def walk_files(folder: str | os.PathLike) -> list[str]:
+    """Absolute paths of all files below ``folder``, sorted; follows links, because data folders are often linked."""
+    found = []
+    for root, dirs, files in os.walk(os.path.abspath(folder), followlinks=True):
+        here = os.path.realpath(root) + os.sep
+        # a link to one of its own parents would be walked for ever
+        dirs[:] = [
+            d for d in dirs if not here.startswith(os.path.realpath(os.path.join(root, d)).rstrip(os.sep) + os.sep)
+        ]
+        found += [os.path.join(root, name) for name in files]
+    return sorted(found)

@@ -110,7 +110,8 @@ class SaveCined(Transform):
                 of_file = array[:, :, :, frame] if single else array
                 of_file = of_file[..., 0] if of_file.shape[-1] == 1 else of_file
                 target = self.output_dir / folder_of(meta) / f"{stem_of(file)}_{key}.nii.gz"
-                saved.append(str(save_nifti(target, np.ascontiguousarray(of_file), file, meta.get("frame_duration"))))
+                like = meta.get("header", file)
+                saved.append(str(save_nifti(target, np.ascontiguousarray(of_file), like, meta.get("frame_duration"))))
         item["saved"] = saved
         return item
 
@@ -159,6 +160,7 @@ class SaveLatentd(Transform):
             "network": self.network,
             "class_names": self.class_names,
             "duration": float(image.meta.get("frame_duration") or 0.0) * image.shape[-1],
+            "facts": dict(image.meta.get("facts") or {}),
             "subject": str(image.meta["subject"]),
             "files": [Path(file).name for file in image.meta["files"]],
             "history": fit.history,
