@@ -13,6 +13,7 @@ from ignite.handlers import Checkpoint, DiskSaver
 from monai.engines import SupervisedTrainer
 from monai.handlers import CheckpointLoader
 
+from scripts.batch import FAILED, Batch
 from scripts.calibration import calibrate
 from scripts.engines import ScanEvaluator
 from scripts.errors import InputError
@@ -219,15 +220,22 @@ def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:
     return str(write_cohort(Path(cache_dir) / "phantom", progress=progress))
 
 
-def infer(evaluator: ScanEvaluator, output_dir: str) -> None:
-    """Fits and writes every scan, then says what failed and why.
+def infer(evaluator: ScanEvaluator, output_dir: str, batch: Batch | None = None) -> None:
+    """Fits and writes every scan that waits, then says what became of each.
 
     Raises:
         SystemExit: status 1 when a scan failed; what the others gave is on disk.
     """
     check_writable(output_dir)
-    evaluator.run()
-    report_failures(evaluator)
+    if batch is None:
+        evaluator.run()
+        return report_failures(evaluator)
+    if batch.waiting:
+        evaluator.run()
+    batch.write()
+    print(batch.table())
+    if batch.count(FAILED):
+        raise SystemExit(1)
 
 
 def report_failures(evaluator: ScanEvaluator) -> None:
