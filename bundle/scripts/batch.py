@@ -94,13 +94,15 @@ class Batch:
 
     def _skip(self, scan: str, files: list[Path]) -> None:
         try:
-            made = read_latent(files[-1])["made_with"]["settings"]
-        except (InputError, KeyError):
-            made = {}
+            content = read_latent(files[-1])
+        except InputError:  # a file of another version
+            content = {}
+        made = content.get("made_with", {}).get("settings", {})
         other = sorted(name for name in self.settings if self.settings[name] != made.get(name))
         how = f" with other settings ({', '.join(other)})" if other else ""
         logger.info("%s: finished by an earlier run%s, skipped; --overwrite does it anew", scan, how)
-        self.outcomes[scan] = Outcome(scan, FINISHED, files=[str(path) for path in files])
+        quality = content.get("quality", {})
+        self.outcomes[scan] = Outcome(scan, FINISHED, files=[str(path) for path in files], quality=quality)
 
     def attach(self, engine: Engine) -> None:
         """Registers for each scan."""

@@ -94,21 +94,21 @@ def report(
     Of every scan below FOLDER: report.html, report.png, measures.json, measures.csv; of all together measures.csv and
     index.html. Research use only, not for diagnosis.
 
+    Exit status: 0 all scans reported, 1 some could not be, 2 the call cannot work.
+
     Args:
-        folder: result folder of nisf segment.
+        folder: result folder of nisf segment, or the folder of one scan in it.
         height: cm, for measures per body surface area.
         weight: kg, with the height.
         sex: F or M, for the reference ranges.
         heart_rate: beats a minute, for the cardiac output; by the scan's own frame duration unless given.
         people: CSV file of these by scan, with columns scan, height, weight, sex, heart_rate; empty cells are unknown.
     """
-    from scripts.people import people_of
-    from scripts.report import report as write_report
+    from scripts.reporting import report_all
 
     if not folder:
         raise InputError("name the result folder of nisf segment: nisf report FOLDER")
-    known = {"height": height, "weight": weight, "sex": sex, "heart_rate": heart_rate}
-    write_report(folder, **known, people=people_of(people))
+    report_all(folder, people, height=height, weight=weight, sex=sex, heart_rate=heart_rate)
 
 
 @command
@@ -141,10 +141,10 @@ def cohort_run(
         evidence_model: as in nisf segment.
         device: cpu, cuda or cuda:N.
     """
-    from scripts import runs
+    from scripts.reporting import segment_and_report
 
     if not data or not output:
         raise InputError("name a folder or a data list and a result folder: nisf cohort run DATA -o OUTPUT")
     weights = {"model": model, "evidence_model": evidence_model}
     options = {"fast": fast, "device": device, "skip_finished": not overwrite, **weights}
-    runs.segment_and_report(data, output, config, layout, people, **options)
+    segment_and_report(data, output, config, layout, people, **options)

@@ -179,11 +179,10 @@ class SaveLatentd(Transform):
         where = str(Path(weights).resolve())
         self.network = {"options": network.options(), "weights": where, "digest": digest_of(network)}
 
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """Writes and returns the item with ``saved``."""
-        item = dict(data)
+    def content_of(self, item: Mapping[Hashable, object]) -> dict[str, object]:
+        """What the file of an item holds."""
         image, fit = item[self.image_key], item["fit"]
-        content = {
+        return {
             "latent": fit.latent.cpu(),
             "covariance": fit.covariance,
             "pose": fit.pose.cpu(),
@@ -202,8 +201,13 @@ class SaveLatentd(Transform):
             "correction": None if fit.correction is None else fit.correction.to_dict(),
             "made_with": provenance(self.settings),
         }
-        target = self.output_dir / folder_of(image.meta) / f"{folder_of(image.meta)}_latent.pt"
-        save_tensors(content, target)
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """Writes and returns the item with ``saved``."""
+        item = dict(data)
+        folder = folder_of(item[self.image_key].meta)
+        target = self.output_dir / folder / f"{folder}_latent.pt"
+        save_tensors(self.content_of(item), target)
         item["saved"] = [*item.get("saved", []), str(target)]
         return item
 

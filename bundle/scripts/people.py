@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.errors import InputError
@@ -11,16 +12,18 @@ from scripts.errors import InputError
 NUMBERS = {"height": (50.0, 260.0), "weight": (2.0, 400.0), "heart_rate": (20.0, 300.0)}
 COLUMNS = ("scan", *NUMBERS, "sex")
 
+Person = dict[str, float | str]
 
-def people_of(file: str | None) -> dict[str, dict[str, float | str | None]]:
+
+def people_of(file: str | None) -> dict[str, Person]:
     """Height (cm), weight (kg), heart rate (beats a minute) and sex (F, M) by scan.
 
     Args:
-        file: CSV with a column ``scan`` (the name of its result folder or its subject) and any of the others; None for
-            none. An empty cell is not known.
+        file: CSV with a column ``scan`` (the name of its result folder) and any of the others; None for none. An empty
+            cell is not known.
 
     Returns:
-        of each scan all four, None where not known.
+        of each scan what is known.
 
     Raises:
         InputError: the file is missing, has no column ``scan`` or an unknown one, names a scan twice, or holds a value
@@ -31,24 +34,36 @@ def people_of(file: str | None) -> dict[str, dict[str, float | str | None]]:
     if not Path(file).is_file():
         raise InputError(f"{file}: there is no such file; give a CSV file with the columns {', '.join(COLUMNS)}")
     with open(file, newline="", encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream))
-    columns = set(rows[0]) if rows else set()
+        reader = csv.DictReader(stream)
+        rows, columns = list(reader), set(reader.fieldnames or [])
     if "scan" not in columns or not columns <= set(COLUMNS):
         raise InputError(
             f"{file}: its columns must be scan and any of {', '.join(COLUMNS[1:])}; correct its first line"
         )
-    found: dict[str, dict] = {}
+    found: dict[str, Person] = {}
     for row in rows:
-        scan = (row["scan"] or "").strip()
+        scan = (row.pop("scan") or "").strip()
         if scan in found:
             raise InputError(f"{file}: names the scan {scan} twice; remove one line")
-        found[scan] = {**{name: _number(file, scan, name, row.get(name)) for name in NUMBERS}, "sex": _sex(file, row)}
+        found[scan] = checked(file, scan, row)
     return found
 
 
-def _number(file: str, scan: str, name: str, text: str | None) -> float | None:
-    if not (text or "").strip():
-        return None
+def checked(source: str, scan: str, person: Mapping[str, object]) -> Person:
+    """The numbers as numbers, without what is not known (None or empty).
+
+    Raises:
+        InputError: a value cannot be; the message names ``source`` and ``scan``.
+    """
+    given = {name: str(value).strip() for name, value in person.items() if value is not None and str(value).strip()}
+    return {name: _value(source, scan, name, text) for name, text in given.items()}
+
+
+def _value(source: str, scan: str, name: str, text: str) -> float | str:
+    if name == "sex":
+        if text.upper() not in ("F", "M"):
+            raise InputError(f"{source}: the sex of {scan} is '{text}'; write F, M or nothing")
+        return text.upper()
     low, high = NUMBERS[name]
     try:
         value = float(text)
@@ -56,13 +71,6 @@ def _number(file: str, scan: str, name: str, text: str | None) -> float | None:
         value = float("nan")
     if not low <= value <= high:
         raise InputError(
-            f"{file}: the {name} of {scan} is '{text}'; give a number from {low:g} to {high:g}, or nothing"
+            f"{source}: the {name} of {scan} is '{text}'; give a number from {low:g} to {high:g}, or nothing"
         )
     return value
-
-
-def _sex(file: str, row: dict) -> str | None:
-    text = (row.get("sex") or "").strip().upper()
-    if text not in ("", "F", "M"):
-        raise InputError(f"{file}: the sex of {row['scan']} is '{row['sex']}'; write F, M or nothing")
-    return text or None

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.errors import InputError
-from scripts.people import people_of
 
 logger = logging.getLogger(__name__)
 
@@ -131,36 +130,6 @@ def segment(
     configs = ["inference", *words_of(config), *["fast"] * bool(fast), *["adam"] * bool(adam)]
     where = {"output_dir": str(output), "device": torch_device(device)}
     run_bundle("inference", configs, layout=layout, **data, **where, **knobs)
-
-
-def segment_and_report(
-    data: str, output: str, config: str | None, layout: str | None, people: str | None, **options: object
-) -> None:
-    """``segment``, then the reports of all that was segmented.
-
-    Args:
-        data: folder or data list.
-        output: folder of the results.
-        config, layout: see ``segment``.
-        people: CSV file, see ``people_of``.
-        options: of ``segment``.
-
-    Raises:
-        InputError: as ``run_bundle``.
-        SystemExit: some scans failed; the others have their reports.
-    """
-    from scripts.report import report
-
-    known = people_of(people)  # a wrong file is said before hours are spent
-    status = None
-    try:
-        segment([data], output, config, layout, **options)
-    except SystemExit as ended:
-        status = ended
-    if any(Path(output).glob("*/*_latent.pt")):
-        report(output, people=known)
-    if status is not None:
-        raise status
 
 
 def train(

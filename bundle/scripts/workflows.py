@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from scripts.batch import FAILED, Batch
 from scripts.calibration import calibrate
 from scripts.engines import ScanEvaluator
 from scripts.errors import InputError
+from scripts.files import check_writable
 from scripts.fitting import LatentFit
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
@@ -29,23 +29,6 @@ from scripts.store import MappedDataset
 from scripts.weights import load_weights
 
 logger = logging.getLogger(__name__)
-
-
-def check_writable(folder: str | Path) -> Path:
-    """The folder, made where it is missing.
-
-    Raises:
-        InputError: nothing can be written there; said before hours are spent.
-    """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
-        probe.write_bytes(b"x")
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another output_dir") from error
-    return folder
 
 
 def newest_checkpoint(folder: str | Path) -> Path | None:
