@@ -92,7 +92,7 @@ class NISFInferer(Inferer):
         self.blend, self.step = evidence_blend, step
         if chunk < 1 or uncertainty_draws < 0 or step < 1:
             raise InputError(
-                f"chunk is {chunk}, uncertainty_draws {uncertainty_draws} and step {step}; at least 1, 0 and 1 are needed"
+                f"chunk is {chunk}, uncertainty_draws {uncertainty_draws}, step {step}; at least 1, 0, 1 are needed"
             )
         self.fits: list[LatentFit] = []
         self.fit, self.chunk, self.bf16, self.draws, self.seed = fit, chunk, bf16, uncertainty_draws, seed

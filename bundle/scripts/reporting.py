@@ -11,21 +11,6 @@ from scripts.people import checked, people_of
 
 logger = logging.getLogger(__name__)
 
-LATENT = "_latent.pt"
-
-
-def latent_files(folder: str | Path) -> list[Path]:
-    """Latent files of a result folder, or of the folder of one scan.
-
-    Raises:
-        InputError: there are none.
-    """
-    found = sorted([*Path(folder).glob(f"*{LATENT}"), *Path(folder).glob(f"*/*{LATENT}")])
-    if not found:
-        raise InputError(f"{folder}: holds no {LATENT} file; name the result folder of nisf segment")
-    return found
-
-
 def report_all(folder: str | Path, people: str | None = None, **person: object) -> None:
     """Measures and reports every scan below a folder.
 
@@ -39,10 +24,12 @@ def report_all(folder: str | Path, people: str | None = None, **person: object) 
         SystemExit: status 1 when a scan could not be reported.
     """
     known, of_all = people_of(people), checked("the command line", "all scans", person)
-    files = latent_files(folder)
     # after the checks, for these are slow to import
     from scripts.measures import measure_scan
     from scripts.report import report
+    from scripts.scan_folders import latent_files
+
+    files = latent_files(folder)
 
     for name in sorted(set(known) - {file.parent.name for file in files}):
         logger.warning("%s: names %s, which is no scan of %s", people, name, folder)
@@ -81,7 +68,7 @@ def segment_and_report(
         runs.segment([data], output, config, layout, **options)
     except SystemExit as ended:
         status = ended
-    if any(Path(output).glob(f"*/*{LATENT}")):
+    if any(Path(output).glob("*/*_latent.pt")):
         report_all(output, people)
     if status is not None:
         raise status

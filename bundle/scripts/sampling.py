@@ -141,7 +141,8 @@ def _over_grid(
 ) -> torch.Tensor:
     """``evaluate`` on all voxels of all frames, [channels, X, Y, Z, T] on the CPU.
 
-    With a ``step`` on every so many along x and y; a correction goes with every voxel alone. It is given coordinates [1, D, n] and what the correction adds there, [K, n] or None, and gives [channels, n].
+    With a ``step`` on every so many along x and y alone (a correction goes with every voxel). It is given coordinates
+    [1, D, n] and what the correction adds there, [K, n] or None, and gives [channels, n].
     """
     device, count = network.latent_mean.device, len(frame.times)
     every = torch.arange(frame.size // count).reshape(frame.shape)
