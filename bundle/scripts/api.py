@@ -11,7 +11,8 @@ result.save("OUT")                          # what nisf segment writes; nisf rep
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,12 +21,26 @@ import torch
 from monai.bundle import ConfigParser
 from monai.transforms import Compose
 
+from scripts.cine import LoadCined
 from scripts.cohorts import load_split
+from scripts.errors import input_error_in
 from scripts.fitted import FittedScan
 from scripts.fitting import LatentFit
 from scripts.outputs import SaveLatentd, plain_array
 from scripts.partial import with_partial
 from scripts.runs import bundle_root, check_knobs, config_files
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """The user's error in place of what MONAI wraps about it."""
+    try:
+        yield
+    except Exception as error:
+        found = input_error_in(error)
+        if found is None or found is error:
+            raise
+        raise found from None
 
 
 @dataclass
@@ -88,6 +103,7 @@ class Segmenter:
         InputError: a config, a knob or weights are wrong.
     """
 
+    @_plain_errors()
     def __init__(
         self, config: str | Sequence[str] = (), draws: int = 0, device: str | None = None, **knobs: object
     ) -> None:
@@ -110,6 +126,7 @@ class Segmenter:
         self.class_names = {int(number): name for number, name in parts["class_names"].items()}
         self.seed = parts["seed"]
 
+    @_plain_errors()
     def __call__(self, path: str | Path | Mapping, series: Sequence[str] = (), mask: str | None = None) -> Segmentation:
         """Segments one scan.
 
@@ -132,8 +149,6 @@ class Segmenter:
         return self._result(item, fitted)
 
     def _result(self, item: dict, fitted: FittedScan) -> Segmentation:
-        from scripts.cine import LoadCined
-
         files = item["image"].meta["files"]
         scan = LoadCined("image", fourth_axis=self.parser.get_parsed_content("fourth_axis"))(
             {"image": files if len(files) > 1 else files[0]}

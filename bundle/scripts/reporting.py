@@ -11,6 +11,7 @@ from scripts.people import checked, people_of
 
 logger = logging.getLogger(__name__)
 
+
 def report_all(folder: str | Path, people: str | None = None, **person: object) -> None:
     """Measures and reports every scan below a folder.
 
