@@ -30,7 +30,7 @@ def command(function: Command) -> Command:
     fire takes a word that looks like a Python value for one: a folder named 2024_11 would become the number 202411.
     """
     parameters = inspect.signature(function).parameters
-    named = {name: str for name, one in parameters.items() if str(one.annotation) in ("str", "str | None")}
+    named = [name for name, one in parameters.items() if _kind(one) == "str"]
     for name in named:
         decorators.SetParseFn(str, name)(function)
     if any(one.kind is one.VAR_POSITIONAL for one in parameters.values()):
@@ -64,7 +64,9 @@ def arranged(function: Command, name: str, words: Sequence[str]) -> list[str]:
             continue
         option = key.lstrip("-").replace("-", "_")
         if not any_option and (key[:2] != "--" or not _known(option, parameters)):
-            raise InputError(f"nisf {name} has no option {key}{nearest(option, parameters)}; see nisf {name} --help")
+            raise InputError(
+                f"nisf {name} has no option {key}{nearest(option, parameters, '--')}; see nisf {name} --help"
+            )
         switch = option in parameters and isinstance(parameters[option].default, bool)
         following = words[place + 1] if place + 1 < len(words) else ""
         if switch and not equals and following not in ("True", "False"):
@@ -79,10 +81,10 @@ def _known(option: str, parameters: Mapping[str, inspect.Parameter]) -> bool:
     return option in parameters and parameters[option].kind is not inspect.Parameter.VAR_POSITIONAL
 
 
-def nearest(word: str, known: Mapping[str, object]) -> str:
+def nearest(word: str, known: Mapping[str, object], before: str = "") -> str:
     """The known word that was probably meant, in brackets; nothing where none is near."""
     near = difflib.get_close_matches(word, known, 1)
-    return f" ({near[0]}?)" if near else ""
+    return f" ({before}{near[0]}?)" if near else ""
 
 
 @contextmanager
@@ -140,10 +142,14 @@ def _by_place(one: inspect.Parameter) -> bool:
     return one.kind is one.VAR_POSITIONAL or (one.default == "" and f"--{one.name}" not in SHORT.values())
 
 
+def _kind(one: inspect.Parameter) -> str:
+    """Name of a parameter's type; whether it may be None does not count."""
+    return inspect.formatannotation(one.annotation).strip("'").split(" |")[0]
+
+
 def _title(one: inspect.Parameter) -> str:
     short = [key for key, word in SHORT.items() if word == f"--{one.name}"]
-    kind = str(one.annotation).split(" |")[0]
-    value = {"bool": "", "int": " N", "float": " X"}.get(kind, f" {one.name.split('_')[-1].upper()}")
+    value = {"bool": "", "int": " N", "float": " X"}.get(_kind(one), f" {one.name.split('_')[-1].upper()}")
     return ", ".join([*short, f"--{one.name}{value}"])
 
 
