@@ -21,7 +21,7 @@ import numpy as np
 from off_grid import classes_on
 from scipy.ndimage import map_coordinates
 
-from scripts.cli import run_bundle
+from scripts.runs import run_bundle
 from scripts.demo import rescaled
 from scripts.figures import panels_figure
 from scripts.fitted import FittedScan

@@ -33,6 +33,23 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_writable(folder: str | Path) -> Path:
+    """The folder, made where it is missing.
+
+    Raises:
+        InputError: nothing can be written there; said before hours are spent.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another output_dir") from error
+    return folder
+
+
 def write_text(file: str | os.PathLike, text: str) -> Path:
     """Writes a text file in one move, making its folder; returns the path. Raises as `whole_file`."""
     file = Path(file)

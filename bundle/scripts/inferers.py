@@ -72,6 +72,7 @@ class NISFInferer(Inferer):
         uncertainty_draws: draws from the posterior for maps of uncertainty; 0 for none.
         seed: of those draws.
         evidence_blend: weight of the class evidence, where there is any, in the class probabilities.
+        step: as in ``sample_grid``.
     """
 
     def __init__(
@@ -82,13 +83,16 @@ class NISFInferer(Inferer):
         uncertainty_draws: int = 0,
         seed: int = 0,
         evidence_blend: float = 0.0,
+        step: int = 1,
     ) -> None:
         super().__init__()
         if not 0 <= evidence_blend <= 1:
             raise InputError(f"evidence_blend is {evidence_blend}; it must be from 0 to 1")
-        self.blend = evidence_blend
-        if chunk < 1 or uncertainty_draws < 0:
-            raise InputError(f"chunk is {chunk} and uncertainty_draws {uncertainty_draws}; at least 1 and 0 are needed")
+        self.blend, self.step = evidence_blend, step
+        if chunk < 1 or uncertainty_draws < 0 or step < 1:
+            raise InputError(
+                f"chunk is {chunk}, uncertainty_draws {uncertainty_draws}, step {step}; at least 1, 0, 1 are needed"
+            )
         self.fits: list[LatentFit] = []
         self.fit, self.chunk, self.bf16, self.draws, self.seed = fit, chunk, bf16, uncertainty_draws, seed
 
@@ -118,7 +122,7 @@ class NISFInferer(Inferer):
 
     def _sample(self, network: NISF, fit: LatentFit, points: GridPoints) -> torch.Tensor:
         frame = points.frame
-        values = sample_grid(network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16)
+        values = sample_grid(network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16, step=self.step)
         classes = values[network.in_channels :]
         fit.quality = quality_of(network, fit, points, values)
         if points.evidence is not None and self.blend:

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 SECTIONS = ("training", "validation", "test")
 NIFTI = re.compile(r"^(?P<stem>[^.].*)\.nii(\.gz)?$")
 # what segmentation and challenges write beside an image: never an image to segment when a folder is searched
-DERIVED = ("_gt", "_seg", "_prob", "_recon")
+DERIVED = ("_gt", "_seg", "_prob", "_recon", "_uncertainty", "_extrapolated")
 # where in the cycle end systole lies when nothing says so (about a third, at rest)
 TYPICAL_ES = 0.35
 
@@ -258,7 +258,8 @@ def read_images(source, strict=True) -> list[dict]:
 
     Each NIfTI, MetaImage or NRRD file is a subject, and so is each DICOM examination (see `dicom_folders`). The id is
     the file's stem or the folder's name; where these repeat (a/sa.nii.gz, b/sa.nii.gz), the folders' names go before
-    it. In a folder, files named *_gt, *_seg, *_prob and *_recon are passed over; a file named itself is always taken.
+    it. In a folder, files named as in DERIVED (*_gt, *_seg, ...) are passed over; a file named itself is always
+    taken.
     """
     paths: list[str] = []
     for item in [source] if isinstance(source, (str, os.PathLike)) else source:

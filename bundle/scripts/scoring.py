@@ -48,14 +48,22 @@ class ScanProgress:
             detail = "failed"
         subject = engine.state.batch.get("subject", "")
         logger.info(
-            "scan %d/%d %s: %s | %.0f s gone, %.0f s left",
+            "scan %d/%d %s: %s | %s gone, %s left",
             done,
             total,
             subject,
             detail,
-            gone,
-            gone / done * (total - done),
+            clock(gone),
+            clock(gone / done * (total - done)),
         )
+
+
+def clock(seconds: float) -> str:
+    """A time as people say it: 45 s, 12 min, 3 h 5 min."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class ScoreScans:
