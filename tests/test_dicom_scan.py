@@ -8,7 +8,7 @@ from dicom_help import change, enhanced, examination, of_series
 from scripts.dicom_files import dicom_paths
 from scripts.dicom_scan import find_scan
 from scripts.errors import InputError
-from scripts.phantom_dicom import stored
+from scripts.phantom_dicom import Examination, stored
 
 
 def same_world(scan, array, affine):
@@ -57,6 +57,13 @@ def test_reversed_names_and_numbers_of_slices_change_nothing(tmp_path):
 
     change(folder, edit)
     same_world(find_scan(folder), stored(subject), subject.acquisition.affine)
+
+
+def test_pixels_need_not_be_square_nor_images(tmp_path):
+    affine = examination(tmp_path / "plain", others=False)[0].acquisition.affine * [0.5, 0.75, 1, 1]
+    array = np.random.default_rng(0).integers(0, 2000, (7, 5, 4, 3)).astype(np.int16)
+    Examination(tmp_path / "exam").add(1, "cine", array, affine)
+    same_world(find_scan(tmp_path / "exam"), array, affine)
 
 
 def test_an_enhanced_file_is_a_scan(tmp_path):
