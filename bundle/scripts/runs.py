@@ -45,7 +45,7 @@ def knobs_of(configs: Sequence[str]) -> dict:
     for file in config_files(configs):
         try:
             found.update(json.loads(Path(file).read_text()))
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise InputError(f"{file}: is no valid JSON object ({error}); correct the config") from error
     return found
 
