@@ -44,11 +44,11 @@ def sample(
         model: weights; those that the latent names unless given.
         device: cpu, cuda or cuda:N.
     """
+    if not latent or not output:
+        raise InputError("name a latent file and the result file: nisf sample LATENT -o OUTPUT.nii.gz")
     from scripts.grid_choice import parsed
     from scripts.runs import run_bundle, torch_device, words_of
 
-    if not latent or not output:
-        raise InputError("name a latent file and the result file: nisf sample LATENT -o OUTPUT.nii.gz")
     run_bundle(
         "sampling",
         ["sampling"],
@@ -93,9 +93,9 @@ def mesh(
         model: weights; those that the fit was made with unless named.
         device: cpu, cuda or cuda:N.
     """
-    from scripts.surfaces import mesh_scan
-
     if not latent or not output:
         raise InputError("name a latent file and a result folder: nisf mesh LATENT -o OUTPUT")
+    from scripts.surfaces import mesh_scan
+
     files = mesh_scan(latent, output, spacing, frames, None, format, model, device)
     print(f"{len(files)} files; volumes and areas: {files[-1]}")

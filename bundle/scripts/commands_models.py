@@ -104,12 +104,12 @@ def phantom(
         seed: another seed, other hearts.
         options: of the scanner, as --matrix 64 --slices 6 --frames 10; a wrong name lists them all.
     """
+    if not output:
+        raise InputError("name the cohort's folder: nisf phantom -o OUTPUT")
     from tqdm import tqdm
 
     from scripts.phantom import write_cohort
 
-    if not output:
-        raise InputError("name the cohort's folder: nisf phantom -o OUTPUT")
     with tqdm(total=training + validation + test, desc="phantoms", disable=None) as bar:
         listing = write_cohort(
             output, training, validation, test, seed, lambda done, total, subject: bar.update(), **options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from scripts import runs
@@ -26,25 +27,38 @@ def report_all(folder: str | Path, people: str | None = None, **person: object) 
     """
     known, of_all = people_of(people), checked("the command line", "all scans", person)
     # after the checks, for these are slow to import
-    from scripts.measures import measure_scan
     from scripts.report import report
     from scripts.scan_folders import latent_files
 
     files = latent_files(folder)
-
     for name in sorted(set(known) - {file.parent.name for file in files}):
         logger.warning("%s: names %s, which is no scan of %s", people, name, folder)
-    for file in files:
-        about = {**of_all, **known.get(file.parent.name, {})}
-        if about:  # measured anew: an earlier report may have known less
-            try:
-                measure_scan(file, file.parent, **about)
-            except InputError as error:
-                logger.warning("%s", error)  # the report comes to the same end, and says so
-    failed = [entry for entry in report(folder) if entry.error]
-    print(f"{len(files) - len(failed)} of {len(files)} scans reported: {folder}")
-    if failed:
+    failed = {file.parent.name: _measured(file, {**of_all, **known.get(file.parent.name, {})}) for file in files}
+    done = [file.name.removesuffix("_latent.pt") for file in files if failed[file.parent.name] is None]
+    entries = report(folder, only=done) if done else []
+    failed |= {entry.name: entry.error for entry in entries if entry.name in done and entry.error}
+    reasons = {name: reason for name, reason in failed.items() if reason}
+    print(f"{len(files) - len(reasons)} of {len(files)} scans reported: {folder}")
+    if reasons:
+        print("\n".join(f"  {name}  {reason}" for name, reason in reasons.items()))
         raise SystemExit(1)
+
+
+def _measured(latent: Path, about: Mapping[str, object]) -> str | None:
+    """Measures a scan where that is not done, or not of this fit, or less was known; says why where it cannot be."""
+    from scripts.fitted import read_latent
+    from scripts.measures import Person, measure_folder
+
+    there = latent.with_name("measures.json")
+    if not about and there.is_file() and there.stat().st_mtime >= latent.stat().st_mtime:
+        return None
+    logger.info("%s: measuring", latent.parent.name)
+    given = {{"height": "height_cm", "weight": "weight_kg"}.get(name, name): value for name, value in about.items()}
+    try:
+        measure_folder(latent.parent, Person(**{**(read_latent(latent).get("person") or {}), **given}))
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def segment_and_report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,10 +36,18 @@ def config_files(names: Sequence[str]) -> list[str]:
 
 
 def knobs_of(configs: Sequence[str]) -> dict:
-    """The top entries of configs, the later ones overriding."""
-    from monai.bundle import ConfigParser
+    """The top entries of configs, the later ones overriding.
 
-    return dict(ConfigParser.load_config_files(config_files(configs)))
+    Raises:
+        InputError: a file is missing or no JSON object.
+    """
+    found: dict = {}
+    for file in config_files(configs):
+        try:
+            found.update(json.loads(Path(file).read_text()))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{file}: is no valid JSON object ({error}); correct the config") from error
+    return found
 
 
 def run_bundle(run_id: str, configs: Sequence[str], logging_file: str = "terminal.conf", **overrides: object) -> None:
@@ -54,10 +63,10 @@ def run_bundle(run_id: str, configs: Sequence[str], logging_file: str = "termina
         InputError: what the user can put right; a value that the configs do not have is one.
         SystemExit: some scans failed.
     """
-    from monai.bundle import ConfigWorkflow
-
     given = {key: value for key, value in overrides.items() if value is not None}
     check_knobs(given, knobs_of(configs))
+    from monai.bundle import ConfigWorkflow  # after the checks, for it is slow to import
+
     workflow = ConfigWorkflow(
         config_file=config_files(configs),
         meta_file=str(bundle_root() / "configs" / "metadata.json"),
