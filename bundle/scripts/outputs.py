@@ -159,6 +159,7 @@ class SaveLatentd(Transform):
             "duration": float(image.meta.get("frame_duration") or 0.0) * image.shape[-1],
             "subject": str(image.meta["subject"]),
             "files": [Path(file).name for file in image.meta["files"]],
+            "image_files": [str(Path(file).resolve()) for file in image.meta["files"]],
             "history": fit.history,
             "points": fit.points,
             "seconds": fit.seconds,
