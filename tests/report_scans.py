@@ -42,7 +42,9 @@ def measured(folder: Path, **changes) -> dict:
     volumes = [nib.load(file) for file in files]
     labels = np.concatenate([np.asarray(one.dataobj).reshape(*one.shape[:3], -1) for one in volumes], axis=3)
     ml = abs(np.linalg.det(volumes[0].affine[:3, :3])) / 1000
-    by_slices = {name: ((labels == i).sum(axis=(0, 1, 2)) * ml).tolist() for i, name in ((1, "LV"), (2, "MYO"), (3, "RV"))}
+    by_slices = {
+        name: ((labels == i).sum(axis=(0, 1, 2)) * ml).tolist() for i, name in ((1, "LV"), (2, "MYO"), (3, "RV"))
+    }
     frames = labels.shape[3]
     time = np.linspace(0, 1, 41)
     curves = {"time": time.tolist(), "seconds": (0.8 * time).tolist()}

@@ -40,6 +40,9 @@ def curves_chart(curves: Mapping, marks: Mapping[str, float], frame_times: Seque
     names = [name for name, values in curves.items() if isinstance(values, Mapping) and values.get("value")]
     time = np.asarray(curves["time"], dtype=float)
     long = float(curves["seconds"][-1]) / time[-1] * 1000 if curves.get("seconds") and time[-1] > 0 else 100.0
+    if time[-1] < 1:  # the cycle closes
+        time = np.append(time, 1.0)
+        curves = {name: _closed(curves[name]) for name in names}
     highest = max(max(_known(curves[name].get("high")) or _known(curves[name]["value"])) for name in names)
     ticks = _ticks(highest)
     left, right, top, bottom = INSIDE
@@ -61,6 +64,11 @@ def curves_chart(curves: Mapping, marks: Mapping[str, float], frame_times: Seque
     return f'<svg class="curves" {size} role="img" aria-label="volume through the cycle">{"".join(parts)}</svg>'
 
 
+def _closed(values: Mapping) -> dict:
+    """A curve with its first moment again at its end."""
+    return {**values, **{end: [*values[end], values[end][0]] for end in ("value", "low", "high") if values.get(end)}}
+
+
 def _axis_lines(ticks: Sequence[float], x, y, long: float, seconds: bool) -> str:
     parts = []
     for value in ticks:
@@ -72,7 +80,7 @@ def _axis_lines(ticks: Sequence[float], x, y, long: float, seconds: bool) -> str
         )
     words = "time, ms" if seconds else "part of the cycle, %"
     parts.append(f'<text class="tick" x="{x(0.5)}" y="{y(0) + 34:.1f}" text-anchor="middle">{words}</text>')
-    parts.append(f'<text class="tick" x="6" y="14">mL</text>')
+    parts.append('<text class="tick" x="6" y="14">mL</text>')
     return "".join(parts)
 
 
@@ -108,7 +116,8 @@ def _known(values: Sequence | None) -> list[float]:
 def _ticks(highest: float) -> list[float]:
     """From 0 to just above the highest value, in four to eight round steps."""
     rough = max(highest, 1e-6) / 5
-    step = next(m * 10 ** math.floor(math.log10(rough)) for m in (1, 2, 5, 10) if m * 10 ** math.floor(math.log10(rough)) >= rough)
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
     return [step * i for i in range(math.ceil(highest / step * 1.001) + 1)]
 
 
@@ -140,9 +149,7 @@ def _segment(one: Mapping, inner: float, outer: float, middle: float, width: flo
     def at(radius: float, angle: float) -> str:
         return f"{160 + radius * math.cos(angle):.1f} {160 - radius * math.sin(angle):.1f}"
 
-    path = (
-        f"M{at(outer, a)}A{outer} {outer} 0 0 0 {at(outer, b)}L{at(inner, b)}A{inner} {inner} 0 0 1 {at(inner, a)}Z"
-    )
+    path = f"M{at(outer, a)}A{outer} {outer} 0 0 0 {at(outer, b)}L{at(inner, b)}A{inner} {inner} 0 0 1 {at(inner, a)}Z"
     value = one.get("value")
     fill, ink = ("#e8eaee", "#555") if value is None else wall_colour(float(value))
     said = "not known" if value is None else f"{value:.1f} {unit}"

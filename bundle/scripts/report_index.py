@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from scripts.files import write_text
 from scripts.report_charts import histogram
-from scripts.report_page import render
+from scripts.report_page import render, rows_of
 
 #: Columns of the table, where any scan has them; others stand in the CSV file.
 SHOWN = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVEF")
@@ -42,8 +42,7 @@ class Entry:
     @property
     def values(self) -> dict[str, float]:
         """Name of each known measure to its value."""
-        found = self.measures.get("measures") or []
-        return {one["name"]: float(one["value"]) for one in found if one.get("value") is not None}
+        return {one["name"]: float(one["value"]) for one in rows_of(self.measures) if one["value"] is not None}
 
     @property
     def quality(self) -> Mapping:
@@ -92,7 +91,9 @@ def _row(entry: Entry, names: Sequence[str], place: int) -> dict:
     trusted, dice = entry.quality.get("trusted"), entry.quality.get("predicted_dice")
     state = "failed" if entry.error else {True: "trusted", False: "not trusted", None: "not assessed"}[trusted]
     words = [entry.error] if entry.error else [str(flag.get("text", "")) for flag in entry.quality.get("flags") or []]
-    words += [f"{name} is far from the others' ({z:+.1f} robust standard deviations)" for name, z in entry.outliers.items()]
+    words += [
+        f"{name} is far from the others' ({z:+.1f} robust standard deviations)" for name, z in entry.outliers.items()
+    ]
     return {
         "name": entry.name,
         "subject": str(entry.measures.get("subject") or entry.name),
@@ -107,6 +108,7 @@ def _row(entry: Entry, names: Sequence[str], place: int) -> dict:
 
 def _counts(entries: Sequence[Entry]) -> list[str]:
     """How many scans there are, and how many of them to look at."""
+
     def count(number: int, words: str) -> list[str]:
         return [f"{number} {words}"] if number else []
 
@@ -126,7 +128,7 @@ def _columns(entries: Sequence[Entry]) -> list[str]:
 
 
 def _units(entries: Sequence[Entry]) -> dict[str, str]:
-    return {one["name"]: str(one.get("unit", "")) for e in entries for one in e.measures.get("measures") or []}
+    return {one["name"]: str(one["unit"]) for entry in entries for one in rows_of(entry.measures)}
 
 
 def _many(entries: Sequence[Entry], name: str) -> bool:
@@ -148,9 +150,9 @@ def _table(entries: Sequence[Entry]) -> str:
         row |= {key: entry.quality.get(key) for key in ("predicted_dice", "trusted")}
         row["flags"] = " ".join(str(flag.get("name", "")) for flag in entry.quality.get("flags") or [])
         row["error"] = entry.error
-        for one in measures.get("measures") or []:
-            row[one["name"]] = one.get("value")
-            row |= {f"{one['name']}_{key}": one.get(key) for key in ("low", "high", "by_slices", "indexed")}
+        for one in rows_of(measures):
+            row[one["name"]] = one["value"]
+            row |= {f"{one['name']}_{key}": one[key] for key in ("low", "high", "by_slices", "indexed")}
         rows.append(row)
     text = io.StringIO()
     table = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")

@@ -80,7 +80,7 @@ def scan_page(
         quality=quality_words(scan, measures),
         key=key_measures(measures),
         rows=rows(measures),
-        sex=measures.get("sex"),
+        sex=measures.get("sex") if measures.get("sex") in reference_ranges.SEXES else None,
         reference=reference_ranges,
         missing=scan.missing,
         classes=[(name, class_colour(number_)) for number_, name in scan.class_names.items()],
@@ -92,9 +92,17 @@ def scan_page(
         wall=Markup(bulls_eye(wall["segments"], wall.get("unit", "mm"))) if wall.get("segments") else None,
         surface=surface,
         versions=measures.get("versions") or (scan.content.get("made_with") or {}).get("versions") or {},
-        settings=measures.get("settings") or (scan.content.get("made_with") or {}).get("settings") or {},
+        settings=without_folders(measures.get("settings") or (scan.content.get("made_with") or {}).get("settings")),
         data=data,
     )
+
+
+def without_folders(settings: Mapping | None) -> dict:
+    """Settings with the name of a file in place of its path."""
+    return {
+        name: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+        for name, value in (settings or {}).items()
+    }
 
 
 def has_curves(curves: Mapping) -> bool:
@@ -104,7 +112,7 @@ def has_curves(curves: Mapping) -> bool:
 
 
 def number(value: float | None, like: float | None = None) -> str:
-    """A measure as people write it: one decimal below 20, else none; a dash where it is not known.
+    """A measure as people write it: two decimals below 2, one below 20, else none; a dash where it is not known.
 
     Args:
         value: of the measure.
@@ -112,13 +120,18 @@ def number(value: float | None, like: float | None = None) -> str:
     """
     if value is None or value != value:
         return "–"
-    return f"{value:.1f}" if abs(value if like is None else like) < 20 else f"{value:.0f}"
+    size = abs(value if like is None else like)
+    return f"{value:.{2 if size < 2 else 1 if size < 20 else 0}f}"
 
 
 def facts(scan: ScanFolder, measures: Mapping) -> list[str]:
     """What is known of scan and subject, in a few words each."""
     x, y, z, t = scan.labels.shape
-    found = [f"{z} slices", f"{t} frames" if t > 1 else "one frame", "{:.2f} × {:.2f} × {:.1f} mm".format(*scan.spacing)]
+    found = [
+        f"{z} slices",
+        f"{t} frames" if t > 1 else "one frame",
+        "{:.2f} × {:.2f} × {:.1f} mm".format(*scan.spacing),
+    ]
     if scan.fitted.duration:
         found.append(f"cycle {1000 * scan.fitted.duration:.0f} ms")
     if measures.get("heart_rate"):
@@ -146,24 +159,39 @@ def quality_words(scan: ScanFolder, measures: Mapping) -> dict:
     return {"kind": kind, "headline": words[kind], "dice": dice, "flags": flags, "numbers": shown}
 
 
-def key_measures(measures: Mapping) -> list[Mapping]:
+def rows_of(measures: Mapping) -> list[dict]:
+    """The measures with every field of the agreed form, None or empty where it is not known."""
+    blank = {"unit": "", "indexed_unit": "", **dict.fromkeys(("value", "low", "high", "by_slices", "indexed"))}
+    return [{**blank, "title": one["name"], **one} for one in measures.get("measures") or []]
+
+
+def key_measures(measures: Mapping) -> list[dict]:
     """The measures that are shown large."""
-    known = {one["name"]: one for one in measures.get("measures") or [] if one.get("value") is not None}
+    known = {one["name"]: one for one in rows_of(measures) if one["value"] is not None}
     return [known[name] for name in KEY if name in known] or list(known.values())[:6]
 
 
 def rows(measures: Mapping) -> list[dict]:
     """The table of measures: each with its references and whether it lies outside of them."""
     sex, found = measures.get("sex"), []
-    for one in measures.get("measures") or []:
-        value, indexed = one.get("value"), one.get("indexed")
+    for one in rows_of(measures):
+        value, indexed = one["value"], one["indexed"]
         marks = [
             "" if v is None else reference_ranges.outside(v, one["name"], sex, of_index)
             for v, of_index in ((value, False), (indexed, True))
         ]
         refs = [reference_ranges.references(one["name"], sex, of_index) for of_index in (False, True)]
-        unit = str(one.get("indexed_unit") or "").replace("m2", "m²")
-        found.append({**one, "indexed_unit": unit, "outside": marks[0], "indexed_outside": marks[1], "refs": refs[0], "indexed_refs": refs[1]})
+        unit = str(one["indexed_unit"] or "").replace("m2", "m²")
+        found.append(
+            {
+                **one,
+                "indexed_unit": unit,
+                "outside": marks[0],
+                "indexed_outside": marks[1],
+                "refs": refs[0],
+                "indexed_refs": refs[1],
+            }
+        )
     return found
 
 

@@ -43,9 +43,7 @@ def summary_picture(
         if planes:
             draw_tile(row[-1], planes[0], 0, time, f"{word} {planes[0].name}".strip())
     _numbers(right, scan, measures)
-    handles = [
-        Line2D([], [], color=class_colour(i), linewidth=2, label=name) for i, name in scan.class_names.items()
-    ]
+    handles = [Line2D([], [], color=class_colour(i), linewidth=2, label=name) for i, name in scan.class_names.items()]
     left.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9)
     return save_png(figure, path)
 

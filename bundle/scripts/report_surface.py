@@ -20,7 +20,11 @@ MARGIN = 8.0
 #: Whole numbers to a millimetre.
 PARTS = 50
 #: Colour and opacity of a heart's surfaces; the epicardium is seen through.
-LOOKS = {"LV_endocardium": (class_colour(1), 1.0), "RV": (class_colour(3), 1.0), "LV_epicardium": (class_colour(2), 0.3)}
+LOOKS = {
+    "LV_endocardium": (class_colour(1), 1.0),
+    "RV": (class_colour(3), 1.0),
+    "LV_epicardium": (class_colour(2), 0.3),
+}
 
 
 def surface_data(scan: ScanFolder) -> dict | None:

@@ -85,7 +85,7 @@ def load_scan(latent_file: Path, model: str | Path | None = None, device: str = 
     try:
         scan.image = _image(content, fitted)
     except InputError as error:
-        scan.missing = str(error)
+        scan.missing = _without_folders(str(error), content)
     return scan
 
 
@@ -110,6 +110,13 @@ def _image(content: dict, fitted: FittedScan) -> np.ndarray:
     axis = "time" if fitted.network.in_channels == 1 else "channel"
     image = LoadCined("image", fourth_axis=axis)({"image": paths if len(paths) > 1 else paths[0]})["image"]
     return on_fitted_grid(image[0].numpy(), np.asarray(image.affine), fitted, Path(paths[0]).name)
+
+
+def _without_folders(words: str, content: dict) -> str:
+    """A message with the names of files in place of their paths, which are nobody's business who reads a report."""
+    for path in content.get("image_files") or []:
+        words = words.replace(path, Path(path).name)
+    return words
 
 
 def on_fitted_grid(array: np.ndarray, affine: np.ndarray, fitted: FittedScan, name: str) -> np.ndarray:

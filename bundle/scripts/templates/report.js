@@ -61,7 +61,7 @@ const page = (() => {
       if (this.view === main) share();
       const aspect = aspectOf(this.view);
       const width = this.canvas.parentElement.clientWidth, count = this.tiles.length;
-      const limit = Math.max(320, Math.min(window.innerHeight * 0.78, 640));
+      const limit = Math.max(420, Math.min(window.innerHeight * 0.95, 760));
       this.columns = (this.view === main && state.columns) || arrange(width, limit, count, aspect);
       this.tile = [width / this.columns, width / this.columns / aspect];
       const single = this.view === main && count === 1 && this.tile[1] > limit;
