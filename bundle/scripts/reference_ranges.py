@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 #: Where the numbers come from, and of whom they are.
 SOURCE = (
-    "Petersen et al., Reference ranges for cardiac structure and function using cardiovascular magnetic resonance (CMR) "
-    "in Caucasians from the UK Biobank population cohort, J Cardiovasc Magn Reson 2017;19:18"
+    "Petersen et al., Reference ranges for cardiac structure and function using cardiovascular magnetic resonance "
+    "(CMR) in Caucasians from the UK Biobank population cohort, J Cardiovasc Magn Reson 2017;19:18"
 )
 DOI = "10.1186/s12968-017-0327-9"
 NOTE = (
@@ -50,7 +50,7 @@ INDEXED = {
 
 
 def references(name: str, sex: str | None = None, indexed: bool = False) -> dict[str, Reference]:
-    """References of a measure: ``F`` or ``M`` to its numbers, both where the sex is not known, none where there are none.
+    """References of a measure: ``F`` or ``M`` to its numbers, both where the sex is not known; empty where none are.
 
     Args:
         name: of the measure, as ``LVEDV``.

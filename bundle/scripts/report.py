@@ -16,7 +16,7 @@ from scripts.report_page import scan_page
 from scripts.report_pictures import plane_views, slices_view
 from scripts.report_summary import summary_picture
 from scripts.report_surface import surface_data
-from scripts.scan_folders import LATENT, latent_files, load_scan
+from scripts.scan_folders import latent_files, load_scan
 
 logger = logging.getLogger(__name__)
 
@@ -68,12 +68,13 @@ def report(
 
 
 def _name(file: Path) -> str:
-    return file.name.removesuffix(LATENT)
+    """Of a scan: that of its folder."""
+    return file.resolve().parent.name
 
 
 def _entry(file: Path, wanted: bool, back: str | None, model, device: str, measuring: dict) -> Entry:
     """Reports a scan, or reads what was reported of it before."""
-    name = file.parent.name
+    name = _name(file)
     try:
         if wanted:
             return Entry(name, report_scan(file, back, model, device, **measuring))

@@ -30,7 +30,7 @@ def colour_of(name: str, position: int = 0) -> str:
 
 
 def curves_chart(curves: Mapping, marks: Mapping[str, float], frame_times: Sequence[float]) -> str:
-    """Volumes through the cycle with their 95% bands, dots by slices, and a line that page scripts move (``.playhead``).
+    """Volumes through the cycle with their 95% bands, dots by slices, and a line that the page moves (``.playhead``).
 
     Args:
         curves: of measures.json.
@@ -42,7 +42,7 @@ def curves_chart(curves: Mapping, marks: Mapping[str, float], frame_times: Seque
     long = float(curves["seconds"][-1]) / time[-1] * 1000 if curves.get("seconds") and time[-1] > 0 else 100.0
     if time[-1] < 1:  # the cycle closes
         time = np.append(time, 1.0)
-        curves = {name: _closed(curves[name]) for name in names}
+        curves = {**curves, **{name: _closed(curves[name]) for name in names}}
     highest = max(max(_known(curves[name].get("high")) or _known(curves[name]["value"])) for name in names)
     ticks = _ticks(highest)
     left, right, top, bottom = INSIDE

@@ -23,7 +23,7 @@ KEY = ("LVEF", "LVEDV", "LVESV", "LVSV", "LVM", "RVEF", "RVEDV", "RVESV")
 NUMBERS = {
     "reconstruction_error": "root mean square difference of reconstruction and image, intensities 0 to 1",
     "prior_distance": "distance of the latent from the population's mean, in standard deviations",
-    "pose_distance": "distance of the fitted position, direction and size from what was expected, in standard deviations",
+    "pose_distance": "distance of position, direction and size from what was expected, in standard deviations",
     "doubt": "mean over the segmented voxels of one minus the probability of their class",
     "disagreement": "one minus the mean Dice between the fitted function's classes and those of the U-Net",
 }
@@ -144,7 +144,7 @@ def facts(scan: ScanFolder, measures: Mapping) -> list[str]:
 
 
 def quality_words(scan: ScanFolder, measures: Mapping) -> dict:
-    """Whether the result is to be trusted, as a word for the style, a headline, flags and numbers with what they mean."""
+    """Whether the result is to be trusted: a word for the style, a headline, flags, and numbers with their meaning."""
     quality = measures.get("quality") or {}
     trusted, dice = quality.get("trusted"), quality.get("predicted_dice")
     kind = "unknown" if trusted is None else "good" if trusted else "bad"

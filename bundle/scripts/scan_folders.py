@@ -18,7 +18,7 @@ LATENT, SEGMENTATION = "_latent.pt", "_seg.nii.gz"
 
 @dataclass
 class ScanFolder:
-    """A segmented scan on the grid that was fitted: x to the lateral wall, y to the inferior wall, slices from the base.
+    """A segmented scan on the grid that was fitted: x to the lateral, y to the inferior wall, slices from the base.
 
     Attributes:
         folder: of its results.
