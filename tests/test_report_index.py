@@ -37,7 +37,7 @@ def names_of(page):
 
 def rows_of(page):
     text = page.read_text().split("<tbody>")[1].split("</tbody>")[0]
-    return [Parsed(row).words for row in text.split("<tr ")[1:]]
+    return [Parsed(f"<tr {row}").words for row in text.split("<tr ")[1:]]
 
 
 def test_failed_untrusted_outliers_and_flagged_stand_first(cohort, tmp_path):

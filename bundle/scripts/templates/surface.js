@@ -129,6 +129,8 @@
 
   let before = 0, drawn = "";
   const tick = (now) => {
+    requestAnimationFrame(tick);
+    if (now - before < 30) return; // thirty pictures a second are enough, and spare a phone's battery
     if (view.turning && !view.held) view.yaw += (Math.min(now - before, 200) / 1000) * 0.5;
     before = now;
     const moment = frameAt(surface.times, state.phase), box = canvas.getBoundingClientRect();
@@ -137,7 +139,6 @@
       drawn = wanted;
       render(moments[moment], view.yaw, view.pitch);
     }
-    requestAnimationFrame(tick);
   };
   requestAnimationFrame(tick);
 })();
