@@ -197,6 +197,7 @@ class SaveLatentd(Transform):
             "facts": dict(image.meta.get("facts") or {}),
             "subject": str(image.meta["subject"]),
             "files": [Path(file).name for file in image.meta["files"]],
+            "image_files": [str(Path(file).resolve()) for file in image.meta["files"]],
             "history": fit.history,
             "points": fit.points,
             "seconds": fit.seconds,

@@ -43,8 +43,10 @@ class HeartAxes:
         return away / np.linalg.norm(away)
 
 
-def heart_axes(fitted: FittedScan, time: float = 0.0) -> HeartAxes:
+def heart_axes(fitted: FittedScan, time: float = 0.0, grid: Grid | None = None) -> HeartAxes:
     """The axes at a moment.
+
+    ``grid``: where to look, its third axis along the stack from the base; the whole stack unless given.
 
     The LV's axis is the line through the centroids of its cavity at the levels of the stack, by least squares weighted
     with the cavity's area; apex and base are where it leaves myocardium and cavity.
@@ -57,7 +59,7 @@ def heart_axes(fitted: FittedScan, time: float = 0.0) -> HeartAxes:
         raise InputError(
             f"{fitted.subject}: long-axis planes need the classes LV, MYO and RV; give three points instead"
         )
-    grid = Grid.of_scan(fitted.frame, (LOOK, LOOK, LOOK))
+    grid = grid or Grid.of_scan(fitted.frame, (LOOK, LOOK, LOOK))
     points = grid.world()
     classes = fitted.read(points, time)[fitted.network.in_channels :].argmax(dim=0).numpy()
     cavity, right = classes == numbers["LV"], classes == numbers["RV"]
