@@ -212,7 +212,7 @@ def _as_one_series(headers: list) -> list:
 
 
 def _refer_to_series(made, pictures: Sequence[Picture]) -> None:
-    """Lists the instances that were used under the series that they are really of (PS3.3 C.12.1.1.5)."""
+    """Lists the instances that were used under the series that they are really of (PS3.3 C.12.2)."""
     import pydicom
 
     listed = {
