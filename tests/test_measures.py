@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from analytic import BEAT, CAVITY, OUTER, a_scan, ball, rise
-from tiny import cohort
+from tiny import phantom_scans
 
 from scripts.cli import run_bundle
 from scripts.errors import InputError
 from scripts.intervals import Intervals, Widening
-from scripts.measure_files import COLUMNS, write_cohort
+from scripts.measure_files import COLUMNS, write_table
 from scripts.measures import DENSITY, Person, measure, measure_folder
 from scripts.outputs import save_tensors
 
@@ -74,7 +74,7 @@ def test_curves_and_walls(found):
     curves = found["curves"]
     assert curves["seconds"] == pytest.approx([SECONDS * t for t in curves["time"]])
     for name in ("LV", "MYO", "RV"):
-        assert all(l <= v <= h for l, v, h in zip(*(curves[name][key] for key in ("low", "value", "high"))))
+        assert all(low <= v <= high for low, v, high in zip(*(curves[name][key] for key in ("low", "value", "high"))))
     assert max(curves["LV"]["value"]) == values(found)["LVEDV"] and np.ptp(curves["MYO"]["value"]) < 1.0
     segments = found["wall_thickness"]["segments"]
     assert [row["segment"] for row in segments] == list(range(1, 17))
@@ -130,16 +130,17 @@ def test_numbers_that_are_no_persons_are_refused():
 def folders(tmp_path_factory):
     """Two small phantom scans segmented by the shipped phantom weights."""
     folder = tmp_path_factory.mktemp("measures")
-    subjects = cohort(folder / "data", 2, seed=3, matrix=64, voxel_mm=3.0, frames=8)
+    scan = {"matrix": 48, "voxel_mm": 4.0, "slices": 10, "thickness_mm": 8, "gap_mm": 2, "subsamples": 2}
+    subjects = phantom_scans(folder / "data", 2, seed=3, **scan)
+    configs, options = ["inference.json", "phantom.json"], {"final_points": 1024, "evidence_frames": 2}
     files = [subject["image"] for subject in subjects]
-    options = {"layout": "images", "final_points": 1024, "evidence_frames": 2}
-    run_bundle("inference", ["inference.json", "phantom.json"], dataset_dir=files, output_dir=str(folder / "out"), **options)
+    run_bundle("inference", configs, layout="images", dataset_dir=files, output_dir=str(folder / "out"), **options)
     return sorted((folder / "out").iterdir()), subjects
 
 
 def test_files_of_a_scan_agree_with_each_other_and_with_its_labels(folders):
     (folder, _), (subject, _) = folders
-    whole = measure_folder(folder, Person(170, 70, sex="F"), draws=4)
+    whole = measure_folder(folder, Person(170, 70, sex="F"), draws=2)
     assert json.loads((folder / "measures.json").read_text()) == whole
     assert {"subject", "scan", "phases", "measures", "curves", "wall_thickness", "quality", "versions"} <= set(whole)
     rows = list(csv.DictReader((folder / "measures.csv").read_text().splitlines()))
@@ -158,8 +159,7 @@ def test_files_of_a_scan_agree_with_each_other_and_with_its_labels(folders):
 
 def test_a_seed_gives_the_same_files(folders):
     (folder, _), _ = folders
-    first = measure_folder(folder, draws=3, seed=5)
-    again, other = measure_folder(folder, draws=3, seed=5), measure_folder(folder, draws=3, seed=6)
+    first, again, other = (measure_folder(folder, draws=2, seed=seed) for seed in (5, 5, 6))
     assert first == again
     assert values(first) == values(other) and values(first, "high") != values(other, "high")
 
@@ -176,7 +176,7 @@ def test_a_person_kept_with_the_latent_is_used(folders):
 
 def test_a_table_of_scans_has_a_row_each(folders, tmp_path):
     scans = [measure_folder(folder, draws=0) for folder in folders[0]]
-    rows = list(csv.DictReader(write_cohort(scans, tmp_path / "all.csv").read_text().splitlines()))
+    rows = list(csv.DictReader(write_table(scans, tmp_path / "all.csv").read_text().splitlines()))
     assert [row["scan"] for row in rows] == [scan["scan"] for scan in scans]
     for row, scan in zip(rows, scans):
         assert float(row["LVEF (%)"]) == values(scan)["LVEF"] and int(row["ES_frame"]) == scan["phases"]["ES"]

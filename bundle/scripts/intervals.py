@@ -69,7 +69,7 @@ class Intervals:
         return "calibrated" if name in self.widenings else "posterior"
 
     def of(self, name: str, value: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Low and high end of the interval of a measure, never below 0; NaN where there are fewer than two draws.
+        """Low and high end of the interval of a measure, of positive ones not below 0; NaN where there are fewer than two draws.
 
         Args:
             name: of the measure.
@@ -80,7 +80,8 @@ class Intervals:
             return np.full(np.shape(value), np.nan), np.full(np.shape(value), np.nan)
         widening = self.widenings.get(name, Widening())
         away = widening.quantile * widening.deviation(value, np.std(draws, axis=0, ddof=1))
-        return np.maximum(value - away, 0), value + away
+        low = value - away
+        return np.where(np.asarray(value) > 0, np.maximum(low, 0), low), value + away
 
 
 def found_widening(values: np.ndarray, deviations: np.ndarray, truths: np.ndarray) -> Widening:

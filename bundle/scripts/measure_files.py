@@ -35,7 +35,7 @@ def thickness_rows(found: Mapping) -> list[dict]:
     ]
 
 
-def write_cohort(scans: Sequence[Mapping], path: str | Path) -> Path:
+def write_table(scans: Sequence[Mapping], path: str | Path) -> Path:
     """Writes one CSV of many scans, a row each; returns its path.
 
     Columns: subject, scan, ED and ES frame, then each measure with its unit, its interval's ends and its indexed value.

@@ -11,15 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import binary_dilation, label, maximum_filter, minimum_filter
+from scipy.ndimage import binary_dilation, generate_binary_structure, label, maximum_filter, minimum_filter
 
 from scripts.errors import InputError
 from scripts.fitted import FittedScan
 from scripts.geometry import spacing_of
 from scripts.grids import Grid
 
-#: Points of the look that finds the organ, and of a volume.
-LOOK, POINTS = 8000, 12000
+#: Points of the look that finds the organ, of a volume, and of the largest and the smallest.
+LOOK, POINTS, FINE_POINTS = 8000, 12000, 40000
 #: Moments at which draws are read, besides the largest and the smallest; between them their ratio to the fit's own volume
 #: is interpolated.
 DRAW_MOMENTS = 3
@@ -127,6 +127,7 @@ def _cell_means(probabilities: np.ndarray, inside: np.ndarray) -> np.ndarray:
 def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POINTS) -> Volumes:
     """Volumes at moments of the cycle, with those of the scan's posterior draws.
 
+    The largest and the smallest are taken on a finer lattice, and what that changes is passed on to the moments between.
     Draws are read at a few moments, about the boundaries that the fit has there.
 
     Args:
@@ -141,6 +142,7 @@ def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POIN
     region = region_of(fitted, times, points)
     classes = [fitted.classes(region.points, time) for time in times]
     values = np.stack([_volumes(one, region) for one in classes], axis=1)
+    values *= _refined(fitted, times, values)
     draws = np.ones((len(fitted.draws), *values.shape))
     few = _few(values[_first(fitted)]) if fitted.draws else []
     near = {place: _unsure(classes[place], region.inside) for place in few}
@@ -149,9 +151,19 @@ def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POIN
         for place, where in near.items():
             changed = classes[place].copy()
             changed[:, where] = other.classes(region.points[where], times[place])
-            ratios.append(_volumes(changed, region) / np.maximum(values[:, place], 1e-6))
+            ratios.append(_volumes(changed, region) / np.maximum(_volumes(classes[place], region), 1e-6))
         draws[number] = values * [np.interp(times, times[few], row, period=1.0) for row in np.transpose(ratios)]
     return Volumes(times, values, draws, tuple(class_list(fitted)))
+
+
+def _refined(fitted: FittedScan, times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """By how much volumes [K - 1, T] change on a finer lattice, [K - 1, T]."""
+    curve = values[_first(fitted)]
+    ends = np.unique([curve.argmax(), curve.argmin()])
+    region = region_of(fitted, times[ends], FINE_POINTS)
+    fine = np.stack([_volumes(fitted.classes(region.points, time), region) for time in times[ends]], axis=1)
+    ratio = fine / np.maximum(values[:, ends], 1e-6)
+    return np.stack([np.interp(times, times[ends], row, period=1.0) for row in ratio])
 
 
 def _few(curve: np.ndarray) -> np.ndarray:
@@ -169,7 +181,7 @@ def _unsure(classes: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """The points [N] that lie beside one of another class, or whose own class is not certain."""
     label, sure = np.zeros(inside.shape, int), np.ones(inside.shape, bool)
     label[inside], sure[inside] = classes.argmax(axis=0), classes.max(axis=0) > 1 - SEEN
-    around = np.ones((3, 3, 3))
+    around = generate_binary_structure(3, 1)
     differs = maximum_filter(label, footprint=around) != minimum_filter(label, footprint=around)
     return (differs | ~sure)[inside]
 

@@ -28,7 +28,7 @@ SEGMENTS = (
 #: Levels along the axis and directions about it, of the fit and of a draw.
 FINE, COARSE = (36, 48), (15, 24)
 #: mm: how far from the axis the wall is looked for, the step of that look, and how exactly its surfaces are found.
-REACH, STEP, EXACT = 66.0, 3.0, 0.2
+REACH, STEP, EXACT = 66.0, 6.0, 0.2
 #: mm of the look that finds the axis.
 AXIS_LOOK = 4.0
 #: Parts of the cavity's length over which the wall is looked for (it closes about the tip), and is measured: not at the
