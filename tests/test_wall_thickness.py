@@ -8,8 +8,7 @@ from analytic import BEAT, CAVITY, LARGEST, OUTER, a_scan, heart
 from test_planes import true_scan
 
 from scripts.errors import InputError
-from scripts.measures import thickness_values
-from scripts.wall_thickness import SEGMENTS, segment_numbers
+from scripts.wall_thickness import SEGMENTS, segment_numbers, thickness_values
 
 THICK = OUTER - CAVITY
 

@@ -69,7 +69,7 @@ class Intervals:
         return "calibrated" if name in self.widenings else "posterior"
 
     def of(self, name: str, value: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Low and high end of the interval of a measure, of positive ones not below 0; NaN where there are fewer than two draws.
+        """Low and high end of the interval of a measure; NaN where there are fewer than two draws.
 
         Args:
             name: of the measure.
@@ -78,8 +78,12 @@ class Intervals:
         """
         if len(draws) < 2:
             return np.full(np.shape(value), np.nan), np.full(np.shape(value), np.nan)
+        return self.ends(name, value, np.std(draws, axis=0, ddof=1))
+
+    def ends(self, name: str, value: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same from the draws' standard deviation [...]; of positive values not below 0."""
         widening = self.widenings.get(name, Widening())
-        away = widening.quantile * widening.deviation(value, np.std(draws, axis=0, ddof=1))
+        away = widening.quantile * widening.deviation(value, deviation)
         low = value - away
         return np.where(np.asarray(value) > 0, np.maximum(low, 0), low), value + away
 

@@ -1,81 +1,30 @@
 """What a cardiac image tool tells of a scan: volumes, function, mass and wall thickness, each with a 95% interval.
 
 Of a fitted scan (``measure``), or of a result folder of ``nisf segment`` into files (``measure_folder``). Volumes are
-those of the continuous function (``volumes.py``); ``by_slices`` are those of the written label files. Myocardium weighs
-1.05 g/mL. Body surface area: Mosteller, New England Journal of Medicine 317:1098, 1987.
+those of the continuous function (``volumes.py``); ``by_slices`` are those of the written label files.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from scripts.cardiac import TITLES, Person, cardiac_values, heart_rate_of
 from scripts.cine import read_volume, stem_of
 from scripts.errors import InputError
 from scripts.fitted import FittedScan, read_latent
 from scripts.intervals import Intervals, load_intervals
 from scripts.measure_files import write_measures
-from scripts.planes import HeartAxes
-from scripts.rates import FRAMES, at_frames, moments_of, peak_rates, phases_of
-from scripts.volumes import Volumes, class_list, region_of, slice_volumes, volume_curves
-from scripts.wall_thickness import COARSE, FINE, SEGMENTS, axes_near, septum_of, wall_of
+from scripts.rates import moments_of, phases_of
+from scripts.volumes import Volumes, class_list, slice_volumes, volume_curves
+from scripts.wall_thickness import SEGMENTS, thickness_values
 from scripts.weights import digest_of
 
-#: g/mL.
-DENSITY = 1.05
 #: Posterior draws by which intervals are found.
 DRAWS = 16
-#: Beats a minute outside which a header's frame duration is taken for no such thing.
-RATES = (25.0, 220.0)
-#: Name to title, unit, and whether it is divided by the body surface area too.
-TITLES = {
-    "LVEDV": ("LV end-diastolic volume", "mL", True),
-    "LVESV": ("LV end-systolic volume", "mL", True),
-    "LVSV": ("LV stroke volume", "mL", True),
-    "LVEF": ("LV ejection fraction", "%", False),
-    "LVM": ("LV myocardial mass", "g", True),
-    "RVEDV": ("RV end-diastolic volume", "mL", True),
-    "RVESV": ("RV end-systolic volume", "mL", True),
-    "RVSV": ("RV stroke volume", "mL", True),
-    "RVEF": ("RV ejection fraction", "%", False),
-    "CO": ("cardiac output", "L/min", True),
-    "PER": ("LV peak ejection rate", "mL/s", False),
-    "PFR": ("LV peak filling rate", "mL/s", False),
-}
-
-
-@dataclass(frozen=True)
-class Person:
-    """What a scan does not show. None where it is not known.
-
-    Attributes:
-        height_cm, weight_kg: for the body surface area.
-        heart_rate: beats a minute; of the scan's cycle unless given.
-        sex: F or M.
-    """
-
-    height_cm: float | None = None
-    weight_kg: float | None = None
-    heart_rate: float | None = None
-    sex: str | None = None
-
-    def surface(self) -> float | None:
-        """Body surface area in m2 by Mosteller; None where height or weight is not known.
-
-        Raises:
-            InputError: a number is no height in cm or no weight in kg.
-        """
-        if self.height_cm is None or self.weight_kg is None:
-            return None
-        if not 20 <= self.height_cm <= 260 or not 0.3 <= self.weight_kg <= 500:
-            raise InputError(
-                f"a height of {self.height_cm} cm and a weight of {self.weight_kg} kg are no person's; give cm and kg"
-            )
-        return float(np.sqrt(self.height_cm * self.weight_kg / 3600))
 
 
 def measure(
@@ -99,7 +48,7 @@ def measure(
     times = fitted.frame.times
     volumes = volume_curves(fitted, moments_of(times))
     by_slices = dict(by_slices or {})
-    rate = person.heart_rate or _rate_of(fitted.duration)
+    rate = person.heart_rate or heart_rate_of(fitted.duration)
     cardiac = "LV" in volumes.names
     phases = phases_of(times, volumes.times, volumes.values[volumes.names.index("LV")]) if cardiac else {}
     if cardiac:
@@ -118,51 +67,10 @@ def measure(
         "body_surface_area": surface,
         "sex": person.sex,
         "measures": rows,
-        "curves": _curves(volumes, by_slices, fitted.duration if _rate_of(fitted.duration) else None, intervals),
+        "curves": _curves(volumes, by_slices, fitted.duration if heart_rate_of(fitted.duration) else None, intervals),
         "wall_thickness": _thickness(fitted, times[phases["ED"]], intervals) if cardiac else None,
         "interval": "calibrated" if any(row["interval"] == "calibrated" for row in rows) else "posterior",
     }
-
-
-def cardiac_values(
-    volumes: Mapping[str, np.ndarray],
-    times: Sequence[float],
-    moments: np.ndarray | None,
-    phases: Mapping[str, int | None],
-    heart_rate: float | None,
-) -> dict[str, np.ndarray]:
-    """Measures by name, [n] each: of n curves of every class.
-
-    Args:
-        volumes: name of a class to [n, T], mL.
-        times: of the scan's frames, fractions of the cycle.
-        moments: [T] of the curves; None where they are those of the frames.
-        phases: frames of ED and ES.
-        heart_rate: beats a minute, or None.
-    """
-    found, ed, es = {}, phases["ED"], phases["ES"]
-    own = {n: v if moments is None else at_frames(tuple(times), moments, v) for n, v in volumes.items()}
-    for name in ("LV", "RV"):
-        if name in own:
-            found[f"{name}EDV"] = own[name][:, ed]
-        if name in own and es is not None:
-            end = own[name][:, es]
-            stroke = found[f"{name}EDV"] - end
-            fraction = 100 * stroke / np.maximum(found[f"{name}EDV"], 1e-6)
-            found |= {f"{name}ESV": end, f"{name}SV": stroke, f"{name}EF": fraction}
-    if "MYO" in own:
-        found["LVM"] = DENSITY * own["MYO"][:, ed]
-    if heart_rate and "LVSV" in found:
-        found["CO"] = found["LVSV"] * heart_rate / 1000
-        if moments is not None and len(times) >= FRAMES:
-            found["PER"], found["PFR"] = peak_rates(moments, volumes["LV"], 60 / heart_rate)
-    return {name: found[name] for name in TITLES if name in found}
-
-
-def _rate_of(duration: float) -> float | None:
-    """Beats a minute of a cycle in seconds; None where it is none that a heart has."""
-    rate = 60 / duration if duration > 0 else 0.0
-    return rate if RATES[0] <= rate <= RATES[1] else None
 
 
 def _row(
@@ -217,26 +125,6 @@ def _thickness(fitted: FittedScan, time: float, intervals: Intervals) -> dict | 
         for number, name in enumerate(SEGMENTS)
     ]
     return {"unit": "mm", "segments": rows}
-
-
-def thickness_values(fitted: FittedScan, time: float) -> np.ndarray:
-    """Thickness of segments 1 to 16 at a moment, of the fit and its draws, mm, [1 + n, 16].
-
-    Draws are read more coarsely, and what they differ by from the fit read so is added to the fit's own.
-
-    Raises:
-        InputError: the heart has no long axis or no cavity.
-    """
-    axes = axes_near(fitted, time, region_of(fitted, [time], 1000).points)
-    septum = septum_of(fitted, time, wall_of(fitted, time, axes, COARSE))
-    own = wall_of(fitted, time, axes, FINE, septum).segments()
-    others = [replace(fitted, latent=latent, frame=frame, draws=()) for latent, frame in fitted.draws]
-    coarse = _coarse(fitted, time, axes, septum)
-    return np.stack([own, *(own + _coarse(one, time, axes, septum) - coarse for one in others)])
-
-
-def _coarse(fitted: FittedScan, time: float, axes: HeartAxes, septum: float) -> np.ndarray:
-    return wall_of(fitted, time, axes, COARSE, septum).segments()
 
 
 def _number(value: float | None) -> float | None:

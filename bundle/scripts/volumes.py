@@ -20,8 +20,8 @@ from scripts.grids import Grid
 
 #: Points of the look that finds the organ, of a volume, and of the largest and the smallest.
 LOOK, POINTS, FINE_POINTS = 8000, 12000, 40000
-#: Moments at which draws are read, besides the largest and the smallest; between them their ratio to the fit's own volume
-#: is interpolated.
+#: Moments at which draws are read, besides the largest and the smallest; between them their ratio to the fit's own
+#: volume is interpolated.
 DRAW_MOMENTS = 3
 #: Slice distances beyond the stack.
 BEYOND = 1.0
@@ -127,7 +127,7 @@ def _cell_means(probabilities: np.ndarray, inside: np.ndarray) -> np.ndarray:
 def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POINTS) -> Volumes:
     """Volumes at moments of the cycle, with those of the scan's posterior draws.
 
-    The largest and the smallest are taken on a finer lattice, and what that changes is passed on to the moments between.
+    The largest and the smallest are taken on a finer lattice; what that changes is passed on to the moments between.
     Draws are read at a few moments, about the boundaries that the fit has there.
 
     Args:
@@ -210,4 +210,3 @@ def slice_volumes(labels: np.ndarray, affine: np.ndarray, names: Mapping[int, st
     """
     cell = abs(np.linalg.det(np.asarray(affine, dtype=float)[:3, :3])) / 1000
     return {name: (labels == number).sum(axis=(0, 1, 2)) * cell for number, name in names.items() if number > 0}
-

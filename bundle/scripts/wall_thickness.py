@@ -8,7 +8,7 @@ septum, which is where the right ventricle lies against the wall.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -17,6 +17,7 @@ from scripts.errors import InputError
 from scripts.fitted import FittedScan
 from scripts.grids import Grid
 from scripts.planes import HeartAxes, heart_axes
+from scripts.volumes import region_of
 
 _WALLS = ("anterior", "anteroseptal", "inferoseptal", "inferior", "inferolateral", "anterolateral")
 #: Names of segments 1 to 16.
@@ -81,6 +82,26 @@ def segment_numbers(level: np.ndarray, angle: np.ndarray) -> np.ndarray:
     quarter = np.array([14, 13, 16, 15])[((angle + 45) % 360 // 90).astype(int)]
     third = np.clip(level * 3, 0, 2).astype(int)[:, None]
     return np.where(third == 2, quarter, sextant + 6 * third)
+
+
+def thickness_values(fitted: FittedScan, time: float) -> np.ndarray:
+    """Thickness of segments 1 to 16 at a moment, of the fit and its draws, mm, [1 + n, 16].
+
+    Draws are read more coarsely, and what they differ by from the fit read so is added to the fit's own.
+
+    Raises:
+        InputError: the heart has no long axis or no cavity.
+    """
+    axes = axes_near(fitted, time, region_of(fitted, [time], 1000).points)
+    septum = septum_of(fitted, time, wall_of(fitted, time, axes, COARSE))
+    own = wall_of(fitted, time, axes, FINE, septum).segments()
+    others = [replace(fitted, latent=latent, frame=frame, draws=()) for latent, frame in fitted.draws]
+    coarse = _coarse(fitted, time, axes, septum)
+    return np.stack([own, *(own + _coarse(one, time, axes, septum) - coarse for one in others)])
+
+
+def _coarse(fitted: FittedScan, time: float, axes: HeartAxes, septum: float) -> np.ndarray:
+    return wall_of(fitted, time, axes, COARSE, septum).segments()
 
 
 def wall_of(
