@@ -109,19 +109,30 @@ def region_of(fitted: FittedScan, times: Sequence[float], points: int = POINTS, 
     return Region(world[inside], float(np.prod(spacing_of(fine.affine)) / 1000), inside.reshape(fine.shape))
 
 
-def _cell_means(probabilities: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Probabilities at the middle of cells to their means over the cells, [K - 1, N].
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    certain = np.clip(probabilities, LEAST, 1 - LEAST)
+    return np.log(certain / (1 - certain))
+
+
+def _half_ranges(logits: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Half of what logits [K - 1, N] at the middle of cells rise by along the slope in a cell, [K - 1, N]."""
+    whole = np.full((len(logits), *inside.shape), float(_logits(np.zeros(1))[0]))
+    whole[:, inside] = logits
+    slopes = [np.gradient(whole, axis=axis) for axis in (1, 2, 3) if whole.shape[axis] > 1]
+    return np.maximum(np.sqrt(sum(slope**2 for slope in slopes))[:, inside] / 2, 1e-3)
+
+
+def _volumes(classes: np.ndarray, region: Region, half: np.ndarray | None = None) -> np.ndarray:
+    """mL of the classes but the background, [K - 1], from the probabilities of all [K, N] at the middle of cells.
 
     The logit is taken to be linear in a cell, and its values there to be spread evenly over as much as they would be
-    along the slope; the mean of the logistic function over that range is known.
+    along the slope; the mean of the logistic function over that range is known. ``half`` is that of ``_half_ranges``,
+    found unless given.
     """
-    certain = np.clip(probabilities, LEAST, 1 - LEAST)
-    logits = np.full((len(certain), *inside.shape), np.log(LEAST / (1 - LEAST)))
-    logits[:, inside] = np.log(certain / (1 - certain))
-    slopes = [np.gradient(logits, axis=axis) for axis in (1, 2, 3) if logits.shape[axis] > 1]
-    half = np.maximum(np.sqrt(sum(slope**2 for slope in slopes))[:, inside] / 2, 1e-3)
-    middle = logits[:, inside]
-    return (np.logaddexp(0, middle + half) - np.logaddexp(0, middle - half)) / (2 * half)
+    middle = _logits(classes[1:])
+    half = _half_ranges(middle, region.inside) if half is None else half
+    means = (np.logaddexp(0, middle + half) - np.logaddexp(0, middle - half)) / (2 * half)
+    return means.sum(axis=1) * region.cell
 
 
 def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POINTS) -> Volumes:
@@ -146,12 +157,14 @@ def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POIN
     draws = np.ones((len(fitted.draws), *values.shape))
     few = _few(values[_first(fitted)]) if fitted.draws else []
     near = {place: _unsure(classes[place], region.inside) for place in few}
+    half = {place: _half_ranges(_logits(classes[place][1:]), region.inside) for place in few}
     for number, (latent, frame) in enumerate(fitted.draws):
         other, ratios = replace(fitted, latent=latent, frame=frame), []
         for place, where in near.items():
             changed = classes[place].copy()
             changed[:, where] = other.classes(region.points[where], times[place])
-            ratios.append(_volumes(changed, region) / np.maximum(_volumes(classes[place], region), 1e-6))
+            own = _volumes(classes[place], region, half[place])
+            ratios.append(_volumes(changed, region, half[place]) / np.maximum(own, 1e-6))
         draws[number] = values * [np.interp(times, times[few], row, period=1.0) for row in np.transpose(ratios)]
     return Volumes(times, values, draws, tuple(class_list(fitted)))
 
@@ -170,11 +183,6 @@ def _few(curve: np.ndarray) -> np.ndarray:
     """Places of the moments at which draws are read: the largest, the smallest, some between."""
     even = np.linspace(0, len(curve), DRAW_MOMENTS, endpoint=False).astype(int)
     return np.unique([*even, curve.argmax(), curve.argmin()])
-
-
-def _volumes(classes: np.ndarray, region: Region) -> np.ndarray:
-    """mL of the classes but the background, [K - 1], from the probabilities of all [K, N]."""
-    return _cell_means(classes[1:], region.inside).sum(axis=1) * region.cell
 
 
 def _unsure(classes: np.ndarray, inside: np.ndarray) -> np.ndarray:
