@@ -51,6 +51,11 @@ def heart_axes(fitted: FittedScan, time: float = 0.0, grid: Grid | None = None) 
     The LV's axis is the line through the centroids of its cavity at the levels of the stack, by least squares weighted
     with the cavity's area; apex and base are where it leaves myocardium and cavity.
 
+    Args:
+        fitted: with the classes LV, MYO and RV.
+        time: fraction of the cycle.
+        grid: to look at, its last axis across the slices; the fitted box unless given.
+
     Raises:
         InputError: no LV or RV is found, or the scan's classes are not a heart's.
     """
@@ -59,7 +64,7 @@ def heart_axes(fitted: FittedScan, time: float = 0.0, grid: Grid | None = None) 
         raise InputError(
             f"{fitted.subject}: long-axis planes need the classes LV, MYO and RV; give three points instead"
         )
-    grid = grid or Grid.of_scan(fitted.frame, (LOOK, LOOK, LOOK))
+    grid = Grid.of_scan(fitted.frame, (LOOK, LOOK, LOOK)) if grid is None else grid
     points = grid.world()
     classes = fitted.read(points, time)[fitted.network.in_channels :].argmax(dim=0).numpy()
     cavity, right = classes == numbers["LV"], classes == numbers["RV"]

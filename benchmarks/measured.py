@@ -1,0 +1,178 @@
+"""Scans measured beside their truth: rows from which intervals are calibrated and the benchmark is printed."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import torch
+from scipy.ndimage import map_coordinates
+
+from scripts.cardiac import Person, cardiac_values
+from scripts.cli import run_bundle
+from scripts.cohorts import load_split
+from scripts.files import write_text
+from scripts.fitted import FittedScan, read_latent
+from scripts.geometry import permuted_affine, stated_permutation
+from scripts.intervals import Intervals, Widening
+from scripts.measures import DRAWS, measure, volumes_by_slices
+from scripts.outputs import folder_of
+from scripts.phantom import Subject, make_subject
+from scripts.volumes import slice_volumes
+from scripts.wall_thickness import thickness_values
+from scripts.weights import digest_of
+
+NAMES = {1: "LV", 2: "MYO", 3: "RV"}
+RULES = {"phantom": {"given": True}, "acdc": {"last_digit": {"validation": [2], "test": [0]}}}
+LAYOUTS = {"phantom": "cohort", "acdc": "acdc"}
+
+
+@dataclass
+class KnownScan(FittedScan):
+    """A scan that says of every point what is known of it; ``known(points, time)`` gives classes [K, N]."""
+
+    known: object = None
+
+    def read(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> torch.Tensor:
+        """As ``FittedScan.read``."""
+        classes = torch.from_numpy(np.asarray(self.known(points, time), dtype=np.float32))
+        return torch.cat([torch.zeros(1, classes.shape[1]), classes])
+
+
+def fit_missing(data: str, kind: str, section: str, folder: Path) -> list[dict]:
+    """Data list entries of a section; scans without a fit in ``folder`` are fitted first, by ``inference``."""
+    entries = load_split(LAYOUTS[kind], data, section, rule=RULES[kind])
+    missing = [entry for entry in entries if not _latent(folder, entry).is_file()]
+    if missing:
+        with tempfile.TemporaryDirectory() as name:
+            plain = {split: [] for split in ("training", "validation", "test")}
+            labels = {"0": "background", **{str(number): text for number, text in NAMES.items()}}
+            listing = {"name": "missing", "labels": labels, **plain, section: missing}
+            write_text(Path(name) / "cohort.json", json.dumps(listing))
+            given = {"layout": "cohort", "split_rule": {"given": True}, "section": section}
+            configs = ["inference.json", f"{kind}.json"]
+            run_bundle("inference", configs, dataset_dir=name, output_dir=str(folder), **given)
+    return entries
+
+
+def _latent(folder: Path, entry: Mapping) -> Path:
+    files = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
+    scan = folder_of({"files": files, "subject": entry["subject"]})
+    return folder / scan / f"{scan}_latent.pt"
+
+
+def measured(entry: Mapping, folder: Path, kind: str, subject: Subject | None) -> tuple[dict, str, Path]:
+    """What ``measure`` says of one scan, with the draws' own intervals, and the truth under ``truth``.
+
+    Kept beside the fit for the next time. Returns also digest and path of the weights.
+    """
+    path = _latent(folder, entry)
+    content = read_latent(path)
+    made = content["network"]
+    kept = path.with_name("measured.json")
+    if kept.is_file():
+        return json.loads(kept.read_text()), made["digest"], Path(made["weights"])
+    fitted = FittedScan.load(path, draws=DRAWS)
+    by_slices = volumes_by_slices(path.parent, content["files"], NAMES, len(fitted.frame.times))
+    found = measure(fitted, by_slices, Person())
+    found["truth"] = phantom_truth(subject, fitted, entry) if kind == "phantom" else label_truth(entry, fitted)
+    write_text(kept, json.dumps(found))
+    return found, digest_of(fitted.network), Path(made["weights"])
+
+
+def phantom_truth(subject: Subject, fitted: FittedScan, entry: Mapping) -> dict:
+    """Of the heart itself, whole and exact; ``slices`` from the true labels of the stack, at the true phases."""
+    times, phases = subject.acquisition.times, subject.phases()
+    fine = np.linspace(0, 1, 400, endpoint=False)
+    whole = {time: subject.heart.cavity_volumes(time) for time in [*times]}
+    curves = {name: np.array([[whole[t][name] for t in times]]) for name in NAMES.values()}
+    rate = 60 / fitted.duration
+    truth = {name: float(v[0]) for name, v in cardiac_values(curves, times, None, phases, rate).items()}
+    change = np.gradient([subject.heart.state(t).volume for t in fine], fine) * rate / 60
+    truth |= {"PER": float(-change.min()), "PFR": float(change.max())}
+    known = KnownScan(**{**vars(fitted), "draws": ()}, known=lambda p, t: np.eye(4)[subject.heart.label(p, t)].T)
+    label = nib.load(entry["label"])
+    counted = slice_volumes(np.asarray(label.dataobj), label.affine, NAMES)
+    slices = cardiac_values({name: v[None] for name, v in counted.items()}, times, None, phases, rate)
+    return {
+        "values": truth,
+        "slices": {name: float(v[0]) for name, v in slices.items()},
+        "phases": phases,
+        "thickness": thickness_values(known, times[phases["ED"]])[0].tolist(),
+    }
+
+
+def label_truth(entry: Mapping, fitted: FittedScan) -> dict:
+    """Of expert labels, by adding up their slices; thickness of the classes interpolated between them."""
+    frames = [nib.load(file) for file in entry["label"]]
+    swapped = np.zeros(256, int)
+    for value, inside in entry["label_map"].items():
+        swapped[int(value)] = inside
+    labels = [swapped[np.asarray(one.dataobj).astype(int)] for one in frames]
+    volumes = [slice_volumes(label[..., None], one.affine, NAMES) for label, one in zip(labels, frames)]
+    counted = {name: np.concatenate([v[name] for v in volumes])[None] for name in NAMES.values()}
+    phases = {"ED": int(counted["LV"].argmax()), "ES": int(counted["LV"].argmin())}
+    values = cardiac_values(counted, fitted.frame.times, None, phases, None)
+    ed = labels[phases["ED"]]
+    order, flips = stated_permutation(entry["array_axes"])
+    affine = permuted_affine(frames[0].affine, ed.shape, order, flips)
+    ed = np.flip(ed.transpose(order), [axis for axis, flip in enumerate(flips) if flip])
+    known = KnownScan(**{**vars(fitted), "draws": ()}, known=lambda p, t: _between(ed, affine, p))
+    values = {name: float(v[0]) for name, v in values.items()}
+    thickness = thickness_values(known, 0.0)[0].tolist()
+    return {"values": values, "slices": values, "phases": phases, "thickness": thickness}
+
+
+def _between(label: np.ndarray, affine: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Classes [4, N] at world points, linear between voxels, background outside."""
+    inverse = np.linalg.inv(affine)
+    voxels = (points @ inverse[:3, :3].T + inverse[:3, 3]).T
+    parts = [map_coordinates((label == k).astype(np.float32), voxels, order=1, cval=float(k == 0)) for k in range(4)]
+    return np.stack(parts)
+
+
+def cases(data: str, kind: str, section: str, folder: Path) -> tuple[list[dict], str, Path]:
+    """Every scan of a section as ``measured`` gives it; digest and path of the weights."""
+    entries, subjects = fit_missing(data, kind, section, folder), {}
+    if kind == "phantom":
+        listing = json.loads((Path(data) / "cohort.json").read_text())
+        made = listing["made_with"]
+        number = ["training", "validation", "test"].index(section)
+        for index, entry in enumerate(listing[section]):
+            subjects[entry["subject"]] = make_subject([made["seed"], number, index], **made["options"])
+    found = []
+    for entry in entries:
+        one, digest, weights = measured(entry, folder, kind, subjects.get(entry["subject"]))
+        found.append({**one, "subject": entry["subject"]})
+        print(f"measured {len(found)} of {len(entries)}: {entry['subject']}", flush=True)
+    return found, digest, weights
+
+
+def rows_of(found: list[dict], intervals: Intervals = Intervals()) -> dict[str, dict[str, np.ndarray]]:
+    """Measure to columns ``value``, ``deviation`` (of the draws), ``truth``, ``own_slices``, ``true_slices``, ``low``,
+    ``high``; [subjects], of ``thickness`` [subjects x 16]."""
+    rows: dict[str, list[dict]] = {}
+    for scan in found:
+        truth = scan["truth"]
+        for one in scan["measures"]:
+            name = one["name"]
+            row = {"value": one["value"], "deviation": _deviation(one), "truth": truth["values"].get(name)}
+            row |= {"own_slices": one["by_slices"], "true_slices": truth["slices"].get(name)}
+            rows.setdefault(name, []).append(row)
+        for one, true in zip((scan["wall_thickness"] or {"segments": []})["segments"], truth["thickness"]):
+            row = {"value": one["value"], "deviation": _deviation(one), "truth": true}
+            rows.setdefault("thickness", []).append({**row, "own_slices": None, "true_slices": None})
+    columns = {name: {k: np.array([r[k] for r in of], dtype=float) for k in of[0]} for name, of in rows.items()}
+    for name, one in columns.items():
+        one["low"], one["high"] = intervals.ends(name, one["value"], one["deviation"])
+    return columns
+
+
+def _deviation(one: Mapping) -> float:
+    """Of the draws, from the posterior's own interval, whose upper end is never cut off."""
+    return (one["high"] - one["value"]) / Widening().quantile
