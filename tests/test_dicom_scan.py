@@ -71,7 +71,7 @@ def test_an_enhanced_file_is_a_scan(tmp_path):
     array, affine = stored(subject), subject.acquisition.affine
     scan = find_scan(enhanced(tmp_path / "one.dcm", array, affine, beat=900.0))
     same_world(scan, array, affine)
-    assert scan.frame_duration == pytest.approx(0.3) and scan.facts["heart_rate"] == pytest.approx(60 / 0.9)
+    assert scan.frame_duration == pytest.approx(0.3) and scan.person["heart_rate"] == pytest.approx(60 / 0.9)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_an_enhanced_file_is_a_scan(tmp_path):
 def test_frame_duration_and_heart_rate_from_what_the_header_has(tmp_path, elements, seconds, rate):
     scan = find_scan(examination(tmp_path, others=False, **elements)[1])
     assert scan.frame_duration == pytest.approx(seconds)
-    assert scan.facts["heart_rate"] == rate
+    assert scan.person["heart_rate"] == rate
 
 
 def test_patient_sizes_that_nobody_typed_in_are_unknown(tmp_path):
@@ -95,8 +95,8 @@ def test_patient_sizes_that_nobody_typed_in_are_unknown(tmp_path):
         data.PatientSex, data.PatientSize, data.PatientWeight = "O", 0, None
 
     change(folder, edit)
-    facts = find_scan(folder).facts
-    assert (facts["sex"], facts["height"], facts["weight"]) == (None, None, None)
+    person = find_scan(folder).person
+    assert (person["sex"], person["height_cm"], person["weight_kg"]) == (None, None, None)
 
 
 def test_damaged_pixels_are_named(tmp_path):

@@ -89,8 +89,8 @@ def test_the_patient_is_named_nowhere_but_in_the_dicom_objects(segmented):
     assert len(kept) >= 5
     for content in kept:
         assert not any(secret in content for secret in (b"Phantom^Heart", b"PHANTOM0", b"19700101"))
-    facts = read_latent(folder / "out" / "exam" / "exam_latent.pt")["facts"]
-    assert facts["sex"] == "F" and facts["height"] == 1.68 and facts["heart_rate"] > 0
+    person = read_latent(folder / "out" / "exam" / "exam_latent.pt")["person"]
+    assert person["sex"] == "F" and person["height_cm"] == 168 and person["heart_rate"] > 0
 
 
 def places(data):

@@ -84,10 +84,10 @@ def test_results_lie_on_the_grid_of_the_scan(tmp_path, kind):
 
 def test_what_the_header_tells_reaches_the_image(tmp_path):
     _, folder = examination(tmp_path)
-    facts = LoadCined()({"image": str(folder)})["image"].meta["facts"]
-    assert facts == {"heart_rate": 65.0, "sex": "F", "height": 1.68, "weight": 64.0}
+    person = LoadCined()({"image": str(folder)})["image"].meta["person"]
+    assert person == {"heart_rate": 65.0, "sex": "F", "height_cm": 168.0, "weight_kg": 64.0}
     path = save(tmp_path / "a.nii.gz", series())
-    assert LoadCined()({"image": path})["image"].meta["facts"] == {}
+    assert LoadCined()({"image": path})["image"].meta["person"] == {}
 
 
 def test_scans_of_every_kind_in_one_data_list(tmp_path):

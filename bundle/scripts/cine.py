@@ -50,9 +50,9 @@ class LoadCined(MapTransform):
 
     A subject is one 3D or 4D file, one 3D file a frame, or a folder of DICOM files (see ``cohorts.py``,
     ``readers.py``). The image's meta carries ``affine``, ``times`` (fraction of the cardiac cycle), ``frame_duration``
-    in seconds (read from the header, 0 where unknown), ``files``, ``subject``, ``facts`` (of DICOM: ``heart_rate``,
-    ``sex``, ``height``, ``weight``) and, where the file is not NIfTI, the ``header`` of a NIfTI file on its grid. Label
-    values are mapped to the inside order; frames without label hold -1.
+    in seconds (read from the header, 0 where unknown), ``files``, ``subject``, ``person`` (of DICOM: ``heart_rate``,
+    ``sex``, ``height_cm``, ``weight_kg``) and, where the file is not NIfTI, the ``header`` of a NIfTI file on its
+    grid. Label values are mapped to the inside order; frames without label hold -1.
 
     Args:
         keys: of ``image`` and ``label``, in this order.
@@ -112,7 +112,7 @@ class LoadCined(MapTransform):
             "filename_or_obj": files[0],
             "times": [float(t) for t in times],
             "frame_duration": duration,
-            "facts": scan.facts,
+            "person": scan.person,
         }
         if scan.header is not None:  # what is written then has no file to take its header from
             meta["header"] = scan.header

@@ -24,7 +24,7 @@ class DicomScan:
         slices: its pictures, slices by frames; slices along cross(X, Y) of DICOM's world.
         affine: voxel index to world, RAS mm [4, 4], values that float32 keeps, as a NIfTI header does.
         frame_duration: seconds, 0 where nothing tells.
-        facts: ``heart_rate`` (beats a minute), ``sex`` (F or M), ``height`` (m), ``weight`` (kg), None where not told.
+        person: ``heart_rate`` (beats a minute), ``sex`` (F or M), ``height_cm``, ``weight_kg``, None where not told.
         label: the series that it came from, for people.
         left: a line about each series that is not part of it.
     """
@@ -32,7 +32,7 @@ class DicomScan:
     slices: list[list[Picture]]
     affine: np.ndarray
     frame_duration: float
-    facts: dict[str, float | str | None]
+    person: dict[str, float | str | None]
     label: str
     left: list[str]
 
@@ -68,7 +68,7 @@ def find_scan(source: str | os.PathLike) -> DicomScan:
     """
     stack, left = short_axis(read_pictures(source), str(source))
     slices = stack.slices
-    return DicomScan(slices, affine_of(slices), _duration(slices), _facts(slices), stack.label, left)
+    return DicomScan(slices, affine_of(slices), _duration(slices), _person(slices), stack.label, left)
 
 
 def affine_of(slices: Sequence[Sequence[Picture]]) -> np.ndarray:
@@ -101,13 +101,14 @@ def _rate(slices: Sequence[Sequence[Picture]]) -> float | None:
     return told or (60_000 / interval if interval else None)
 
 
-def _facts(slices: Sequence[Sequence[Picture]]) -> dict[str, float | str | None]:
+def _person(slices: Sequence[Sequence[Picture]]) -> dict[str, float | str | None]:
     first = slices[0][0]
+    height = _median([first.height], 0.3, 2.6)  # DICOM's is in metres
     return {
         "heart_rate": _rate(slices),
         "sex": first.sex,
-        "height": _median([first.height], 0.3, 2.6),
-        "weight": _median([first.weight], 1, 400),
+        "height_cm": None if height is None else round(100 * height, 1),
+        "weight_kg": _median([first.weight], 1, 400),
     }
 
 

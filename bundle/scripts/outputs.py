@@ -194,7 +194,7 @@ class SaveLatentd(Transform):
             "network": self.network,
             "class_names": self.class_names,
             "duration": float(image.meta.get("frame_duration") or 0.0) * image.shape[-1],
-            "facts": dict(image.meta.get("facts") or {}),
+            "person": dict(image.meta.get("person") or {}),
             "subject": str(image.meta["subject"]),
             "files": [Path(file).name for file in image.meta["files"]],
             "image_files": [str(Path(file).resolve()) for file in image.meta["files"]],

@@ -46,8 +46,6 @@ class HeartAxes:
 def heart_axes(fitted: FittedScan, time: float = 0.0, grid: Grid | None = None) -> HeartAxes:
     """The axes at a moment.
 
-    ``grid``: where to look, its third axis along the stack from the base; the whole stack unless given.
-
     The LV's axis is the line through the centroids of its cavity at the levels of the stack, by least squares weighted
     with the cavity's area; apex and base are where it leaves myocardium and cavity.
 

@@ -35,14 +35,14 @@ class Scan:
         affine: voxel index to world, RAS mm [4, 4].
         frame_duration: seconds; 0 for a single frame or where the file does not tell.
         header: of a NIfTI file on this grid for what is made of the scan; None where the file is NIfTI and has its own.
-        facts: what a DICOM header tells of patient and beat, see ``dicom_scan.DicomScan``.
+        person: what a DICOM header tells of patient and beat, see ``dicom_scan.DicomScan``.
     """
 
     array: np.ndarray
     affine: np.ndarray
     frame_duration: float
     header: nib.Nifti1Header | None = None
-    facts: dict[str, float | str | None] = field(default_factory=dict)
+    person: dict[str, float | str | None] = field(default_factory=dict)
 
 
 def image_stem(path: str | os.PathLike) -> str | None:
@@ -102,7 +102,7 @@ def _of_dicom(path: str) -> Scan:
     for line in found.left:
         logger.info("%s: left %s", path, line)
     header = new_header(found.shape, found.affine, found.frame_duration)
-    return Scan(found.array(), found.affine, found.frame_duration, header, found.facts)
+    return Scan(found.array(), found.affine, found.frame_duration, header, found.person)
 
 
 # ------------------------------------------------------------------------------------------------------------ ITK

@@ -44,7 +44,7 @@ def report(
         overwrite: false leaves scans alone that have a page.
         model: weights; those that the latent files name unless given.
         device: where the network runs.
-        measuring: options of ``measures.measure_scan``.
+        measuring: options of ``measures.measure_folder``.
 
     Returns:
         What the index says of each scan; ``error`` is set where it could not be reported.
@@ -100,7 +100,7 @@ def report_scan(
         back: address of a page of all scans.
         model: weights; those that the file names unless given.
         device: where the network runs.
-        measuring: options of ``measures.measure_scan``.
+        measuring: options of ``measures.measure_folder``.
 
     Returns:
         What measures.json holds.
@@ -112,9 +112,9 @@ def report_scan(
     folder = latent_file.parent
     scan = load_scan(latent_file, model, device)
     if not (folder / MEASURES).is_file():
-        from scripts.measures import measure_scan
+        from scripts.measures import measure_folder
 
-        measure_scan(latent_file, folder, **measuring)
+        measure_folder(folder, model=model, device=device, **measuring)
     measures = read_measures(folder / MEASURES)
     slices, planes = slices_view(scan), plane_views(scan)
     write_text(folder / PAGE, scan_page(scan, measures, slices, planes, surface_data(scan), back))
