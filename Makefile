@@ -28,7 +28,7 @@ demo: venv
 	$(BIN)/python -m scripts.demo
 
 test: venv
-	$(BIN)/python -m pytest -q --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile --durations=10 $(ARGS)
 
 lint: venv
 	$(BIN)/black --check .
