@@ -6,8 +6,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from scripts.cli import run_bundle
 from scripts.phantom import make_subject
+from scripts.runs import run_bundle
 
 #: What a header may hold when somebody means harm, or merely writes mathematics.
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&amp;'\"$x"
