@@ -52,6 +52,12 @@ def test_a_curve_that_ends_before_the_cycle_is_closed_and_in_seconds():
     assert "800" in [one.text for one in chart.iter("text")] and "time, ms" in "".join(chart.itertext())
 
 
+def test_a_curve_without_intervals_has_no_band():
+    curve = {**a_curve([50, 60]), "low": [None, None], "high": [None, None], "by_slices": None}
+    chart = xml.fromstring(curves_chart({"time": [0, 1], "seconds": None, "LV": curve}, {}, [0.0]))
+    assert list(chart.iter("polygon")) == [] and len(list(chart.iter("polyline"))) == 1
+
+
 def test_names_from_files_are_escaped():
     curves = {"time": [0, 1], "seconds": None, HOSTILE: a_curve([1, 2])}
     segment = {"segment": 1, "name": HOSTILE, "value": 5.0, "low": None, "high": None}

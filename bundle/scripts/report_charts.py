@@ -37,12 +37,10 @@ def curves_chart(curves: Mapping, marks: Mapping[str, float], frame_times: Seque
         marks: word to fraction of the cycle, drawn as vertical lines.
         frame_times: fractions of the cycle of the scan's own frames, at which ``by_slices`` stand.
     """
-    names = [name for name, values in curves.items() if isinstance(values, Mapping) and values.get("value")]
+    curves = closed(curves)
+    names = names_of(curves)
     time = np.asarray(curves["time"], dtype=float)
-    long = float(curves["seconds"][-1]) / time[-1] * 1000 if curves.get("seconds") and time[-1] > 0 else 100.0
-    if time[-1] < 1:  # the cycle closes
-        time = np.append(time, 1.0)
-        curves = {**curves, **{name: _closed(curves[name]) for name in names}}
+    long = float(curves["seconds"][-1]) * 1000 if curves.get("seconds") else 100.0
     highest = max(max(_known(curves[name].get("high")) or _known(curves[name]["value"])) for name in names)
     ticks = _ticks(highest)
     left, right, top, bottom = INSIDE
@@ -64,9 +62,22 @@ def curves_chart(curves: Mapping, marks: Mapping[str, float], frame_times: Seque
     return f'<svg class="curves" {size} role="img" aria-label="volume through the cycle">{"".join(parts)}</svg>'
 
 
-def _closed(values: Mapping) -> dict:
-    """A curve with its first moment again at its end."""
-    return {**values, **{end: [*values[end], values[end][0]] for end in ("value", "low", "high") if values.get(end)}}
+def names_of(curves: Mapping) -> list[str]:
+    """Names of the classes that have a curve."""
+    return [name for name, values in curves.items() if isinstance(values, Mapping) and values.get("value")]
+
+
+def closed(curves: Mapping) -> dict:
+    """Curves of measures.json with the first moment again at the end of the cycle, where they stop before it."""
+    time, seconds = list(curves["time"]), curves.get("seconds")
+    if time[-1] >= 1:
+        return dict(curves)
+    found = {"time": [*time, 1.0], "seconds": [*seconds, seconds[-1] / time[-1]] if seconds and time[-1] > 0 else None}
+    for name in names_of(curves):
+        values = curves[name]
+        ends = {end: [*values[end], values[end][0]] for end in ("value", "low", "high") if values.get(end)}
+        found[name] = {**values, **ends}
+    return found
 
 
 def _axis_lines(ticks: Sequence[float], x, y, long: float, seconds: bool) -> str:
@@ -74,10 +85,9 @@ def _axis_lines(ticks: Sequence[float], x, y, long: float, seconds: bool) -> str
     for value in ticks:
         parts.append(f'<line class="rule" x1="{x(0)}" x2="{x(1)}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
         parts.append(f'<text class="tick" x="{x(0) - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>')
-    for t in (0, 0.25, 0.5, 0.75, 1):
-        parts.append(
-            f'<text class="tick" x="{x(t):.1f}" y="{y(0) + 17:.1f}" text-anchor="middle">{t * long:.0f}</text>'
-        )
+    for at in (at for at in _ticks(long) if at <= 1.001 * long):
+        place = f'x="{x(at / long):.1f}" y="{y(0) + 17:.1f}"'
+        parts.append(f'<text class="tick" {place} text-anchor="middle">{at:g}</text>')
     words = "time, ms" if seconds else "part of the cycle, %"
     parts.append(f'<text class="tick" x="{x(0.5)}" y="{y(0) + 34:.1f}" text-anchor="middle">{words}</text>')
     parts.append('<text class="tick" x="6" y="14">mL</text>')
@@ -87,7 +97,7 @@ def _axis_lines(ticks: Sequence[float], x, y, long: float, seconds: bool) -> str
 def _curve(values: Mapping, name: str, place: int, time: np.ndarray, frame_times: Sequence[float], x, y) -> str:
     colour = colour_of(name, place)
     parts = []
-    if _known(values.get("low")) and _known(values.get("high")):
+    if has_band(values):
         edge = [(t, v) for t, v in zip(time, values["high"])] + [(t, v) for t, v in zip(time, values["low"])][::-1]
         points = " ".join(f"{x(t):.1f},{y(v):.1f}" for t, v in edge)
         parts.append(f'<polygon points="{points}" fill="{colour}" opacity="0.22"/>')
@@ -97,6 +107,11 @@ def _curve(values: Mapping, name: str, place: int, time: np.ndarray, frame_times
         if v is not None:
             parts.append(f'<circle cx="{x(t):.1f}" cy="{y(v):.1f}" r="2.2" fill="#fff" stroke="{colour}"/>')
     return "".join(parts)
+
+
+def has_band(values: Mapping) -> bool:
+    """Whether a curve has an interval at every moment."""
+    return all(values.get(end) and None not in values[end] for end in ("low", "high"))
 
 
 def _legend(names: Sequence[str]) -> list[str]:

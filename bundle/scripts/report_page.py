@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from scripts import reference_ranges
 from scripts.drawing import class_colour
-from scripts.report_charts import bulls_eye, curves_chart
+from scripts.report_charts import bulls_eye, curves_chart, has_band, names_of
 from scripts.report_pictures import View
 from scripts.scan_folders import ScanFolder
 
@@ -88,7 +88,7 @@ def scan_page(
         planes=planes,
         moving=len(scan.times) > 1,
         curves=Markup(curves_chart(curves, phases, scan.times)) if has_curves(curves) else None,
-        banded=any(isinstance(one, Mapping) and one.get("low") for one in curves.values()),
+        banded=any(isinstance(one, Mapping) and has_band(one) for one in curves.values()),
         wall=Markup(bulls_eye(wall["segments"], wall.get("unit", "mm"))) if wall.get("segments") else None,
         surface=surface,
         versions=measures.get("versions") or (scan.content.get("made_with") or {}).get("versions") or {},
@@ -107,8 +107,7 @@ def without_folders(settings: Mapping | None) -> dict:
 
 def has_curves(curves: Mapping) -> bool:
     """Whether there is a curve of two moments or more."""
-    values = [one for one in curves.values() if isinstance(one, Mapping) and one.get("value")]
-    return bool(values) and len(curves.get("time") or []) > 1
+    return bool(names_of(curves)) and len(curves.get("time") or []) > 1
 
 
 def number(value: float | None, like: float | None = None) -> str:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from scripts import outlines
 from scripts.drawing import class_colour, save_png
-from scripts.report_charts import colour_of
+from scripts.report_charts import closed, colour_of, has_band, names_of
 from scripts.report_page import has_curves, key_measures, number, quality_words
 from scripts.report_pictures import View
 from scripts.scan_folders import ScanFolder
@@ -116,12 +116,12 @@ def _numbers(figure, scan: ScanFolder, measures: Mapping) -> None:
 
 
 def _curves(ax: Axes, curves: Mapping) -> None:
-    time = np.asarray(curves["time"], dtype=float) * 100
-    names = [name for name, values in curves.items() if isinstance(values, Mapping) and values.get("value")]
+    curves = closed(curves)
+    time, names = np.asarray(curves["time"], dtype=float) * 100, names_of(curves)
     for i, name in enumerate(names):
         values, colour = curves[name], colour_of(name, i)
         ax.plot(time, values["value"], color=colour, label=name)
-        if values.get("low") and values.get("high"):
+        if has_band(values):
             low, high = (np.asarray(values[end], dtype=float) for end in ("low", "high"))
             ax.fill_between(time, low, high, color=colour, alpha=0.22, linewidth=0)
     ax.set(xlabel="part of the cycle, %", ylabel="mL", xlim=(0, 100))
