@@ -8,7 +8,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import torch
 from faults import FAULTS, Stack, spoilt
 from monai.bundle import ConfigParser
 
