@@ -39,14 +39,14 @@ def read_rows(file: Path) -> list[dict]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def fit_all(layout: str, data: str, section: str, count: int, faults: list[str], file: Path) -> None:
+def fit_all(layout: str, data: str, section: str, count: int, seed: int, faults: list[str], file: Path) -> None:
     """Fits what is not in the file yet."""
-    done = {(row["subject"], row["fault"]) for row in read_rows(file)}
+    done = {(row["subject"], row["fault"], row["seed"]) for row in read_rows(file)}
     fitter = Fitter(layout)
-    for subject, fault, entry, make in every_fault(layout, data, section, count, SEEDS[section], faults):
-        if (subject, fault) in done:
+    for subject, fault, entry, make in every_fault(layout, data, section, count, seed, faults):
+        if (subject, fault, seed) in done:
             continue
-        row = {"layout": layout, "section": section, "subject": subject, "fault": fault}
+        row = {"layout": layout, "section": section, "subject": subject, "fault": fault, "seed": seed}
         try:
             with tempfile.TemporaryDirectory() as folder:
                 found = fitter(entry, make(), Path(folder))
@@ -135,6 +135,7 @@ def main() -> None:
     group.add_argument("--acdc", metavar="FOLDER")
     parser.add_argument("--section", default="validation", choices=SEEDS)
     parser.add_argument("--subjects", type=int, default=1000)
+    parser.add_argument("--seed", type=int, help="of the faults; 0 for validation, 1 for test unless given")
     parser.add_argument("--faults", default="", help="names with commas; all unless given")
     parser.add_argument("--rows", metavar="FILE", required=True, help="JSON lines, a fit each")
     parser.add_argument("--fit", action="store_true", help="write the coefficients beside the weights")
@@ -142,7 +143,8 @@ def main() -> None:
     options = parser.parse_args()
     layout, data = ("phantom", options.phantom) if options.phantom else ("acdc", options.acdc)
     file = Path(options.rows)
-    fit_all(layout, data, options.section, options.subjects, [f for f in options.faults.split(",") if f], file)
+    seed = SEEDS[options.section] if options.seed is None else options.seed
+    fit_all(layout, data, options.section, options.subjects, seed, [f for f in options.faults.split(",") if f], file)
     rows, fitter = read_rows(file), Fitter(layout)
     if options.fit:
         subjects = len({row["subject"] for row in rows})

@@ -27,6 +27,7 @@ TERMS = {
     "slice_shift": ("plain", -1),
     "empty_slices": ("plain", -1),
     "volume": ("shortfall", -1),
+    "least_share": ("log", 1),
 }
 #: Standard deviations beyond which a number counts no more: nothing was learned there.
 REACH = 4.0

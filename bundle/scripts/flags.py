@@ -22,7 +22,7 @@ LIMITS = {
 #: From this disagreement of latent and class evidence on nothing is to be trusted; and this part of empty slices.
 SPLIT, HOLES = 0.5, 1 / 3
 #: How far beyond what good scans have shown a limit is set, and the volumes.
-BEYOND, LEAST, LARGEST = 1.25, 1 / 3, 2.0
+BEYOND, LEAST, LARGEST = 1.5, 1 / 3, 2.0
 
 
 def flags_of(numbers: Mapping[str, float], slices: Mapping[str, list], limits: Mapping[str, float]) -> list[dict]:
@@ -106,7 +106,7 @@ def _named(slices: Sequence[int], verb: str = "hold") -> str:
 def limits_of(good: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Limits from the numbers of scans that are as they should be: somewhat beyond the worst of them.
 
-    A limit of ``LIMITS`` is never made stricter where it stands for something of its own (mm, an end that is cut off).
+    Those that stand for something of their own (mm out of line, an end that is cut off) stay, or are made milder.
     """
     found = {}
     for name in ("disagreement", "slice_shift", "noise", "prior_distance", "slice_error", "roughness"):
@@ -115,6 +115,5 @@ def limits_of(good: Sequence[Mapping[str, float]]) -> dict[str, float]:
             found[name] = BEYOND * max(known)
     found["slice_shift"] = max(found.get("slice_shift", 0.0), LIMITS["slice_shift"])
     found["roughness"] = max(found.get("roughness", 0.0), LIMITS["roughness"])
-    found["cut"] = max(LIMITS["cut"], BEYOND * max(one[name] for one in good for name in ("base_cut", "apex_cut")))
     volumes = [one["volume"] for one in good]
     return {**LIMITS, **found, "least_volume": LEAST * min(volumes), "largest_volume": LARGEST * max(volumes)}

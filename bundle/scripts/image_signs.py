@@ -17,9 +17,10 @@ LEAST = 20
 
 def noise_of(look: Look) -> float:
     """Standard deviation of the pixels' noise, from the median of their mixed second differences in plane."""
-    image = look.image
-    mixed = image[:, 1:, 1:] - image[:, :-1, 1:] - image[:, 1:, :-1] + image[:, :-1, :-1]
-    mixed = mixed[mixed != 0]  # clipped intensities have none
+    corners = [look.image[:, a : a - 1 or None, b : b - 1 or None] for a in (0, 1) for b in (0, 1)]
+    mixed = corners[0] - corners[1] - corners[2] + corners[3]
+    known = torch.stack([(one > 0) & (one < 1) for one in corners]).all(dim=0)  # clipped intensities have lost theirs
+    mixed = mixed[known]
     return float(1.4826 * mixed.abs().median() / 2) if len(mixed) else 0.0
 
 
@@ -51,6 +52,13 @@ def volume_of(classes: torch.Tensor, look: Look) -> float:
     """All classes' volume in the slices, mL, mean over frames, of probabilities [K, X, Y, Z', T']."""
     voxel = float(np.prod(look.spacing)) / 1000
     return float((classes.argmax(dim=0) > 0).sum()) * voxel / len(look.times)
+
+
+def least_share(classes: torch.Tensor) -> float:
+    """Part of all classes' voxels that is of the rarest class, of probabilities [K, ...]; 0 where nothing is found."""
+    found = classes.argmax(dim=0)
+    counts = [int((found == kind).sum()) for kind in range(1, len(classes))]
+    return min(counts) / sum(counts) if sum(counts) else 0.0
 
 
 def roughness(classes: torch.Tensor) -> float:

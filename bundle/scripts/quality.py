@@ -13,7 +13,16 @@ from monai.metrics import compute_dice
 from torch.nn import functional as F
 
 from scripts.fitting import LatentFit
-from scripts.image_signs import contrast_of, doubt_of, expected_dice, likeness, noise_of, roughness, volume_of
+from scripts.image_signs import (
+    contrast_of,
+    doubt_of,
+    expected_dice,
+    least_share,
+    likeness,
+    noise_of,
+    roughness,
+    volume_of,
+)
 from scripts.looks import Look
 from scripts.networks import NISF
 from scripts.points import GridPoints
@@ -58,7 +67,7 @@ def assess(
         ``contrast``: by how much the first class is brighter than the second; ``contrast_error``: its difference from
         the reconstruction's. ``noise``: standard deviation of the pixels' noise.
         ``volume``, ``evidence_volume``: mL, all classes, mean over frames, of the final classes and of the evidence.
-        ``roughness``: of the first class's volume curve. ``upside_down``: nats by which the evidence fits a mean heart
+        ``least_share``: the rarest class's part of it. ``roughness``: of the first class's volume curve. ``upside_down``: nats by which the evidence fits a mean heart
         better with base and apex exchanged. ``base_cut``, ``apex_cut``: see ``cut_ends``.
 
         Of the slices that were seen: ``number`` (from the base, 0-based), ``error``, ``shift_mm``, and the numbers of
@@ -85,6 +94,7 @@ def assess(
         "empty_slices": float(len(slices["empty"])),
         "noise": noise_of(look),
         "volume": volume_of(look.final, look),
+        "least_share": least_share(look.final),
         "roughness": roughness(whole[..., frames]),
         "upside_down": upside_down(network, points),
         **_against_evidence(look),
