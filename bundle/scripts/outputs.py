@@ -202,7 +202,7 @@ class SaveLatentd(Transform):
             "points": fit.points,
             "seconds": fit.seconds,
             "reason": fit.reason,
-            "quality": fit.quality,
+            "quality": {**fit.quality, **fit.verdict},
             "correction": None if fit.correction is None else fit.correction.to_dict(),
             "made_with": provenance(self.settings),
         }

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.cine import LoadCined, read_volume, stem_of
+from scripts.cine import LoadCined, stem_of
 from scripts.errors import InputError
 from scripts.fitted import FittedScan, read_latent
 from scripts.geometry import spacing_of
+from scripts.readers import read_volume
 
 #: How the names of latent and segmentation files end.
 LATENT, SEGMENTATION = "_latent.pt", "_seg.nii.gz"

@@ -18,6 +18,7 @@ from scripts.figures import cases_figure
 from scripts.geometry import spacing_of
 from scripts.held_out import HeldOut
 from scripts.outputs import plain_array, provenance
+from scripts.trust import in_a_word
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class ScanProgress:
                 f"{name.replace('_', ' ')} {fit.quality[name]:.3f}" for name in SIGNS if name in fit.quality
             )
             detail = f"loss {loss:.4f}, {steps} steps, fit {fit.seconds:.1f} s, {fit.reason}; {signs}"
+            detail = "; ".join([detail, in_a_word(fit.verdict)]).removesuffix("; ")
         else:
             detail = "failed"
         subject = engine.state.batch.get("subject", "")
