@@ -46,9 +46,9 @@ def test_labels_and_saved_files_are_those_of_the_command(scan, result, tmp_path)
     written = nib.load(tmp_path / "command" / "test000_sa" / "test000_sa_seg.nii.gz")
     np.testing.assert_array_equal(result.labels, np.asarray(written.dataobj))
     np.testing.assert_array_equal(result.affine, written.affine)
-    assert [path.relative_to(tmp_path / "api") for path in saved] == [
-        path.relative_to(tmp_path / "command")
-        for path in sorted((tmp_path / "command" / "test000_sa").iterdir(), reverse=True)
+    files = sorted((tmp_path / "command" / "test000_sa").iterdir())
+    assert sorted(path.relative_to(tmp_path / "api") for path in saved) == [
+        path.relative_to(tmp_path / "command") for path in files
     ]
     np.testing.assert_array_equal(np.asarray(nib.load(saved[0]).dataobj), np.asarray(written.dataobj))
     np.testing.assert_array_equal(result.image, nib.load(scan).get_fdata(dtype=np.float32))
