@@ -65,9 +65,8 @@ def test_the_shipped_weights_are_those_of_the_digests_and_damage_is_seen(tmp_pat
     assert "hippocampus.pt is" not in found.text
 
 
-def test_a_package_out_of_range_is_a_problem(monkeypatch):
-    monkeypatch.setattr(doctor.metadata, "requires", lambda name: ["torch>=99", "numpy>=1.24", "nowhere>=1"])
-    found = doctor._versions()
+def test_a_package_out_of_range_is_a_problem():
+    found = doctor._versions(["torch>=99", "numpy>=1.24", "nowhere>=1"])
     assert found.state == "problem"
     assert f"torch is {torch.__version__}, >=99 is needed" in found.text and "nowhere is missing" in found.text
     assert "numpy is" not in found.text

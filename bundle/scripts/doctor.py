@@ -71,12 +71,12 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _versions() -> Finding:
-    """The packages that the installation asks for, against their ranges."""
+def _versions(asked: list[str] | None = None) -> Finding:
+    """The packages that the installation (or ``asked``) asks for, against their ranges."""
     from packaging.requirements import Requirement
 
     try:
-        wanted = [Requirement(text) for text in metadata.requires("nisf") or []]
+        wanted = [Requirement(text) for text in asked or metadata.requires("nisf") or []]
     except metadata.PackageNotFoundError:
         return Finding(
             "packages", WARNING, "nisf is not installed as a package, so no ranges are known (pip install .)"
