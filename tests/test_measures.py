@@ -13,7 +13,7 @@ from tiny import phantom_scans
 from scripts.cardiac import DENSITY, Person
 from scripts.errors import InputError
 from scripts.intervals import Intervals, Widening
-from scripts.measure_files import COLUMNS, write_table
+from scripts.measure_files import COLUMNS
 from scripts.measures import measure, measure_folder
 from scripts.outputs import save_tensors
 from scripts.runs import run_bundle
@@ -173,15 +173,6 @@ def test_a_person_kept_with_the_latent_is_used(folders):
     assert measure_folder(folder, draws=0)["body_surface_area"] == 2.0
     save_tensors({**content, "covariance": None}, path)  # as Adam leaves it
     assert values(measure_folder(folder), "low")["LVEDV"] is None
-
-
-def test_a_table_of_scans_has_a_row_each(folders, tmp_path):
-    scans = [measure_folder(folder, draws=0) for folder in folders[0]]
-    rows = list(csv.DictReader(write_table(scans, tmp_path / "all.csv").read_text().splitlines()))
-    assert [row["scan"] for row in rows] == [scan["scan"] for scan in scans]
-    for row, scan in zip(rows, scans):
-        assert float(row["LVEF (%)"]) == values(scan)["LVEF"] and int(row["ES_frame"]) == scan["phases"]["ES"]
-        assert float(row["WT7 (mm)"]) == scan["wall_thickness"]["segments"][6]["value"]
 
 
 def test_a_folder_without_a_fit_is_refused(tmp_path):

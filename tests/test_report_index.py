@@ -80,6 +80,11 @@ def test_the_table_holds_all_scans_and_all_numbers(cohort, tmp_path):
     assert 'quoted, "twice"\nbroken' in rows
 
 
+def test_no_spreadsheet_takes_a_name_for_a_formula(tmp_path):
+    _, table = write_cohort_pages(tmp_path, [entry("=1+1"), entry("plain")])
+    assert {row["scan"] for row in csv.DictReader(table.open(newline=""))} == {"'=1+1", "plain"}
+
+
 def test_distributions_are_shown_of_three_or_more(cohort, tmp_path):
     few = Parsed(write_cohort_pages(tmp_path, cohort[:2])[0].read_text())
     many = Parsed(write_cohort_pages(tmp_path, cohort)[0].read_text())

@@ -1,4 +1,4 @@
-"""Measures as files: JSON with everything, CSV with a row a measure, CSV of many scans with a row a scan."""
+"""Measures as files: JSON with everything, CSV with a row a measure."""
 
 from __future__ import annotations
 
@@ -33,25 +33,6 @@ def thickness_rows(found: Mapping) -> list[dict]:
         {**row, "name": f"WT{row['segment']}", "title": f"wall thickness, {row['name']}", "unit": wall["unit"]}
         for row in (wall["segments"] if wall else [])
     ]
-
-
-def write_table(scans: Sequence[Mapping], path: str | Path) -> Path:
-    """Writes one CSV of many scans, a row each; returns its path.
-
-    Columns: subject, scan, ED and ES frame, then each measure with its unit, its interval's ends and its indexed value.
-    """
-    rows, columns = [], ["subject", "scan", "ED_frame", "ES_frame"]
-    for scan in scans:
-        row = {"subject": scan["subject"], "scan": scan["scan"]}
-        row |= {f"{phase}_frame": frame for phase, frame in scan["phases"].items()}
-        for one in [*scan["measures"], *thickness_rows(scan)]:
-            name = f"{one['name']} ({one['unit']})"
-            row |= {name: one["value"], f"{name} low": one["low"], f"{name} high": one["high"]}
-            if one.get("indexed") is not None:
-                row[f"{one['name']} ({one['indexed_unit']})"] = one["indexed"]
-        columns += [name for name in row if name not in columns]
-        rows.append(row)
-    return write_text(path, _table(columns, rows))
 
 
 def _table(columns: Sequence[str], rows: Sequence[Mapping]) -> str:

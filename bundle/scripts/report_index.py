@@ -150,6 +150,7 @@ def _table(entries: Sequence[Entry]) -> str:
         row |= {key: entry.quality.get(key) for key in ("predicted_dice", "trusted")}
         row["flags"] = " ".join(str(flag.get("name", "")) for flag in entry.quality.get("flags") or [])
         row["error"] = entry.error
+        row = {key: _plain(value) for key, value in row.items()}
         for one in rows_of(measures):
             row[one["name"]] = one["value"]
             row |= {f"{one['name']}_{key}": one[key] for key in ("low", "high", "by_slices", "indexed")}
@@ -159,3 +160,8 @@ def _table(entries: Sequence[Entry]) -> str:
     table.writeheader()
     table.writerows(rows)
     return text.getvalue()
+
+
+def _plain(value: object) -> object:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@" and value else value
