@@ -18,6 +18,7 @@ from scripts.files import write_text
 from scripts.fitted import read_latent
 from scripts.outputs import folder_of, provenance
 from scripts.scoring import SIGNS
+from scripts.trust import in_a_word, quality_record, refused_record
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Outcome:
         seconds: reading, fit, sampling and writing; None where nothing was done.
         files: written.
         quality: numbers of ``quality_of``.
+        verdict: ``predicted_dice``, ``trusted`` and ``flags`` of ``trust.quality_record``.
         reason: of a failure.
     """
 
@@ -42,7 +44,8 @@ class Outcome:
     state: str
     seconds: float | None = None
     files: list[str] = field(default_factory=list)
-    quality: dict[str, float] = field(default_factory=dict)
+    quality: dict[str, float | None] = field(default_factory=dict)
+    verdict: dict[str, object] = field(default_factory=dict)
     reason: str = ""
 
 
@@ -101,8 +104,9 @@ class Batch:
         other = sorted(name for name in self.settings if self.settings[name] != made.get(name))
         how = f" with other settings ({', '.join(other)})" if other else ""
         logger.info("%s: finished by an earlier run%s, skipped; --overwrite does it anew", scan, how)
-        quality = content.get("quality", {})
-        self.outcomes[scan] = Outcome(scan, FINISHED, files=[str(path) for path in files], quality=quality)
+        verdict = quality_record(content)
+        quality = verdict.pop("numbers")
+        self.outcomes[scan] = Outcome(scan, FINISHED, None, [str(path) for path in files], quality, verdict)
 
     def attach(self, engine: Engine) -> None:
         """Registers for each scan."""
@@ -115,23 +119,24 @@ class Batch:
         seconds, self._began = now - self._began, now
         output = engine.state.output or {}
         if "fit" in output:
-            quality = {name: float(value) for name, value in output["fit"].quality.items()}
-            self.outcomes[scan] = Outcome(scan, DONE, round(seconds, 2), list(output["saved"]), quality)
+            fit = output["fit"]
+            verdict = quality_record({"quality": {**fit.quality, **fit.verdict}})
+            quality = verdict.pop("numbers")
+            self.outcomes[scan] = Outcome(scan, DONE, round(seconds, 2), list(output["saved"]), quality, verdict)
         else:
             reason = next((why for name, why in engine.failures if name == scan), "unknown")
-            self.outcomes[scan] = Outcome(scan, FAILED, round(seconds, 2), reason=reason)
+            verdict = refused_record(reason) or {}
+            verdict.pop("numbers", None)
+            self.outcomes[scan] = Outcome(scan, FAILED, round(seconds, 2), verdict=verdict, reason=reason)
 
     def count(self, state: str) -> int:
         """How many scans came to ``state``."""
         return sum(outcome.state == state for outcome in self.outcomes.values())
 
     def write(self) -> Path:
-        """Writes the summary, ``<output_dir>/scans.json``; a quality number that is NaN becomes null."""
+        """Writes the summary, ``<output_dir>/scans.json``; a quality number that is not known is null."""
         counts = {state: self.count(state) for state in (DONE, FINISHED, FAILED)}
-        rows = [
-            {**asdict(one), "quality": {k: v if v == v else None for k, v in one.quality.items()}}
-            for one in self.outcomes.values()
-        ]
+        rows = [asdict(one) for one in self.outcomes.values()]
         content = {**counts, "output": str(self.output_dir), "scans": rows, **provenance(self.settings)}
         return write_text(self.output_dir / SUMMARY, json.dumps(content, indent=1) + "\n")
 
@@ -139,7 +144,7 @@ class Batch:
         """A line a scan, and the count."""
         width = max([len("scan"), *map(len, self.outcomes)])
         signs = [sign.replace("_", " ") for sign in SIGNS]
-        lines = ["  ".join([f"{'scan':<{width}}", f"{'':<8}", "seconds", *signs]).rstrip()]
+        lines = ["  ".join([f"{'scan':<{width}}", f"{'':<8}", "seconds", "expected Dice", *signs]).rstrip()]
         lines += [self._line(outcome, width) for outcome in self.outcomes.values()]
         done, finished, failed = (self.count(state) for state in (DONE, FINISHED, FAILED))
         parts = [f"{done} of {len(self.outcomes)} scans done"]
@@ -152,7 +157,6 @@ class Batch:
         if outcome.state == FAILED:
             return f"{start}  {outcome.reason}"
         numbers = [f"{outcome.seconds:>7.1f}" if outcome.seconds is not None else " " * 7]
-        for sign in SIGNS:
-            value = outcome.quality.get(sign, float("nan"))
-            numbers.append(f"{value:>{len(sign)}.3f}" if value == value else " " * len(sign))
-        return "  ".join([start, *numbers]).rstrip()
+        values = {"expected Dice": outcome.verdict.get("predicted_dice")} | {k: outcome.quality.get(k) for k in SIGNS}
+        numbers += [" " * len(k) if value is None else f"{value:>{len(k)}.3f}" for k, value in values.items()]
+        return "  ".join([start, *numbers, in_a_word(outcome.verdict)]).rstrip()
