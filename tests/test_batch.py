@@ -57,19 +57,25 @@ def test_outcomes_make_a_table_and_a_summary(tmp_path):
     listed, out = subjects(tmp_path, "a", "b", "c"), tmp_path / "out"
     finish(out, "a")
     batch = Batch(listed, str(out), ("seg",), {"seed": 3}, skip_finished=True)
-    fit = SimpleNamespace(quality={"reconstruction_error": 0.125, "disagreement": float("nan")})
+    flag = {"name": "noise", "text": "The image is noisy.", "severe": True}
+    verdict = {"predicted_dice": 0.5, "trusted": False, "flags": [flag], "slices": {}}
+    quality = {"reconstruction_error": 0.125, "disagreement": float("nan")}
+    fit = SimpleNamespace(quality=quality, verdict=verdict)
     done = SimpleNamespace(batch={"subject": "b"}, output={"fit": fit, "saved": ["b_seg.nii.gz"]})
     failed = SimpleNamespace(batch={"subject": "c"}, output={})
+    reason = "c.nii.gz: no heart found"
     for state in (done, failed):
-        batch(SimpleNamespace(state=state, failures=[("c", "c.nii.gz: is cut off")]))
+        batch(SimpleNamespace(state=state, failures=[("c", reason)]))
     lines = batch.table().splitlines()
     assert lines[1].split() == ["a", "finished", "0.250"]
-    assert lines[2].split()[:2] == ["b", "done"] and lines[2].split()[3] == "0.125"
-    assert lines[3].split(maxsplit=2) == ["c", "failed", "c.nii.gz: is cut off"]
+    assert lines[2].split()[:2] == ["b", "done"] and lines[2].split()[3:5] == ["0.500", "0.125"]
+    assert lines[2].endswith("NOT TO BE TRUSTED: The image is noisy.")
+    assert lines[3].split(maxsplit=2) == ["c", "failed", reason]
     assert lines[4] == "1 of 3 scans done, 1 finished by an earlier run, 1 failed"
     content = json.loads(batch.write().read_text())
     assert [content[key] for key in ("done", "finished", "failed")] == [1, 1, 1]
     assert content["settings"]["seed"] == 3
     rows = {row["scan"]: row for row in content["scans"]}
     assert rows["b"]["files"] == ["b_seg.nii.gz"] and rows["b"]["quality"]["disagreement"] is None
-    assert rows["c"]["reason"] == "c.nii.gz: is cut off"
+    assert rows["b"]["verdict"] == {"predicted_dice": 0.5, "trusted": False, "flags": [flag]}
+    assert rows["c"]["reason"] == reason and rows["c"]["verdict"]["flags"][0]["name"] == "no_heart"
