@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-
 from looked_at import FRAMES, SHAPE, SPACING, classes_of, look, noisy, probabilities
+
 from scripts.image_signs import (
     contrast_of,
     doubt_of,

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from looked_at import SHAPE, SPACING, classes_of, look, probabilities
+
 from scripts.slice_signs import empty_slices, slice_errors, slice_shifts
 
 
@@ -16,7 +16,9 @@ def test_a_slice_out_of_line_is_told_in_mm_and_the_others_are_not():
 
 
 def test_a_stack_that_lies_elsewhere_as_a_whole_has_no_slice_out_of_line():
-    assert max(slice_shifts(look(evidence=probabilities(classes_of([(4, 2)] * SHAPE[2]))))) == pytest.approx(0, abs=1e-4)
+    assert max(slice_shifts(look(evidence=probabilities(classes_of([(4, 2)] * SHAPE[2]))))) == pytest.approx(
+        0, abs=1e-4
+    )
 
 
 def test_a_slice_without_a_body_has_no_place():

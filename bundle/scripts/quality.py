@@ -67,8 +67,9 @@ def assess(
         ``contrast``: by how much the first class is brighter than the second; ``contrast_error``: its difference from
         the reconstruction's. ``noise``: standard deviation of the pixels' noise.
         ``volume``, ``evidence_volume``: mL, all classes, mean over frames, of the final classes and of the evidence.
-        ``least_share``: the rarest class's part of it. ``roughness``: of the first class's volume curve. ``upside_down``: nats by which the evidence fits a mean heart
-        better with base and apex exchanged. ``base_cut``, ``apex_cut``: see ``cut_ends``.
+        ``least_share``: the rarest class's part of it. ``roughness``: of the first class's volume curve.
+        ``upside_down``: nats by which the evidence fits a mean heart better with base and apex exchanged.
+        ``base_cut``, ``apex_cut``: see ``cut_ends``.
 
         Of the slices that were seen: ``number`` (from the base, 0-based), ``error``, ``shift_mm``, and the numbers of
         those that are ``empty``.
