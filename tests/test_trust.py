@@ -23,8 +23,8 @@ def network(seed=0):
 @pytest.fixture
 def judge():
     """Predicts 0.88 at a noise of 0.03, and less for more."""
-    term = Term("noise", "log", -1, mean=3.5, scale=1.0, coefficient=1.5)
-    return Judge(DicePrediction((term,), 2.0), {**LIMITS, "noise": 1.0}, {"fits": 3})
+    term = Term("noise", "log", -1, mean=3.5, scale=1.0, level=1.5)
+    return Judge(DicePrediction((term,), 9.0, 2.0), {**LIMITS, "noise": 1.0}, {"fits": 3})
 
 
 def test_a_good_scan_is_trusted_and_a_bad_one_says_why(judge):
@@ -59,7 +59,7 @@ def test_a_calibration_is_that_of_its_own_weights(judge, tmp_path, caplog):
     assert "of other weights" in caplog.text
 
 
-@pytest.mark.parametrize("text", ["{", "{}", '{"prediction": {"terms": [{"nose": 1}], "intercept": 0}}'])
+@pytest.mark.parametrize("text", ["{", "{}", '{"prediction": {"terms": [{"nose": 1}], "gate": 0, "level": 0}}'])
 def test_a_damaged_calibration_is_named(text, tmp_path):
     calibration_file(tmp_path / "model.pt").write_text(text)
     with pytest.raises(InputError, match="model_quality.json: is damaged"):

@@ -17,7 +17,8 @@ LIMITS = {
     "prior_distance": 1.5,  # standard deviations
     "slice_error": 0.25,
     "roughness": 0.05,
-    "cut": 0.6,
+    "base_cut": 0.6,  # of the largest slice's area
+    "apex_cut": 0.6,
 }
 #: From this disagreement of latent and class evidence on nothing is to be trusted; and this part of empty slices.
 SPLIT, HOLES = 0.5, 1 / 3
@@ -77,7 +78,7 @@ def _of_slices(numbers: Mapping[str, float], slices: Mapping[str, list], limits:
             text = f"{_named(far, 'look')} unlike what the model can draw; check for artefacts."
         found.append({"name": name, "text": text, "severe": False})
     for end in ("base", "apex"):
-        if numbers[f"{end}_cut"] > limits["cut"]:
+        if numbers[f"{end}_cut"] > limits[f"{end}_cut"]:
             text = f"The stack seems to end before the {end} of the heart; volumes may be too small."
             found.append({"name": f"{end}_cut", "text": text, "severe": False})
     return found
@@ -115,5 +116,7 @@ def limits_of(good: Sequence[Mapping[str, float]]) -> dict[str, float]:
             found[name] = BEYOND * max(known)
     found["slice_shift"] = max(found.get("slice_shift", 0.0), LIMITS["slice_shift"])
     found["roughness"] = max(found.get("roughness", 0.0), LIMITS["roughness"])
+    for end in ("base_cut", "apex_cut"):  # where good stacks end early as a rule, that is nothing to look at
+        found[end] = max(LIMITS[end], max(one[end] for one in good))
     volumes = [one["volume"] for one in good]
     return {**LIMITS, **found, "least_volume": LEAST * min(volumes), "largest_volume": LARGEST * max(volumes)}
