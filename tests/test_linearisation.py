@@ -18,14 +18,17 @@ SIZES = {
     "one layer": {"num_layers": 1},
     "with pose": {"pose": True},
     "with pose, two channels, another latent size": {"pose": True, "in_channels": 2, "latent_size": 4},
+    "with acquisition": {"acquisition": True},
+    "with pose and acquisition": {"pose": True, "acquisition": True, "latent_size": 4},
+    "with pose and acquisition, two channels": {"pose": True, "acquisition": True, "in_channels": 2},
 }
-SCANS, POINTS = 2, 30
+SCANS, POINTS, SLICES = 2, 30, 3
 
 
 class Case:
     """Two scans with points, intensities and latents of their own, and a factor that mixes the latent's entries."""
 
-    def __init__(self, pose=False, classes=False, **sizes):
+    def __init__(self, pose=False, classes=False, acquisition=False, **sizes):
         torch.manual_seed(2)
         sizes = {"latent_size": 6, "hidden_size": 6, "num_layers": 3, "omega0": 4.0, "sigma0": 2.0, **sizes}
         self.network, self.classes = NISF(num_classes=3, **sizes).double(), classes
@@ -35,7 +38,9 @@ class Case:
             self.network.latent_mean.normal_()
             self.network.latent_factor.copy_(torch.randn(length, length).tril() / 2)
             self.network.pose_factor.copy_(pose * (torch.randn(6, 6).tril() / 5))
-        self.variables = Variables(self.network)
+        spread = acquisition * torch.linspace(0.1, 0.6, 6)
+        self.variables = Variables(self.network, True, SLICES, spread)
+        self.slices = torch.randint(-1, SLICES, (SCANS, POINTS))  # -1: of no slice of the stack
         self.coords = torch.rand(SCANS, self.network.coord_dims, POINTS, dtype=torch.float64) * 2 - 1
         channels = 3 if classes else self.network.in_channels
         self.wanted = torch.rand(SCANS, channels, POINTS, dtype=torch.float64)
@@ -49,17 +54,32 @@ class Case:
 
     def targets(self, scans=slice(None), points=slice(None), weight=1.0):
         coords = self.coords[scans, :, points]
-        return Targets(
-            coords, self.wanted[scans, :, points], self.classes, weight, self.network.project(coords).detach()
-        )
+        projected = self.network.project(coords).detach()
+        wanted, slices = self.wanted[scans, :, points], self.slices[scans, points]
+        return Targets(coords, wanted, self.classes, weight, projected, slices)
 
     def linearise(self, scans=slice(None), points=slice(None), weight=1.0):
         return linearise(self.network, self.targets(scans, points, weight), self.variables, self.v[scans])
 
     def channels(self, scan, v):
         """Logits [C, N] of a scan's intensities or classes at ``v`` [M]."""
-        coords = moved(self.coords[scan][None], self.variables.pose(v[None]))
-        return self.network(coords, self.variables.latent(v[None]))[0, self.first : self.outputs.stop]
+        coords, effects = self.coords[scan], self.effects(scan, v)
+        coords = torch.cat([coords[:2] + effects[:, 2:].t(), coords[2:]])
+        coords = moved(coords[None], self.variables.pose(v[None]))
+        logits = self.network(coords, self.variables.latent(v[None]))[0, self.first : self.outputs.stop]
+        return logits if self.classes else (1 + effects[:, 0]) * logits + effects[:, 1]
+
+    def effects(self, scan, v):
+        """Gain, offset and shift in plane of each point [N, 4], written out slice by slice."""
+        out = torch.zeros(POINTS, 4, dtype=torch.float64)
+        if self.variables.has_acquisition:
+            spread, of_scan = torch.linspace(0.1, 0.6, 6).double(), v[self.variables.known :]
+            of_slices = of_scan[2:].reshape(4, SLICES)
+            for place, number in enumerate(self.slices[scan].tolist()):
+                if number >= 0:
+                    out[place] = spread[2:] * of_slices[:, number]
+                    out[place, :2] = out[place, :2] + spread[:2] * of_scan[:2]
+        return out
 
     def probabilities(self, scan, v):
         logits = self.channels(scan, v)
@@ -80,7 +100,11 @@ def assert_close(found, expected):
     assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
-CLASSES = {"classes": {"classes": True}, "classes with pose": {"classes": True, "pose": True, "latent_size": 4}}
+CLASSES = {
+    "classes": {"classes": True},
+    "classes with pose": {"classes": True, "pose": True, "latent_size": 4},
+    "classes with pose and acquisition": {"classes": True, "pose": True, "acquisition": True},
+}
 
 
 @pytest.fixture(params=[*SIZES.values(), *CLASSES.values()], ids=[*SIZES, *CLASSES])

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +151,7 @@ def _looked_at(
     if not len(number):
         return None
     found = fit(network, source)
-    logits = logits_at(network, found.latent, source.moved(found.pose), number)
+    logits = logits_at(network, found.latent, replace(source, frame=found.frame(source.frame)), number)
     logits = logits if evidence is None else combine(logits, evidence, evidence_blend)
     return logits, scan["label"].reshape(-1)[source.flat(number)], found
 

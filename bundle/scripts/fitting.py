@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn import functional as F
 
+from scripts.acquisition import NUMBERS as ACQUISITION
 from scripts.blending import Correction
 from scripts.errors import InputError
 from scripts.gauss_newton import GaussNewtonSearch
+from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
 from scripts.points import GridPoints
-from scripts.pose import NUMBERS
+from scripts.pose import NUMBERS, Pose
 
 
 @dataclass
@@ -32,6 +34,7 @@ class LatentFit:
         covariance: posterior covariance float64, where the method gives one: [L, L], or [L + 6, L + 6] of latent and
             pose where both were fitted.
         pose: change [6] of the pose that the fit started with; zeros where none was fitted.
+        effects: of the acquisition on each slice [slices, 4] (``acquisition.EFFECTS``), or None.
         quality: numbers by which a failed fit shows, once it has been sampled; see ``quality_of``.
         correction: what class evidence adds to the latent's classes, once both have been sampled.
     """
@@ -43,8 +46,17 @@ class LatentFit:
     reason: str = ""
     covariance: torch.Tensor | None = None
     pose: torch.Tensor = field(default_factory=lambda: torch.zeros(NUMBERS))
+    effects: torch.Tensor | None = None
     quality: dict[str, float] = field(default_factory=dict)
     correction: Correction | None = None
+
+    def start(self, frame: CoordinateFrame) -> CoordinateFrame:
+        """The scan's coordinate frame with its slices where the fit found them, in the pose that the fit began with."""
+        return frame if self.effects is None else frame.shifted(self.effects[:, 2:])
+
+    def frame(self, frame: CoordinateFrame) -> CoordinateFrame:
+        """The scan's coordinate frame as the fit found it."""
+        return self.start(frame).moved(Pose.of(self.pose))
 
     def sample(self, count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
         """Draws of latents [count, L] and poses [count, 6] from the posterior.
@@ -202,6 +214,7 @@ def fit_gauss_newton_batch(
     seed: int = 0,
     pose: bool = True,
     evidence_weight: float = 0.1,
+    acquisition: Sequence[float] = (0.0,) * ACQUISITION,
     callback: Callable[[int, torch.Tensor], None] | None = None,
 ) -> list[LatentFit]:
     """Maximum a posteriori latents by damped Gauss-Newton (Levenberg-Marquardt) on the intensities, weights frozen.
@@ -231,6 +244,9 @@ def fit_gauss_newton_batch(
         pose: fit the pose together with the latent, where the network has a prior over it.
         evidence_weight: weight of the cross entropy of the class evidence against the intensities' BCE, where all the
             scans have evidence.
+        acquisition: standard deviations of what the scanner and the breath-holds may have done, fitted together with
+            the latent: gain and offset of the intensities' logits of the whole stack, then of each slice, and shifts
+            of each slice along x and y (normalised). All zero: not fitted.
         callback: called with (step, latents [B, L]) after each step.
 
     Raises:
@@ -242,7 +258,17 @@ def fit_gauss_newton_batch(
         raise InputError(f"prior_weight of the fit is {prior_weight}; it must be above 0")
     with fitting_mode(network), torch.no_grad():
         search = GaussNewtonSearch(
-            network, scans, prior_weight, final_points, start_points, chunk, damping, seed, pose, evidence_weight
+            network,
+            scans,
+            prior_weight,
+            final_points,
+            start_points,
+            chunk,
+            damping,
+            seed,
+            pose,
+            evidence_weight,
+            torch.as_tensor(acquisition, dtype=torch.float32),
         )
         for step in range(1, iterations + 1):
             search.step()
@@ -250,11 +276,25 @@ def fit_gauss_newton_batch(
                 callback(step, search.latents())
             if search.update_state(tolerance, growth):
                 break
-        found = zip(search.latents(), search.history, search.reasons, search.covariances().cpu(), search.poses().cpu())
+        found = zip(
+            search.latents(),
+            search.history,
+            search.reasons,
+            search.covariances().cpu(),
+            search.poses().cpu(),
+            search.effects().cpu(),
+        )
     seconds = (time.perf_counter() - started) / len(scans)
     return [
         LatentFit(
-            latent, history, search.points, seconds, reason or f"all {iterations} iterations done", covariance, pose
+            latent,
+            history,
+            search.points,
+            seconds,
+            reason or f"all {iterations} iterations done",
+            covariance,
+            pose,
+            effects=effects,
         )
-        for latent, history, reason, covariance, pose in found
+        for latent, history, reason, covariance, pose, effects in found
     ]

@@ -37,9 +37,10 @@ class GaussNewtonSearch:
         seed: int,
         pose: bool,
         evidence_weight: float,
+        acquisition: torch.Tensor | None = None,
     ) -> None:
         self.network, self.scans, self.weight, self.chunk = network, list(scans), prior_weight, chunk
-        self.variables = Variables(network, pose)
+        self.variables = Variables(network, pose, max(scan.frame.shape[2] for scan in scans), acquisition)
         self.evidence_weight = evidence_weight
         self.sources = self._sources()
         smallest = min(len(scan) for source in self.sources for scan in source)
@@ -86,6 +87,10 @@ class GaussNewtonSearch:
         """Changes of the pose, [B, 6]."""
         return self.variables.pose(self.z)
 
+    def effects(self) -> torch.Tensor:
+        """Of the acquisition on each slice, [B, slices, 4]: gain, offset, shift x, shift y."""
+        return self.variables.effects(self.z)[:, :-1]
+
     def _take(self, count: int) -> int:
         """Brings the points in use up to ``count``; returns the number of the first new chunk."""
         first = len(self.chunks)
@@ -94,18 +99,21 @@ class GaussNewtonSearch:
             for place, source in enumerate(self.sources):
                 share = self.EVIDENCE_SHARE if place == 1 else 1
                 part = slice(start // share, stop // share)
-                pairs = [scan.take(number[part]) for scan, number in zip(source, self.numbers[place])]
+                chosen = [(scan, number[part]) for scan, number in zip(source, self.numbers[place])]
                 if part.stop > part.start:
-                    self.chunks.append(self._targets(pairs, share * self.evidence_weight if place == 1 else None))
+                    self.chunks.append(self._targets(chosen, share * self.evidence_weight if place == 1 else None))
         self.in_use = count
         return first
 
-    def _targets(self, pairs: list[tuple[torch.Tensor, torch.Tensor]], weight: float | None) -> Targets:
-        """Of intensities, or with a weight of class evidence."""
+    def _targets(self, chosen: list[tuple[GridPoints, torch.Tensor]], weight: float | None) -> Targets:
+        """Of numbered points of each scan: intensities, or with a weight of class evidence."""
+        pairs = [scan.take(number) for scan, number in chosen]
         coords, wanted = (torch.stack(values).to(self.network.latent_mean) for values in zip(*pairs))
-        # without a pose the coordinates' product is the same for every latent, so it is computed once
-        projected = None if self.variables.has_pose else self.network.project(coords)
-        return Targets(coords, wanted, weight is not None, 1.0 if weight is None else weight, projected)
+        fitted = self.variables
+        # where nothing moves the coordinates their product is the same for every latent, so it is computed once
+        projected = None if fitted.moves else self.network.project(coords)
+        slices = torch.stack([scan.slices_of(number) for scan, number in chosen]) if fitted.has_acquisition else None
+        return Targets(coords, wanted, weight is not None, 1.0 if weight is None else weight, projected, slices)
 
     def _linearise(self, z: torch.Tensor, first: int = 0) -> Linearised:
         """Sums about ``z`` [B, M] over the points in use, from the chunk ``first`` on."""
@@ -194,9 +202,12 @@ class GaussNewtonSearch:
         return bool(self.done.all())
 
     def covariances(self) -> torch.Tensor:
-        """Posterior covariances of latents (and poses), [B, M, M] float64: the inverse of the objective's matrix."""
-        factor = self.variables.factor().double()
-        covariance = self.weight * factor @ torch.linalg.inv(self._system()[0]) @ factor.t()
+        """Posterior covariances of latents (and poses), [B, L, L] float64: the inverse of the objective's matrix.
+
+        What the acquisition leaves unknown is in them.
+        """
+        factor, known = self.variables.factor().double(), self.variables.known
+        covariance = self.weight * factor @ torch.linalg.inv(self._system()[0])[:, :known, :known] @ factor.t()
         return (covariance + covariance.transpose(1, 2)) / 2
 
 

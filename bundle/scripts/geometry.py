@@ -131,6 +131,8 @@ class CoordinateFrame:
         dims: 4 with time, 3 without.
         field: low and high end of what is looked at in plane, in the organ's own frame.
         pose: of the organ in this scan, or None.
+        shifts: in plane of each slice against the others (motion between breath-holds), normalised, before the pose;
+            empty for none. Between slices they are interpolated.
     """
 
     affine: np.ndarray
@@ -141,6 +143,7 @@ class CoordinateFrame:
     dims: int = 4
     field: tuple[float, float] = (-np.inf, np.inf)
     pose: Pose | None = None
+    shifts: tuple[tuple[float, float], ...] = ()
 
     @classmethod
     def relative(cls, affine: np.ndarray, shape: tuple, times: tuple, dims: int = 4) -> CoordinateFrame:
@@ -231,12 +234,34 @@ class CoordinateFrame:
     def voxel_to_normalised(self, voxels: np.ndarray) -> np.ndarray:
         """[N, 3] (fractional) voxel indices to [N, 3] normalised coordinates."""
         coords = np.asarray(voxels) * np.array(self.scale) + np.array(self.offset)
+        coords = coords + self._shift(np.asarray(voxels)[:, 2])
         return coords if self.pose is None else self.pose.apply(coords.T).T
 
     def normalised_to_voxel(self, coords: np.ndarray) -> np.ndarray:
         """[N, 3] normalised coordinates to [N, 3] fractional voxel indices."""
         coords = np.asarray(coords) if self.pose is None else self.pose.invert(np.asarray(coords).T).T
-        return (coords - np.array(self.offset)) / np.array(self.scale)
+        slices = (coords[:, 2] - self.offset[2]) / self.scale[2]
+        return (coords - self._shift(slices) - np.array(self.offset)) / np.array(self.scale)
+
+    def shifted(self, shifts: torch.Tensor) -> CoordinateFrame:
+        """The same scan with each of its slices shifted by ``shifts`` [slices, 2], in the organ's own frame.
+
+        The frame must not be cropped along the slices afterwards.
+        """
+        if not bool((shifts != 0).any()):
+            return self
+        ends = np.concatenate([shifts.double().numpy().T, np.zeros((1, len(shifts)))])
+        pose = self.pose or Pose()
+        moved = pose.invert(ends) - pose.invert(np.zeros_like(ends))
+        return replace(self, shifts=tuple((float(x), float(y)) for x, y in moved[:2].T))
+
+    def _shift(self, slices: np.ndarray) -> np.ndarray:
+        """Of fractional slices [N], [N, 3]."""
+        if not self.shifts:
+            return np.zeros((1, 3))
+        places = np.arange(len(self.shifts))
+        x, y = (np.interp(slices, places, column) for column in np.array(self.shifts).T)
+        return np.stack([x, y, np.zeros_like(x)], axis=1)
 
     def world_to_normalised(self, points: np.ndarray) -> np.ndarray:
         """[N, 3] world points in RAS mm to [N, 3] normalised coordinates."""
@@ -258,6 +283,8 @@ class CoordinateFrame:
         """Coordinates [dims, N] of flat indices [N] into the grid [X, Y, Z, T] (last axis fastest)."""
         where = np.unravel_index(indices.cpu().numpy(), (*self.shape, len(self.times)))
         coords = np.stack([self.scale[a] * where[a] + self.offset[a] for a in range(3)])
+        if self.shifts:
+            coords[:2] += np.array(self.shifts)[where[2]].T
         coords = coords if self.pose is None else self.pose.apply(coords)
         coords = np.concatenate([coords, np.asarray(self.times)[where[3]][None]])[: self.dims].astype(np.float32)
         return torch.from_numpy(coords).to(indices.device)
@@ -279,6 +306,8 @@ class CoordinateFrame:
         plain = {name: [float(v) if name != "shape" else int(v) for v in values] for name, values in plain.items()}
         if self.pose is not None:  # otherwise left out, for MONAI cannot collate None
             plain["pose"] = [float(v) for v in astuple(self.pose)]
+        if self.shifts:
+            plain["shifts"] = [list(pair) for pair in self.shifts]
         return {"affine": self.affine.tolist(), "dims": int(self.dims), **plain}
 
     @classmethod
@@ -286,4 +315,5 @@ class CoordinateFrame:
         """The frame that ``to_dict`` wrote."""
         lists = {name: tuple(plain[name]) for name in ("shape", "times", "scale", "offset", "field")}
         pose = Pose.of(plain["pose"]) if "pose" in plain else None
-        return cls(affine=np.array(plain["affine"]), dims=int(plain["dims"]), pose=pose, **lists)
+        shifts = tuple((float(x), float(y)) for x, y in plain.get("shifts", ()))
+        return cls(affine=np.array(plain["affine"]), dims=int(plain["dims"]), pose=pose, shifts=shifts, **lists)

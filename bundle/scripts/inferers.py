@@ -16,7 +16,6 @@ from scripts.fitting import LatentFit, fit_adam, fit_gauss_newton
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
 from scripts.points import GridPoints
-from scripts.pose import Pose
 from scripts.quality import quality_of
 from scripts.sampling import sample_grid, sample_uncertainty
 from scripts.series import SeriesPoints, fit_together
@@ -119,7 +118,7 @@ class NISFInferer(Inferer):
 
     def _sample(self, network: NISF, fit: LatentFit, points: GridPoints) -> torch.Tensor:
         frame = points.frame
-        values = sample_grid(network, fit.latent, frame.moved(Pose.of(fit.pose)), self.chunk, bf16=self.bf16)
+        values = sample_grid(network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16)
         classes = values[network.in_channels :]
         fit.quality = quality_of(network, fit, points, values)
         if points.evidence is not None and self.blend:
@@ -129,7 +128,9 @@ class NISFInferer(Inferer):
         if not self.draws:
             return values
         draws = fit.sample(self.draws, self.seed)
-        found = sample_uncertainty(network, draws, frame, self.chunk, bf16=self.bf16, correction=fit.correction)
+        found = sample_uncertainty(
+            network, draws, fit.start(frame), self.chunk, bf16=self.bf16, correction=fit.correction
+        )
         return torch.cat([values, found])
 
 

@@ -45,7 +45,8 @@ class Targets:
         wanted: intensities [B, C, N], or class probabilities [B, K, N].
         classes: whether ``wanted`` are class probabilities.
         weight: of a point's loss.
-        projected: ``network.project(coords)``, kept where no pose moves the coordinates.
+        projected: ``network.project(coords)``, kept where nothing moves the coordinates.
+        slices: number of each point's slice [B, N], -1 for none; needed where the acquisition is fitted.
     """
 
     coords: torch.Tensor
@@ -53,6 +54,7 @@ class Targets:
     classes: bool = False
     weight: float = 1.0
     projected: torch.Tensor | None = None
+    slices: torch.Tensor | None = None
 
 
 def jacobian(
@@ -77,9 +79,11 @@ def jacobian(
     of_latent, residual = network.modulation(variables.latent(v))
     weight = network.first.linear.weight[:, network.coord_dims :] @ network.latent_factor
     shortcut = network.residual(network.latent_factor.t()).t()
-    coords, projected = points.coords, points.projected
-    if variables.has_pose:
-        coords = moved(coords, variables.pose(v))
+    coords, projected, pose = points.coords, points.projected, variables.pose(v)
+    effects = _effects(points, variables, v)
+    if variables.moves:
+        shifts = 0.0 if effects is None else F.pad(effects[..., 2:], (0, coords.shape[1] - 2)).transpose(1, 2)
+        coords = moved(coords + shifts, pose)
         projected = network.project(coords)
     argument = (projected + of_latent.unsqueeze(1)).requires_grad_()
     added = residual.unsqueeze(1).expand(-1, projected.shape[1], -1).contiguous().requires_grad_()
@@ -91,12 +95,46 @@ def jacobian(
             for place, total in enumerate(totals)
         ]
     found = [a @ weight + b @ shortcut for a, b in parts]
-    if variables.has_pose:
-        # [B, N, 3, P]: of the coordinates by the whitened pose
-        by_pose = slopes(coords, variables.pose(v)) @ network.pose_factor
-        entry = network.first.linear.weight[:, :3]
-        found = [torch.cat([j, ((a @ entry).unsqueeze(2) @ by_pose)[:, :, 0]], -1) for j, (a, _) in zip(found, parts)]
-    return output.detach().transpose(1, 2), found
+    logits = output.detach()
+    if variables.moves:
+        # [B, N, 3, 6]: of the coordinates by the pose
+        by_pose, entry = slopes(coords, pose), network.first.linear.weight[:, :3]
+        by_pose = [((a @ entry).unsqueeze(2) @ by_pose)[:, :, 0] for a, _ in parts]
+        if variables.has_pose:
+            found = [torch.cat([j, one @ network.pose_factor], dim=-1) for j, one in zip(found, by_pose)]
+    if effects is not None:
+        gains = outputs[:, : network.in_channels].sum(dim=1)  # 1 for an intensity, 0 for a class
+        steeper = [1 + g * effects[..., :1] for g in gains]
+        found = [
+            torch.cat([j * s, _of_acquisition(g * (logits @ o), g, s * slope, points, variables)], dim=-1)
+            for j, s, g, o, slope in zip(found, steeper, gains, outputs, by_pose)
+        ]
+        image = logits[..., : network.in_channels] * (1 + effects[..., :1]) + effects[..., 1:2]
+        logits = torch.cat([image, logits[..., network.in_channels :]], dim=-1)
+    return logits.transpose(1, 2), found
+
+
+def _effects(points: Targets, variables: Variables, v: torch.Tensor) -> torch.Tensor | None:
+    """Of the acquisition on each point, [B, N, 4]."""
+    if not variables.has_acquisition:
+        return None
+    return torch.stack([of_scan[slices] for of_scan, slices in zip(variables.effects(v), points.slices)])
+
+
+def _of_acquisition(
+    logits: torch.Tensor, image: torch.Tensor, by_pose: torch.Tensor, points: Targets, variables: Variables
+) -> torch.Tensor:
+    """Derivatives of an output by the variables of the acquisition, [B, N, m].
+
+    A slice that is shifted one way sees what the organ would show if it were moved the other way.
+
+    Args:
+        logits: of an intensity [B, N]; zero for a class.
+        image: 1 for an intensity, 0 for a class.
+        by_pose: derivatives of what the acquisition leaves of it by the pose [B, N, 6].
+    """
+    of_effects = torch.stack([logits, image.expand_as(logits), -by_pose[..., 0], -by_pose[..., 1]], dim=-1)
+    return (of_effects.unsqueeze(2) @ variables.of_slices[points.slices])[:, :, 0]
 
 
 @torch.no_grad()

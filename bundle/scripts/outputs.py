@@ -148,12 +148,14 @@ class SaveLatentd(Transform):
         """Writes and returns the item with ``saved``."""
         item = dict(data)
         image, fit = item[self.image_key], item["fit"]
+        start = fit.start(CoordinateFrame.from_dict(image.meta["frame"])) if "frame" in image.meta else None
         content = {
             "latent": fit.latent.cpu(),
             "covariance": fit.covariance,
             "pose": fit.pose.cpu(),
-            "frame": _fitted_frame(image.meta.get("frame"), fit.pose),
-            "start_frame": image.meta.get("frame"),
+            "effects": fit.effects,
+            "frame": None if start is None else start.moved(Pose.of(fit.pose)).to_dict(),
+            "start_frame": None if start is None else start.to_dict(),
             "network": self.network,
             "class_names": self.class_names,
             "duration": float(image.meta.get("frame_duration") or 0.0) * image.shape[-1],
@@ -171,13 +173,6 @@ class SaveLatentd(Transform):
         save_tensors(content, target)
         item["saved"] = [*item.get("saved", []), str(target)]
         return item
-
-
-def _fitted_frame(plain: Mapping[str, object] | None, change: torch.Tensor) -> Mapping[str, object] | None:
-    """A coordinate frame with the change of its pose that a fit found."""
-    if plain is None or not bool((change != 0).any()):
-        return plain
-    return CoordinateFrame.from_dict(plain).moved(Pose.of(change)).to_dict()
 
 
 def save_tensors(content: Mapping[str, object], path: str | Path) -> Path:

@@ -71,6 +71,10 @@ class GridPoints:
         n_z, n_t = self.image.shape[3:]
         return (plane * n_z + self._slices[z]) * n_t + self._frames[t]
 
+    def slices_of(self, number: torch.Tensor) -> torch.Tensor:
+        """Number of the slice in which each of the points ``number`` [N] lies."""
+        return self.flat(number) // self.image.shape[4] % self.image.shape[3]
+
     def take(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Coordinates [D, N] and intensities [C, N] of the points ``number``."""
         indices = self.flat(number)

@@ -35,7 +35,8 @@ def quality_of(network: NISF, fit: LatentFit, points: GridPoints, values: torch.
         values: the latent's own prediction [C + K, X, Y, Z, T] on the scan's grid, see ``sample_grid``.
 
     Returns:
-        ``reconstruction_error``: root mean square difference of reconstruction and image, intensities in [0, 1].
+        ``reconstruction_error``: root mean square difference of reconstruction and image, intensities in [0, 1]; the
+        reconstruction with the gain and offset of the acquisition, where they were fitted.
         ``prior_distance``: of the latent from the prior's mean, in standard deviations, root mean square over its
         numbers; ``pose_distance``: the same of the pose's change.
         ``doubt``: mean over the voxels taken for a class of one minus its probability; 1 where none is.
@@ -49,6 +50,9 @@ def quality_of(network: NISF, fit: LatentFit, points: GridPoints, values: torch.
     kept = points.kept_slices or list(range(values.shape[3]))
     said = values[..., frames][..., kept, :].float()
     recon, classes = said[: network.in_channels], said[network.in_channels :]
+    if fit.effects is not None and bool(fit.effects.any()):
+        gain, offset = fit.effects[kept, :2].t()[:, None, None, None, :, None]
+        recon = ((1 + gain) * recon.clamp(1e-3, 1 - 1e-3).logit() + offset).sigmoid()
     image = as_intensity(points.image[..., frames][..., kept, :])
     best, found = classes.max(dim=0)
     inside = found > 0

@@ -119,6 +119,11 @@ class JointPoints:
     def __len__(self) -> int:
         return sum(map(len, self.parts))
 
+    def slices_of(self, number: torch.Tensor) -> torch.Tensor:
+        """As ``GridPoints.slices_of``; -1 for the series' points."""
+        mine = number < len(self.scan)
+        return torch.where(mine, self.scan.slices_of(torch.where(mine, number, 0)), -1)
+
     def take(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As ``GridPoints.take``; numbers run through the scan, then through the series."""
         starts = np.cumsum([0, *map(len, self.parts)])

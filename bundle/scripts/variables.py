@@ -1,32 +1,59 @@
-"""What a fit looks for, as one whitened vector: the latent and, where the prior knows one, a change of the pose."""
+"""What a fit looks for, as one whitened vector: the latent and, where the prior knows them, pose and acquisition."""
 
 from __future__ import annotations
 
 import torch
 
+from scripts.acquisition import factor_of
 from scripts.networks import NISF
 from scripts.pose import NUMBERS
 
 
 class Variables:
-    """The variables v [B, M] of a fit, each v ~ N(0, I): ``latent = mean + factor z`` and ``pose = pose_factor u``.
+    """The variables v [B, M] of a fit, each v ~ N(0, I): ``latent = mean + factor z``, ``pose = pose_factor u`` and the
+    effects of the acquisition on each slice.
 
     The pose is that of the organ against the frame in which the fit starts.
 
     Args:
         network: with its priors.
         pose: fit the pose as well, where the network has a prior over it.
+        slices: of the stacks.
+        acquisition: standard deviations [6] of the acquisition's effects (``acquisition.NUMBERS``); zero is not fitted.
     """
 
-    def __init__(self, network: NISF, pose: bool = True) -> None:
+    def __init__(
+        self, network: NISF, pose: bool = True, slices: int = 0, acquisition: torch.Tensor | None = None
+    ) -> None:
         self.network = network
         self.latent_size = network.latent_factor.shape[1]
         self.has_pose = pose and bool((network.pose_factor != 0).any())
+        spread = network.latent_mean.new_zeros(6) if acquisition is None else acquisition.to(network.latent_mean)
+        self.of_slices = factor_of(spread, slices)
+
+    @property
+    def known(self) -> int:
+        """Variables of latent and pose, which come before those of the acquisition."""
+        return self.latent_size + NUMBERS * self.has_pose
 
     @property
     def size(self) -> int:
         """M."""
-        return self.latent_size + NUMBERS * self.has_pose
+        return self.known + self.of_slices.shape[2]
+
+    @property
+    def moves(self) -> bool:
+        """Whether anything moves the points."""
+        return self.has_pose or self.has_acquisition
+
+    @property
+    def has_acquisition(self) -> bool:
+        """Whether the acquisition is fitted."""
+        return self.of_slices.shape[2] > 0
+
+    def effects(self, v: torch.Tensor) -> torch.Tensor:
+        """Of the acquisition on each slice, [B, slices + 1, 4]; the last of them, of no slice, is zero."""
+        return torch.einsum("sem,bm->bse", self.of_slices, v[:, self.known :])
 
     def whitened(self, latent: torch.Tensor) -> torch.Tensor:
         """Latents [B, L] in an unchanged pose to v [B, M]."""
@@ -42,8 +69,8 @@ class Variables:
         """[B, 6]; zeros where it is not fitted."""
         if not self.has_pose:
             return v.new_zeros(len(v), NUMBERS)
-        return v[:, self.latent_size :] @ self.network.pose_factor.t()
+        return v[:, self.latent_size : self.known] @ self.network.pose_factor.t()
 
     def factor(self) -> torch.Tensor:
-        """From v to the latent and, where it is fitted, the pose below it; a covariance of v becomes one of these."""
+        """From the first of v to the latent and, where it is fitted, the pose below it; so does a covariance."""
         return torch.block_diag(self.network.latent_factor, *[self.network.pose_factor] * self.has_pose)
