@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 
 help:
 	@echo "make demo    segment one synthetic heart: pictures, masks and scores under output/demo/"
-	@echo "make test    the whole test suite"
+	@echo "make test    the whole test suite; without Chromium: make test ARGS='-m \"not browser\"'"
 	@echo "make lint    black, isort and flake8, changing nothing"
 	@echo "make format  black and isort, in place"
 	@echo "make venv    only the set-up: $(VENV)/ with the package, editable (PYTHON=python3.12 picks the interpreter)"
@@ -28,7 +28,7 @@ demo: venv
 	$(BIN)/python -m scripts.demo
 
 test: venv
-	$(BIN)/python -m pytest -q --durations=10
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile --durations=10 $(ARGS)
 
 lint: venv
 	$(BIN)/black --check .

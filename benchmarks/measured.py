@@ -14,7 +14,6 @@ import torch
 from scipy.ndimage import map_coordinates
 
 from scripts.cardiac import Person, cardiac_values
-from scripts.cli import run_bundle
 from scripts.cohorts import load_split
 from scripts.files import write_text
 from scripts.fitted import FittedScan, read_latent
@@ -23,6 +22,7 @@ from scripts.intervals import Intervals, Widening
 from scripts.measures import DRAWS, measure, volumes_by_slices
 from scripts.outputs import folder_of
 from scripts.phantom import Subject, make_subject
+from scripts.runs import run_bundle
 from scripts.volumes import slice_volumes
 from scripts.wall_thickness import thickness_values
 

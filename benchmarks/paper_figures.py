@@ -21,7 +21,6 @@ import numpy as np
 from off_grid import classes_on
 from scipy.ndimage import map_coordinates
 
-from scripts.cli import run_bundle
 from scripts.demo import rescaled
 from scripts.figures import panels_figure
 from scripts.fitted import FittedScan
@@ -29,6 +28,7 @@ from scripts.geometry import spacing_of
 from scripts.grids import Grid
 from scripts.phantom import Subject, make_subject
 from scripts.planes import heart_axes, long_axis_plane
+from scripts.runs import run_bundle
 
 HELD = 3
 

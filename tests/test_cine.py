@@ -277,7 +277,7 @@ def broken(tmp_path_factory):
     colours = np.zeros(SHAPE[:3], dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
     return {
         "missing": ({"image": str(tmp_path / "missing.nii.gz")}, "there is no such file"),
-        "folder": ({"image": str(tmp_path)}, "there is no such file"),
+        "folder": ({"image": str(tmp_path)}, "holds no DICOM images"),
         "text": ({"image": put("text.nii.gz", b"hello" * 200)}, "is empty, cut off or no image"),
         "empty": ({"image": put("empty.nii.gz", b"")}, "is empty, cut off or no image"),
         "cut in header": ({"image": put("stub.nii.gz", raw[:120])}, "is empty, cut off or no image"),

@@ -208,7 +208,7 @@ def test_missing_image_stops_all_unless_told_to_go_on(tmp_path):
     assert [s["image"] for s in find_subjects("images", [there, gone], strict=False)] == [gone, there]
     assert [s["image"] for s in find_subjects("images", gone, strict=False)] == [gone]
     text = str(tmp_path / "notes.txt")
-    with pytest.raises(InputError, match="notes.txt is not a NIfTI file"):
+    with pytest.raises(InputError, match="notes.txt is no image file"):
         find_subjects("images", [there, text])
     assert [s["subject"] for s in find_subjects("images", [there, text], strict=False)] == ["notes.txt", "there"]
 

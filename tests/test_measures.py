@@ -11,12 +11,12 @@ from analytic import BEAT, CAVITY, OUTER, a_scan, ball, rise
 from tiny import phantom_scans
 
 from scripts.cardiac import DENSITY, Person
-from scripts.cli import run_bundle
 from scripts.errors import InputError
 from scripts.intervals import Intervals, Widening
 from scripts.measure_files import COLUMNS, write_table
 from scripts.measures import measure, measure_folder
 from scripts.outputs import save_tensors
+from scripts.runs import run_bundle
 
 NAMES = ["LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVSV", "RVEF", "CO", "PER", "PFR"]
 SECONDS = 0.8

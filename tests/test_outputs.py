@@ -18,6 +18,7 @@ from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
 from scripts.outputs import (
     BackgroundElsewhered,
+    OnlyClassesd,
     SaveCined,
     SaveLatentd,
     SplitPredictiond,
@@ -195,3 +196,17 @@ def test_latent_folder_that_is_a_file_is_said_in_a_sentence(tmp_path):
 
 def test_plain_array_has_no_meta():
     assert type(plain_array(MetaTensor(torch.ones(2)))) is np.ndarray
+
+
+def test_only_some_classes_stay_with_their_numbers():
+    names = {"1": "LV", "2": "MYO", "3": "RV"}
+    label = torch.tensor([[0, 1, 2, 3, 1]], dtype=torch.uint8)
+
+    def kept(only):
+        return OnlyClassesd(only, names)({"seg": label.clone()})["seg"].tolist()
+
+    assert kept(["lv", "3"]) == [[0, 1, 0, 3, 1]]
+    assert kept("MYO") == [[0, 0, 2, 0, 0]]
+    assert kept(None) == kept([]) == label.tolist()
+    with pytest.raises(InputError, match="the class 'LA' of only is unknown; use LV, MYO, RV"):
+        OnlyClassesd(["LA"], names)

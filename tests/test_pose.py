@@ -133,7 +133,7 @@ def test_the_field_of_a_posed_frame_follows_the_heart():
 
 def test_a_scan_without_a_heart_is_refused_by_name():
     empty = MetaTensor(torch.zeros(1, 8, 8, 3, 1), affine=torch.eye(4), meta={"filename_or_obj": "scan7.nii.gz"})
-    with pytest.raises(InputError, match="scan7.nii.gz: no voxel is of the classes .* is it in view"):
+    with pytest.raises(InputError, match="scan7.nii.gz: no heart found, no voxel is of the classes .* is it in view"):
         PoseOfd("label")({"label": empty})
 
 

@@ -11,7 +11,7 @@ from scripts.fitting import LatentFit
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
 from scripts.points import GridPoints
-from scripts.quality import quality_of
+from scripts.quality import assess, quality_of
 
 GRID, TIMES = (4, 5, 3), (0.0, 0.5)
 
@@ -46,11 +46,17 @@ def fit(z=0.0, u=0.0):
     return LatentFit(made.latent_mean + z * made.latent_factor.diagonal(), pose=pose)
 
 
+#: Numbers that are zero where nothing is wrong.
+ZERO = ("reconstruction_error", "slice_error", "prior_distance", "pose_distance", "doubt", "evidence_doubt")
+ZERO += ("disagreement", "worst_disagreement", "slice_shift", "empty_slices", "contrast_error")
+
+
 def test_a_perfect_fit_has_nothing_against_it(scan):
-    found = quality_of(network(), fit(), *scan)
-    assert found == pytest.approx(
-        {"reconstruction_error": 0, "prior_distance": 0, "pose_distance": 0, "doubt": 0, "disagreement": 0}, abs=1e-6
-    )
+    found, slices = assess(network(), fit(), *scan)
+    assert {name: found[name] for name in ZERO} == pytest.approx(dict.fromkeys(ZERO, 0.0), abs=1e-5)
+    assert (found["likeness"], found["expected_dice"]) == pytest.approx((1, 1))
+    assert found["volume"] == found["evidence_volume"] == pytest.approx(60e-3 * 3 / 4, rel=0.3)
+    assert slices == {"number": [0, 1, 2], "error": [0, 0, 0], "shift_mm": [0, 0, 0], "empty": []}
 
 
 def test_each_number_grows_with_what_it_stands_for(scan):
@@ -63,7 +69,18 @@ def test_each_number_grows_with_what_it_stands_for(scan):
     worse[1:] = 0.8 * values[1:] + 0.05
     assert quality_of(network(), fit(), points, worse)["doubt"] == pytest.approx(0.15, abs=1e-5)
     worse[1:] = values[[1, 3, 2, 4]]  # two classes taken for each other
-    assert quality_of(network(), fit(), points, worse)["disagreement"] == pytest.approx(2 / 3, abs=0.1)
+    found = quality_of(network(), fit(), points, worse)
+    assert (found["disagreement"], found["worst_disagreement"]) == pytest.approx((2 / 3, 1), abs=0.1)
+
+
+def test_the_worst_slice_counts_and_the_final_classes_are_judged_apart_from_the_latents_own(scan):
+    points, values = scan
+    worse = values.clone()
+    worse[0, :, :, 1] += 0.3
+    found, slices = assess(network(), fit(), points, worse, final=0.9 * values[1:] + 0.025)
+    assert slices["error"] == pytest.approx([0, 0.3, 0], abs=1e-6) and found["slice_error"] == max(slices["error"])
+    assert found["doubt"] == pytest.approx(0, abs=1e-6)
+    assert found["expected_dice"] == pytest.approx(2 * 0.925 / (1 + 0.925 + 3 * 0.025), rel=0.05)
 
 
 def test_only_what_the_fit_saw_is_looked_at(scan):
@@ -79,8 +96,11 @@ def test_only_what_the_fit_saw_is_looked_at(scan):
 
 def test_without_evidence_there_is_nothing_to_disagree_with_and_an_empty_result_is_doubtful(scan):
     points, values = scan
-    assert math.isnan(quality_of(network(), fit(), replace(points, evidence=None), values)["disagreement"])
+    alone = quality_of(network(), fit(), replace(points, evidence=None), values)
+    unknown = {"disagreement", "worst_disagreement", "evidence_doubt", "evidence_volume", "upside_down", "roughness"}
+    assert {name for name, value in alone.items() if math.isnan(value)} - {"contrast", "contrast_error"} == unknown
     empty = values.clone()
     empty[1:], empty[1] = 0, 1
     found = quality_of(network(), fit(), points, empty)
     assert found["doubt"] == 1 and found["disagreement"] == 1
+    assert found["volume"] == found["expected_dice"] == found["likeness"] * 0 == 0

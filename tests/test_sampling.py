@@ -112,3 +112,18 @@ def test_draws_that_are_all_alike_are_certain_of_what_the_latent_says(network):
     single = sample_grid(network, latent, a_frame(), dtype=torch.float32)
     torch.testing.assert_close(maps[:3], single[1:], rtol=1e-5, atol=1e-6)
     assert float(maps[4].abs().max()) < 1e-6
+
+
+def test_with_a_step_every_so_many_voxels_are_the_networks_and_those_between_are_between(network):
+    frame, latent = a_frame(grid=(8, 5, 3)), torch.randn(4)
+    full = sample_grid(network, latent, frame, dtype=torch.float32)
+    stepped = sample_grid(network, latent, frame, dtype=torch.float32, step=3)
+    assert stepped.shape == full.shape
+    seen = np.ix_(range(len(full)), [0, 3, 6, 7], [0, 3, 4], range(3), range(2))
+    torch.testing.assert_close(stepped[seen], full[seen], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(stepped[1:].sum(dim=0), torch.ones_like(stepped[0]))
+    # a third of the way: intensities along a line, probabilities along one of their logarithms
+    third = (2 * full[0, 0, 0] + full[0, 3, 0]) / 3
+    torch.testing.assert_close(stepped[0, 1, 0], third, rtol=1e-4, atol=1e-5)
+    mixed = ((2 * full[1:, 0, 0].log() + full[1:, 3, 0].log()) / 3).softmax(dim=0)
+    torch.testing.assert_close(stepped[1:, 1, 0], mixed, rtol=1e-3, atol=1e-4)

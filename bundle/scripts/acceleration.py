@@ -28,6 +28,12 @@ def has_bf16(device: torch.device | str) -> bool:
     return False
 
 
+def compiler_of() -> str | None:
+    """Path of the C++ compiler that torch would call; None where there is none."""
+    name = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    return None if sys.platform == "win32" else shutil.which(name)
+
+
 def compiled(network: torch.nn.Module, enabled: bool = True, device: torch.device | str = "cpu") -> torch.nn.Module:
     """``torch.compile(network)`` where that works on this machine, otherwise the network itself.
 
@@ -37,9 +43,7 @@ def compiled(network: torch.nn.Module, enabled: bool = True, device: torch.devic
         return network
     if network in _COMPILED:
         return _COMPILED[network]
-    # the compiler that torch would call
-    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
-    if torch.device(device).type == "cpu" and (sys.platform == "win32" or shutil.which(compiler) is None):
+    if torch.device(device).type == "cpu" and compiler_of() is None:
         logger.warning("no C++ compiler was found: the network runs uncompiled, at about half the speed (install g++)")
         return network
     torch._dynamo.config.suppress_errors = True  # a graph that cannot be compiled runs eagerly

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import zlib
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 
@@ -13,54 +11,13 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
-from nibabel.spatialimages import HeaderDataError
 
 from scripts.errors import InputError
 from scripts.files import whole_file
-
-logger = logging.getLogger(__name__)
+from scripts.readers import image_stem, open_nifti, read_scan, time_unit
 
 #: Value of a label voxel in a frame that nobody labelled.
 UNLABELLED = -1
-
-
-def _open(path: str) -> nib.spatialimages.SpatialImage:
-    if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such file; check the path or the data list")
-    try:
-        image = nib.load(path)
-    except PermissionError as error:
-        raise InputError(f"{path}: may not be read; change its permissions") from error
-    except (nib.filebasedimages.ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise InputError(f"{path}: is empty, cut off or no image; give a whole NIfTI file (.nii or .nii.gz)") from error
-    if not isinstance(image, nib.spatialimages.SpatialImage):
-        raise InputError(f"{path}: is no volume; give a NIfTI file (.nii or .nii.gz)")
-    return image
-
-
-def _array(path: str) -> tuple[np.ndarray, np.ndarray, nib.spatialimages.SpatialImage]:
-    """Array [X, Y, Z, T] in float32, affine [4, 4] and the opened file."""
-    image = _open(path)
-    if image.get_data_dtype().kind not in "iufb":
-        raise InputError(f"{path}: holds colours or complex numbers; give one real number a voxel")
-    try:
-        array = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise InputError(f"{path}: the voxel data is damaged or cut off; copy the file anew") from error
-    while array.ndim > 4 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim not in (3, 4):
-        raise InputError(f"{path}: has {array.ndim} axes; give a 3D volume or a 4D series")
-    affine = np.asarray(image.affine, dtype=float)
-    if not np.all(np.isfinite(affine)) or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise InputError(f"{path}: its affine is degenerate; repair the voxel sizes and orientation in the header")
-    return (array if array.ndim == 4 else array[..., None]), affine, image
-
-
-def read_volume(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """Array [X, Y, Z, T] in float32 and affine [4, 4] of a NIfTI file; raises as ``LoadCined``."""
-    array, affine, _ = _array(path)
-    return array, affine
 
 
 def _check_same_grid(
@@ -91,9 +48,11 @@ def _check_intensities(path: str, array: np.ndarray) -> None:
 class LoadCined(MapTransform):
     """Reads a data list's subject into MetaTensors: ``image`` [C, X, Y, Z, T] and, if any, ``label`` [1, X, Y, Z, T].
 
-    A subject is one 3D or 4D file, or one 3D file a frame (see ``cohorts.py``). The image's meta carries ``affine``,
-    ``times`` (fraction of the cardiac cycle), ``frame_duration`` in seconds (read from the header, 0 where unknown),
-    ``files`` and ``subject``. Label values are mapped to the inside order; frames without label hold -1.
+    A subject is one 3D or 4D file, one 3D file a frame, or a folder of DICOM files (see ``cohorts.py``,
+    ``readers.py``). The image's meta carries ``affine``, ``times`` (fraction of the cardiac cycle), ``frame_duration``
+    in seconds (read from the header, 0 where unknown), ``files``, ``subject``, ``person`` (of DICOM: ``heart_rate``,
+    ``sex``, ``height_cm``, ``weight_kg``) and, where the file is not NIfTI, the ``header`` of a NIfTI file on its
+    grid. Label values are mapped to the inside order; frames without label hold -1.
 
     Args:
         keys: of ``image`` and ``label``, in this order.
@@ -130,16 +89,17 @@ class LoadCined(MapTransform):
     def _image(self, item: dict) -> tuple[np.ndarray, np.ndarray, dict]:
         paths = item[self.image_key]
         files = [str(p) for p in paths] if isinstance(paths, (list, tuple)) else [str(paths)]
-        first, affine, opened = _array(files[0])
+        scan = read_scan(files[0])
+        first, affine = scan.array, scan.affine
         arrays = [first]
         for path in files[1:]:
-            array, other_affine, _ = _array(path)
-            _check_same_grid(path, "frame", array.shape, other_affine, first.shape, affine, files[0])
-            arrays.append(array)
+            other = read_scan(path)
+            _check_same_grid(path, "frame", other.array.shape, other.affine, first.shape, affine, files[0])
+            arrays.append(other.array)
         for path, array in zip(files, arrays):
             _check_intensities(path, array)
         stacked = first if len(arrays) == 1 else np.concatenate(arrays, axis=3)
-        duration = seconds_per_frame(opened) if self.fourth_axis == "time" else 0.0
+        duration = scan.frame_duration if self.fourth_axis == "time" else 0.0
         image = stacked[None] if self.fourth_axis == "time" else np.moveaxis(stacked, 3, 0)[..., None]
         times = item.get("times") or [i / image.shape[-1] for i in range(image.shape[-1])]
         if len(times) != image.shape[-1]:
@@ -152,7 +112,10 @@ class LoadCined(MapTransform):
             "filename_or_obj": files[0],
             "times": [float(t) for t in times],
             "frame_duration": duration,
+            "person": scan.person,
         }
+        if scan.header is not None:  # what is written then has no file to take its header from
+            meta["header"] = scan.header
         return np.ascontiguousarray(image), affine, meta
 
     def _label(self, item: Mapping, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
@@ -169,12 +132,12 @@ class LoadCined(MapTransform):
         for frame, path in enumerate(paths if per_frame else [paths]):
             if path is None:
                 continue
-            array, label_affine, _ = _array(str(path))
+            found = read_scan(str(path))
             expected = (*shape[1:4], 1) if per_frame else shape[1:]
             _check_same_grid(
-                str(path), "label", array.shape, label_affine, expected, affine, _first(item[self.image_key])
+                str(path), "label", found.array.shape, found.affine, expected, affine, _first(item[self.image_key])
             )
-            values = self._mapped(str(path), array, item.get("label_map"))
+            values = self._mapped(str(path), found.array, item.get("label_map"))
             for t in [frame] if per_frame else labelled:
                 label[0, ..., t] = values[..., 0 if per_frame else t]
         return label
@@ -196,54 +159,40 @@ class LoadCined(MapTransform):
         return out
 
 
-#: Seconds in the time units of NIfTI; where a file names none, seconds are meant.
-SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
-
-
-def seconds_per_frame(image: nib.spatialimages.SpatialImage) -> float:
-    """Seconds from one frame to the next by the header of a 4D file; 0 for a 3D one."""
-    zooms = image.header.get_zooms()
-    return float(zooms[3]) * _time_unit(image.header) if len(zooms) > 3 else 0.0
-
-
-def _time_unit(header: nib.spatialimages.SpatialHeader) -> float:
-    return SECONDS.get(header.get_xyzt_units()[1], 1.0) if hasattr(header, "get_xyzt_units") else 1.0
-
-
-def save_nifti(path: str | Path, array: np.ndarray, like: str, frame_duration: float | None = None) -> Path:
-    """Writes ``array`` on the grid of the NIfTI file ``like``: its affine, codes, units and frame duration.
+def save_nifti(
+    path: str | Path, array: np.ndarray, like: str | nib.Nifti1Header, frame_duration: float | None = None
+) -> Path:
+    """Writes ``array`` on the grid of the NIfTI file or header ``like``: its affine, codes, units and frame duration.
 
     The file appears under its name only when it is whole.
 
     Args:
         path: file to write, ``.nii.gz``.
         array: [X, Y, Z], [X, Y, Z, T] or [X, Y, Z, T, K]; axes of one at the end of ``like``'s shape are added.
-        like: file whose header is taken over.
+        like: file whose header is taken over, or a header.
         frame_duration: seconds; None or 0 keeps the header's.
 
     Raises:
         InputError: the folder cannot be written or the disk is full.
     """
-    path, reference = Path(path), _open(str(like))
-    if array.size == np.prod(reference.shape) and array.shape == reference.shape[: array.ndim]:
-        array = array.reshape(reference.shape)
-    header = nib.Nifti1Header.from_header(reference.header)
+    path, source = Path(path), like if isinstance(like, nib.Nifti1Header) else open_nifti(str(like)).header
+    shape, affine = source.get_data_shape(), source.get_best_affine()
+    if array.size == np.prod(shape) and array.shape == shape[: array.ndim]:
+        array = array.reshape(shape)
+    header = nib.Nifti1Header.from_header(source)
     header.set_data_dtype(array.dtype)
     header.set_data_shape(array.shape)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
-    header["pixdim"][1 + len(reference.shape) : 1 + array.ndim] = 1
-    if len(reference.shape) > 3 and array.ndim > 3 and frame_duration:
-        header["pixdim"][4] = frame_duration / _time_unit(header)
+    header["pixdim"][1 + len(shape) : 1 + array.ndim] = 1
+    if len(shape) > 3 and array.ndim > 3 and frame_duration:
+        header["pixdim"][4] = frame_duration / time_unit(header)
     with whole_file(path) as temporary:
-        nib.save(nib.Nifti1Image(array, reference.affine, header), temporary)
+        nib.save(nib.Nifti1Image(array, affine, header), temporary)
     return path
 
 
 def stem_of(path: str | Path) -> str:
-    """File name without folder and without .nii, .nii.gz or another single ending."""
-    name = Path(path).name
-    for ending in (".nii.gz", ".nii"):
-        if name.endswith(ending):
-            return name[: -len(ending)]
-    return Path(name).stem
+    """File name without folder and without .nii, .nii.gz or another single ending; a folder's whole name."""
+    path = Path(path)
+    return path.name if path.is_dir() else image_stem(path) or path.stem

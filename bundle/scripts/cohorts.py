@@ -17,6 +17,7 @@ from pathlib import Path
 from scripts.errors import InputError
 from scripts.files import write_text
 from scripts.layouts import LOOKED_FOR, READERS, SECTIONS
+from scripts.readers import image_stem
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ def find_subjects(layout: str, dataset_dir: Source, use_4d: bool = False, strict
     """All subjects of a data set, sorted by id, with absolute paths.
 
     Args:
-        layout: "acdc", "mnms", "ukbb", "msd", "cohort" (a cohort.json or its folder) or "images" (any NIfTI files).
+        layout: "acdc", "mnms", "ukbb", "msd", "cohort" (a cohort.json or its folder) or "images" (any image files,
+            folders of DICOM files).
         dataset_dir: the folder; for "cohort" also the JSON file, for "images" also a file or a list of files.
         use_4d: ACDC only: take patientNNN_4d.nii.gz as the image where it is there, not the single frames.
         strict: False lets a subject whose image is missing or unreadable through, to fail on its own when it is
@@ -42,7 +44,7 @@ def find_subjects(layout: str, dataset_dir: Source, use_4d: bool = False, strict
         raise InputError(f'Unknown data layout "{layout}"; choose one of {", ".join(READERS)}.')
     single = isinstance(dataset_dir, (str, os.PathLike))
     named_files = layout == "images" and not (single and os.path.isdir(dataset_dir))
-    if single and not os.path.exists(dataset_dir) and (strict or not named_files or not _is_nifti(dataset_dir)):
+    if single and not os.path.exists(dataset_dir) and (strict or not named_files or image_stem(dataset_dir) is None):
         raise InputError(f"{dataset_dir} does not exist; give the folder of the {layout} data ({LOOKED_FOR[layout]}).")
     options = {"use_4d": use_4d} if layout == "acdc" else {}
     subjects = READERS[layout](dataset_dir, strict=strict, **options)
@@ -50,10 +52,6 @@ def find_subjects(layout: str, dataset_dir: Source, use_4d: bool = False, strict
         raise InputError(f"{dataset_dir} holds no {layout} data; looked for {LOOKED_FOR[layout]}.")
     _check_ids(subjects)
     return sorted((_check_files(subject, strict) for subject in subjects), key=lambda s: s["subject"])
-
-
-def _is_nifti(path) -> bool:
-    return str(path).endswith((".nii", ".nii.gz"))
 
 
 def _check_ids(subjects: list[Subject]) -> None:
@@ -73,7 +71,7 @@ def _as_list(value) -> list:
 def _check_files(subject: Subject, strict: bool) -> Subject:
     """The subject, with labels that are not on disk set to None; raises InputError for an image that is not."""
     for path in _as_list(subject["image"]):
-        if strict and not os.path.isfile(path):
+        if strict and not os.path.exists(path):
             raise InputError(f'{path}, the image of subject "{subject["subject"]}", does not exist; correct the path.')
     missing = [path for path in _as_list(subject["label"]) if path and not os.path.isfile(path)]
     for path in missing:

@@ -12,9 +12,9 @@ import nibabel as nib
 import numpy as np
 
 from scripts import geometry
-from scripts.cli import run_bundle
 from scripts.figures import fit_figure
 from scripts.phantom import write_cohort
+from scripts.runs import run_bundle
 from scripts.scoring import read_scores
 
 #: A seed of its own: the shipped prior's population was made with seed 0.

@@ -33,9 +33,39 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_writable(folder: str | Path) -> Path:
+    """The folder, made where it is missing.
+
+    Raises:
+        InputError: nothing can be written there; said before hours are spent.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another output_dir") from error
+    return folder
+
+
 def write_text(file: str | os.PathLike, text: str) -> Path:
     """Writes a text file in one move, making its folder; returns the path. Raises as `whole_file`."""
     file = Path(file)
     with whole_file(file) as part:
         part.write_text(text, encoding="utf-8")
     return file
+
+
+def walk_files(folder: str | os.PathLike) -> list[str]:
+    """Absolute paths of all files below ``folder``, sorted; follows links, because data folders are often linked."""
+    found = []
+    for root, dirs, files in os.walk(os.path.abspath(folder), followlinks=True):
+        here = os.path.realpath(root) + os.sep
+        # a link to one of its own parents would be walked for ever
+        dirs[:] = [
+            d for d in dirs if not here.startswith(os.path.realpath(os.path.join(root, d)).rstrip(os.sep) + os.sep)
+        ]
+        found += [os.path.join(root, name) for name in files]
+    return sorted(found)

@@ -82,7 +82,11 @@ class FittedScan:
         network = load_weights(NISF(**made["options"]), weights)
         if digest_of(network) != made["digest"]:
             raise InputError(f"{path}: was fitted with other weights than {weights}; name the right ones with --model")
-        network = network.to(device).eval()
+        return cls.of(content, network.to(device).eval(), draws, seed)
+
+    @classmethod
+    def of(cls, content: Mapping[str, object], network: NISF, draws: int = 0, seed: int = 0) -> FittedScan:
+        """From the content of a latent file (``outputs.SaveLatentd.content_of``) and the network of the fit."""
         correction = content["correction"]
         return cls(
             network,

@@ -35,7 +35,8 @@ class LatentFit:
             pose where both were fitted.
         pose: change [6] of the pose that the fit started with; zeros where none was fitted.
         effects: of the acquisition on each slice [slices, 4] (``acquisition.EFFECTS``), or None.
-        quality: numbers by which a failed fit shows, once it has been sampled; see ``quality_of``.
+        quality: numbers by which a failed fit shows, once it has been sampled; see ``quality.assess``.
+        verdict: what they come to, see ``trust.Judge``.
         correction: what class evidence adds to the latent's classes, once both have been sampled.
     """
 
@@ -48,6 +49,7 @@ class LatentFit:
     pose: torch.Tensor = field(default_factory=lambda: torch.zeros(NUMBERS))
     effects: torch.Tensor | None = None
     quality: dict[str, float] = field(default_factory=dict)
+    verdict: dict = field(default_factory=dict)
     correction: Correction | None = None
 
     def start(self, frame: CoordinateFrame) -> CoordinateFrame:

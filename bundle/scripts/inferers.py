@@ -16,9 +16,10 @@ from scripts.fitting import LatentFit, fit_adam, fit_gauss_newton
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
 from scripts.points import GridPoints
-from scripts.quality import quality_of
+from scripts.quality import assess
 from scripts.sampling import sample_grid, sample_uncertainty
 from scripts.series import SeriesPoints, fit_together
+from scripts.trust import Judge
 
 
 def points_of(image: torch.Tensor, network: NISF) -> GridPoints:
@@ -72,6 +73,8 @@ class NISFInferer(Inferer):
         uncertainty_draws: draws from the posterior for maps of uncertainty; 0 for none.
         seed: of those draws.
         evidence_blend: weight of the class evidence, where there is any, in the class probabilities.
+        step: as in ``sample_grid``.
+        judge: makes a verdict of the fit's quality.
     """
 
     def __init__(
@@ -82,14 +85,19 @@ class NISFInferer(Inferer):
         uncertainty_draws: int = 0,
         seed: int = 0,
         evidence_blend: float = 0.0,
+        step: int = 1,
+        judge: Judge | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= evidence_blend <= 1:
             raise InputError(f"evidence_blend is {evidence_blend}; it must be from 0 to 1")
-        self.blend = evidence_blend
-        if chunk < 1 or uncertainty_draws < 0:
-            raise InputError(f"chunk is {chunk} and uncertainty_draws {uncertainty_draws}; at least 1 and 0 are needed")
+        self.blend, self.step = evidence_blend, step
+        if chunk < 1 or uncertainty_draws < 0 or step < 1:
+            raise InputError(
+                f"chunk is {chunk}, uncertainty_draws {uncertainty_draws}, step {step}; at least 1, 0, 1 are needed"
+            )
         self.fits: list[LatentFit] = []
+        self.judge = Judge(heart=False) if judge is None else judge
         self.fit, self.chunk, self.bf16, self.draws, self.seed = fit, chunk, bf16, uncertainty_draws, seed
 
     def __call__(self, inputs: torch.Tensor, network: NISF, *args: object, **kwargs: object) -> torch.Tensor:
@@ -118,13 +126,17 @@ class NISFInferer(Inferer):
 
     def _sample(self, network: NISF, fit: LatentFit, points: GridPoints) -> torch.Tensor:
         frame = points.frame
-        values = sample_grid(network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16)
+        values = sample_grid(network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16, step=self.step)
         classes = values[network.in_channels :]
-        fit.quality = quality_of(network, fit, points, values)
+        blended = None
         if points.evidence is not None and self.blend:
             temperature = float(network.temperature)
             fit.correction = Correction.of(classes, points.evidence, self.blend, temperature, points.evidence_frames)
-            values[network.in_channels :] = blend(classes, fit.correction, frame.times, temperature)
+            blended = blend(classes, fit.correction, frame.times, temperature)
+        fit.quality, slices = assess(network, fit, points, values, blended)
+        fit.verdict = self.judge(fit.quality, slices)
+        if blended is not None:
+            values[network.in_channels :] = blended
         if not self.draws:
             return values
         draws = fit.sample(self.draws, self.seed)

@@ -5,7 +5,7 @@ its 4D label files which frames are labelled (then the label file is read once).
 
 A subject is a plain dictionary (the JSON of a cohort file):
     subject          unique id
-    image            one 3D or 4D file, or a list with one 3D file per frame
+    image            one 3D or 4D file, a folder of DICOM files, or a list with one 3D file per frame
     label            the same form, a list with None where a frame has no label, or None
     times            fraction of the cardiac cycle per frame; None: i / T for 4D, 0 for 3D
     labelled_frames  frames of a 4D label file that carry labels; None: all
@@ -26,14 +26,17 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from scripts.dicom_files import dicom_paths, is_dicom, study_of
 from scripts.errors import InputError
+from scripts.files import walk_files
+from scripts.readers import image_stem
 
 logger = logging.getLogger(__name__)
 
 SECTIONS = ("training", "validation", "test")
 NIFTI = re.compile(r"^(?P<stem>[^.].*)\.nii(\.gz)?$")
 # what segmentation and challenges write beside an image: never an image to segment when a folder is searched
-DERIVED = ("_gt", "_seg", "_prob", "_recon")
+DERIVED = ("_gt", "_seg", "_prob", "_recon", "_uncertainty", "_extrapolated")
 # where in the cycle end systole lies when nothing says so (about a third, at rest)
 TYPICAL_ES = 0.35
 
@@ -42,19 +45,6 @@ def nifti_stem(path) -> str | None:
     """File name without .nii or .nii.gz; None for any other (or hidden) file."""
     match = NIFTI.match(os.path.basename(path))
     return match["stem"] if match else None
-
-
-def walk_files(folder) -> list[str]:
-    """Absolute paths of all files below `folder`, sorted; follows links, because data folders are often linked."""
-    found = []
-    for root, dirs, files in os.walk(os.path.abspath(folder), followlinks=True):
-        here = os.path.realpath(root) + os.sep
-        # a link to one of its own parents would be walked for ever
-        dirs[:] = [
-            d for d in dirs if not here.startswith(os.path.realpath(os.path.join(root, d)).rstrip(os.sep) + os.sep)
-        ]
-        found += [os.path.join(root, name) for name in files]
-    return sorted(found)
 
 
 def niftis_by_folder(folder) -> dict[str, dict[str, str]]:
@@ -264,30 +254,51 @@ def read_msd(folder, strict=True) -> list[dict]:
 
 
 def read_images(source, strict=True) -> list[dict]:
-    """A NIfTI file, a folder of them (any depth), or a list of either: each file one subject without labels.
+    """An image file, a folder of them (any depth), a folder of DICOM files, or a list of these; no labels.
 
-    The id is the file's stem; where stems repeat (a/sa.nii.gz, b/sa.nii.gz), the folders' names go before it.
-    In a folder, files named *_gt, *_seg, *_prob and *_recon are passed over; a file named itself is always taken.
+    Each NIfTI, MetaImage or NRRD file is a subject, and so is each DICOM examination (see `dicom_folders`). The id is
+    the file's stem or the folder's name; where these repeat (a/sa.nii.gz, b/sa.nii.gz), the folders' names go before
+    it. In a folder, files named as in DERIVED (*_gt, *_seg, ...) are passed over; a file named itself is always
+    taken.
     """
     paths: list[str] = []
     for item in [source] if isinstance(source, (str, os.PathLike)) else source:
         item = os.path.abspath(item)
         if not os.path.isdir(item):
-            if strict and nifti_stem(item) is None:
-                raise InputError(f"{item} is not a NIfTI file; give a .nii or .nii.gz file.")
+            if strict and image_stem(item) is None and not is_dicom(item):
+                raise InputError(f"{item} is no image file; give NIfTI, MetaImage, NRRD or a folder of DICOM files.")
             paths.append(item)
             continue
-        found = [p for p in walk_files(item) if nifti_stem(p)]
-        paths += [p for p in found if not nifti_stem(p).endswith(DERIVED)]
-        passed = sum(nifti_stem(p).endswith(DERIVED) for p in found)
+        found = [p for p in walk_files(item) if image_stem(p)]
+        paths += [p for p in found if not image_stem(p).endswith(DERIVED)]
+        passed = sum(image_stem(p).endswith(DERIVED) for p in found)
         if passed:
             logger.info("%s: passed over %d files named %s.", item, passed, ", ".join("*" + d for d in DERIVED))
+        paths += dicom_folders(item)
     paths = sorted(set(paths))
-    stems = [nifti_stem(p) or os.path.basename(p) for p in paths]
+    stems = [image_stem(p) or os.path.basename(p).removesuffix(".dcm") for p in paths]
     base = os.path.commonpath([os.path.dirname(p) for p in paths]) if paths else ""
     long = [os.path.join(os.path.relpath(os.path.dirname(p), base), s) for p, s in zip(paths, stems)]
     names = [s if stems.count(s) == 1 else os.path.normpath(n).replace(os.sep, "_") for s, n in zip(stems, long)]
     return [make_subject(name, path) for name, path in zip(names, paths)]
+
+
+def dicom_folders(folder) -> list[str]:
+    """The folders below `folder`, itself included, that hold one DICOM examination each.
+
+    An examination's folder is the one that holds all files of its study; where those of two lie within each other
+    they are one (a scan whose reader then refuses to mix patients).
+    """
+    places: dict[str, str] = {}
+    named = [p for p in dicom_paths(folder) if image_stem(p) is None]
+    if len({os.path.dirname(p) for p in named}) < 2:  # no header has to be read
+        return sorted({os.path.dirname(p) for p in named} and {os.path.abspath(folder)})
+    for path in named:
+        study, place = study_of(path), os.path.dirname(path)
+        places[study] = os.path.commonpath([places.get(study, place), place])
+    found = set(places.values())
+    outer = sorted(p for p in found if not any(p != q and os.path.commonpath([p, q]) == q for q in found))
+    return [os.path.abspath(folder)] if len(outer) == 1 else outer
 
 
 # --------------------------------------------------------------------------------------------------- cohort files
@@ -349,5 +360,5 @@ LOOKED_FOR = {
     "ukbb": "<subject>/sa.nii.gz",
     "msd": "imagesTr/*.nii.gz or imagesTs/*.nii.gz",
     "cohort": "cohort.json with subjects in it",
-    "images": ".nii or .nii.gz files",
+    "images": "NIfTI, MetaImage or NRRD files or folders of DICOM files",
 }

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from scripts.cardiac import TITLES, Person, cardiac_values, heart_rate_of
-from scripts.cine import read_volume, stem_of
+from scripts.cine import stem_of
 from scripts.errors import InputError
 from scripts.fitted import FittedScan, read_latent
 from scripts.intervals import Intervals, load_intervals
 from scripts.measure_files import write_measures
 from scripts.rates import moments_of, phases_of
+from scripts.readers import read_volume
 from scripts.volumes import Volumes, class_list, slice_volumes, volume_curves
 from scripts.wall_thickness import SEGMENTS, thickness_values
 from scripts.weights import digest_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from monai.transforms import Transform
 
 from scripts import __version__
 from scripts.cine import save_nifti, stem_of
+from scripts.errors import InputError
 from scripts.files import whole_file
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
@@ -71,6 +72,40 @@ class BackgroundElsewhered(Transform):
         return item
 
 
+class OnlyClassesd(Transform):
+    """Keeps some classes of the label map; the others become background. The labels keep their numbers.
+
+    Args:
+        only: names or numbers of the classes to keep; None or nothing keeps all.
+        class_names: inside class number (text) to name.
+        key: of the label map.
+
+    Raises:
+        InputError: a class is unknown.
+    """
+
+    def __init__(
+        self, only: Sequence[str | int] | str | None, class_names: Mapping[str, str], key: str = "seg"
+    ) -> None:
+        self.key = key
+        numbers = {name.lower(): int(number) for number, name in class_names.items()}
+        numbers.update({str(number): int(number) for number in class_names})
+        wanted = [str(one) for one in ([only] if isinstance(only, (str, int)) else only or [])]
+        unknown = [one for one in wanted if one.lower() not in numbers]
+        if unknown:
+            raise InputError(f"the class '{unknown[0]}' of only is unknown; use {', '.join(class_names.values())}")
+        self.kept = [numbers[one.lower()] for one in wanted]
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """The item, its label map changed where a class is not wanted."""
+        item = dict(data)
+        if self.kept:
+            label = item[self.key]
+            unwanted = torch.isin(torch.as_tensor(label), torch.tensor(self.kept, dtype=label.dtype), invert=True)
+            label[unwanted] = 0
+        return item
+
+
 def folder_of(meta: Mapping[str, object]) -> str:
     """Name of a scan's result folder: its file's stem.
 
@@ -110,7 +145,8 @@ class SaveCined(Transform):
                 of_file = array[:, :, :, frame] if single else array
                 of_file = of_file[..., 0] if of_file.shape[-1] == 1 else of_file
                 target = self.output_dir / folder_of(meta) / f"{stem_of(file)}_{key}.nii.gz"
-                saved.append(str(save_nifti(target, np.ascontiguousarray(of_file), file, meta.get("frame_duration"))))
+                like = meta.get("header", file)
+                saved.append(str(save_nifti(target, np.ascontiguousarray(of_file), like, meta.get("frame_duration"))))
         item["saved"] = saved
         return item
 
@@ -144,12 +180,11 @@ class SaveLatentd(Transform):
         where = str(Path(weights).resolve())
         self.network = {"options": network.options(), "weights": where, "digest": digest_of(network)}
 
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """Writes and returns the item with ``saved``."""
-        item = dict(data)
+    def content_of(self, item: Mapping[Hashable, object]) -> dict[str, object]:
+        """What the file of an item holds."""
         image, fit = item[self.image_key], item["fit"]
         start = fit.start(CoordinateFrame.from_dict(image.meta["frame"])) if "frame" in image.meta else None
-        content = {
+        return {
             "latent": fit.latent.cpu(),
             "covariance": fit.covariance,
             "pose": fit.pose.cpu(),
@@ -159,18 +194,25 @@ class SaveLatentd(Transform):
             "network": self.network,
             "class_names": self.class_names,
             "duration": float(image.meta.get("frame_duration") or 0.0) * image.shape[-1],
+            "person": dict(image.meta.get("person") or {}),
             "subject": str(image.meta["subject"]),
             "files": [Path(file).name for file in image.meta["files"]],
+            "image_files": [str(Path(file).resolve()) for file in image.meta["files"]],
             "history": fit.history,
             "points": fit.points,
             "seconds": fit.seconds,
             "reason": fit.reason,
-            "quality": fit.quality,
+            "quality": {**fit.quality, **fit.verdict},
             "correction": None if fit.correction is None else fit.correction.to_dict(),
             "made_with": provenance(self.settings),
         }
-        target = self.output_dir / folder_of(image.meta) / f"{folder_of(image.meta)}_latent.pt"
-        save_tensors(content, target)
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """Writes and returns the item with ``saved``."""
+        item = dict(data)
+        folder = folder_of(item[self.image_key].meta)
+        target = self.output_dir / folder / f"{folder}_latent.pt"
+        save_tensors(self.content_of(item), target)
         item["saved"] = [*item.get("saved", []), str(target)]
         return item
 

@@ -11,9 +11,9 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Transform
 
-from scripts.cine import read_volume
 from scripts.errors import InputError
 from scripts.grids import Grid, moments, read_image
+from scripts.readers import read_volume
 
 #: The most points of a series that are kept.
 MOST = 200_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -24,6 +25,7 @@ def sample_grid(
     chunk: int = 8192,
     dtype: torch.dtype = torch.float16,
     bf16: bool = False,
+    step: int = 1,
 ) -> torch.Tensor:
     """Reconstruction and class probabilities on the grid of a coordinate frame.
 
@@ -37,18 +39,47 @@ def sample_grid(
         chunk: points evaluated at once.
         dtype: of the result.
         bf16: evaluate the layers after the first in bfloat16 where the hardware has it.
+        step: evaluate every so many voxels along x and y; between them intensities and log probabilities are
+            interpolated linearly.
 
     Returns:
         [C + K, X, Y, Z, T] in [0, 1] of ``dtype``, on the CPU.
     """
     device = network.latent_mean.device
-    run = compiled(network, frame.size >= COMPILE_FROM, device)
+    run = compiled(network, frame.size >= COMPILE_FROM * step**2, device)
     latent = latent.to(network.latent_mean).unsqueeze(0)
 
     def evaluate(coords: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
         return network.probabilities(run(coords, latent))[0]
 
-    return _over_grid(evaluate, network, frame, network.in_channels + network.num_classes, chunk, dtype, bf16)
+    first = network.in_channels
+    found = _over_grid(evaluate, network, frame, first + network.num_classes, chunk, dtype, bf16, step=step)
+    return found if step == 1 else _filled_in(found, first, frame, step)
+
+
+def _stepped(size: int, step: int) -> torch.Tensor:
+    """Numbers of every ``step``-th voxel of an axis, and of the last."""
+    return torch.cat([torch.arange(0, size - 1, step), torch.tensor([size - 1])])
+
+
+def _weights(size: int, step: int) -> torch.Tensor:
+    """Matrix [size, n] that interpolates linearly between the n voxels of ``_stepped``."""
+    places = _stepped(size, step).double().numpy()
+    columns = [np.interp(np.arange(size), places, unit) for unit in np.eye(len(places))]
+    return torch.from_numpy(np.stack(columns, axis=1)).float()
+
+
+def _filled_in(values: torch.Tensor, first: int, frame: CoordinateFrame, step: int) -> torch.Tensor:
+    """Values at every ``step``-th voxel along x and y to those at all, [C + K, X, Y, Z, T]; C is ``first``."""
+    along_x, along_y = (_weights(size, step) for size in frame.shape[:2])
+    out = torch.empty((len(values), *frame.shape, len(frame.times)), dtype=values.dtype)
+    for t in range(len(frame.times)):
+        part = values[..., t].float()
+        part[first:] = cut_off(part[first:].clamp_min(1e-7).log())
+        part = torch.einsum("xa,yb,cabz->cxyz", along_x, along_y, part)
+        part[first:] = part[first:].softmax(dim=0)
+        out[..., t] = part.to(out.dtype)
+    return out
 
 
 def sample_uncertainty(
@@ -106,14 +137,18 @@ def _over_grid(
     dtype: torch.dtype,
     bf16: bool,
     correction: Correction | None = None,
+    step: int = 1,
 ) -> torch.Tensor:
     """``evaluate`` on all voxels of all frames, [channels, X, Y, Z, T] on the CPU.
 
-    It is given coordinates [1, D, n] and what the correction adds there, [K, n] or None, and gives [channels, n].
+    With a ``step`` on every so many along x and y alone (a correction goes with every voxel). It is given coordinates
+    [1, D, n] and what the correction adds there, [K, n] or None, and gives [channels, n].
     """
     device, count = network.latent_mean.device, len(frame.times)
-    voxels = frame.size // count
-    coords = frame.points(torch.arange(voxels) * count).to(network.latent_mean)  # of the first frame
+    every = torch.arange(frame.size // count).reshape(frame.shape)
+    every = every[_stepped(frame.shape[0], step)][:, _stepped(frame.shape[1], step)] if step > 1 else every
+    shape, voxels = every.shape, every.numel()
+    coords = frame.points(every.flatten() * count).to(network.latent_mean)  # of the first frame
     # the last chunk is filled up: a compiled network would be compiled anew for another size
     chunk = min(chunk, voxels)
     filled = torch.cat([coords, coords[:, : -voxels % chunk]], dim=1)
@@ -127,4 +162,4 @@ def _over_grid(
                 part = slice(start, start + chunk)
                 values = evaluate(filled[None, :, part], None if added is None else added[:, part])
                 out[index, :, start : start + chunk] = values[:, : voxels - start].to(dtype).cpu()
-    return out.permute(1, 2, 0).reshape(channels, *frame.shape, count)
+    return out.permute(1, 2, 0).reshape(channels, *shape, count)

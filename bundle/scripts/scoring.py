@@ -18,6 +18,7 @@ from scripts.figures import cases_figure
 from scripts.geometry import spacing_of
 from scripts.held_out import HeldOut
 from scripts.outputs import plain_array, provenance
+from scripts.trust import in_a_word
 
 logger = logging.getLogger(__name__)
 
@@ -44,18 +45,27 @@ class ScanProgress:
                 f"{name.replace('_', ' ')} {fit.quality[name]:.3f}" for name in SIGNS if name in fit.quality
             )
             detail = f"loss {loss:.4f}, {steps} steps, fit {fit.seconds:.1f} s, {fit.reason}; {signs}"
+            detail = "; ".join([detail, in_a_word(fit.verdict)]).removesuffix("; ")
         else:
             detail = "failed"
         subject = engine.state.batch.get("subject", "")
         logger.info(
-            "scan %d/%d %s: %s | %.0f s gone, %.0f s left",
+            "scan %d/%d %s: %s | %s gone, %s left",
             done,
             total,
             subject,
             detail,
-            gone,
-            gone / done * (total - done),
+            clock(gone),
+            clock(gone / done * (total - done)),
         )
+
+
+def clock(seconds: float) -> str:
+    """A time as people say it: 45 s, 12 min, 3 h 5 min."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class ScoreScans:

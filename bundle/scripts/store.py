@@ -16,6 +16,7 @@ from monai.transforms import Transform
 from torch.utils.serialization import config
 
 from scripts.errors import InputError, chain_of, input_error_in
+from scripts.files import walk_files
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +95,9 @@ def _unwritable(folder: str | Path, error: Exception) -> InputError:
 
 
 def _fingerprint(item: Mapping[str, object]) -> bytes:
-    """A hash of a subject's entry and of the size and time of change of the files that it names."""
+    """A hash of a subject's entry and of the size and time of change of the files that it names (a folder: holds)."""
     named = [path for key in ("image", "label") for path in _paths(item.get(key))]
+    named = [file for path in named for file in (walk_files(path) if os.path.isdir(path) else [path])]
     stats = [os.stat(path) if os.path.exists(path) else None for path in named]
     return json_hashing([_settings(item), [stat and [stat.st_size, stat.st_mtime_ns] for stat in stats]])
 

@@ -168,8 +168,10 @@ class PoseOfd(MapTransform):
         pose = pose_of_classes(label.as_tensor()[0].numpy(), places, self.body, self.pointer, **sizes)
         if pose is None:
             name = label.meta.get("filename_or_obj", "label")
+            organ = "organ" if self.pointer is None else "heart"
             raise InputError(
-                f"{name}: no voxel is of the classes {list(self.body)} that show where the organ lies; is it in view?"
+                f"{name}: no {organ} found, no voxel is of the classes {list(self.body)} that show where the organ "
+                "lies; is it in view?"
             )
         item[self.name] = pose.vector().tolist()
         return item

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,9 +12,11 @@ from ignite.handlers import Checkpoint, DiskSaver
 from monai.engines import SupervisedTrainer
 from monai.handlers import CheckpointLoader
 
+from scripts.batch import FAILED, Batch
 from scripts.calibration import calibrate
 from scripts.engines import ScanEvaluator
 from scripts.errors import InputError
+from scripts.files import check_writable
 from scripts.fitting import LatentFit
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
@@ -28,23 +29,6 @@ from scripts.store import MappedDataset
 from scripts.weights import load_weights
 
 logger = logging.getLogger(__name__)
-
-
-def check_writable(folder: str | Path) -> Path:
-    """The folder, made where it is missing.
-
-    Raises:
-        InputError: nothing can be written there; said before hours are spent.
-    """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
-        probe.write_bytes(b"x")
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another output_dir") from error
-    return folder
 
 
 def newest_checkpoint(folder: str | Path) -> Path | None:
@@ -219,15 +203,22 @@ def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:
     return str(write_cohort(Path(cache_dir) / "phantom", progress=progress))
 
 
-def infer(evaluator: ScanEvaluator, output_dir: str) -> None:
-    """Fits and writes every scan, then says what failed and why.
+def infer(evaluator: ScanEvaluator, output_dir: str, batch: Batch | None = None) -> None:
+    """Fits and writes every scan that waits, then says what became of each.
 
     Raises:
         SystemExit: status 1 when a scan failed; what the others gave is on disk.
     """
     check_writable(output_dir)
-    evaluator.run()
-    report_failures(evaluator)
+    if batch is None:
+        evaluator.run()
+        return report_failures(evaluator)
+    if batch.waiting:
+        evaluator.run()
+    batch.write()
+    print(batch.table())
+    if batch.count(FAILED):
+        raise SystemExit(1)
 
 
 def report_failures(evaluator: ScanEvaluator) -> None:

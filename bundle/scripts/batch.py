@@ -1,0 +1,158 @@
+"""A batch of scans: which are waiting, what became of each, a table and a machine-readable summary in the end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ignite.engine import Engine, Events
+
+from scripts.cine import stem_of
+from scripts.errors import InputError
+from scripts.files import write_text
+from scripts.fitted import read_latent
+from scripts.outputs import folder_of, provenance
+from scripts.scoring import SIGNS
+
+logger = logging.getLogger(__name__)
+
+SUMMARY = "scans.json"
+DONE, FINISHED, FAILED = "done", "finished", "failed"
+
+
+@dataclass
+class Outcome:
+    """What became of one scan.
+
+    Attributes:
+        scan: the subject.
+        state: ``done``, ``finished`` (by an earlier run) or ``failed``.
+        seconds: reading, fit, sampling and writing; None where nothing was done.
+        files: written.
+        quality: numbers of ``quality_of``.
+        reason: of a failure.
+    """
+
+    scan: str
+    state: str
+    seconds: float | None = None
+    files: list[str] = field(default_factory=list)
+    quality: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+class Batch:
+    """The scans of a run of ``inference``: those that wait, and an ``Outcome`` of each.
+
+    Args:
+        subjects: of a data list.
+        output_dir: folder of the results.
+        keys: results that a finished scan has, ``<stem>_<key>.nii.gz``.
+        settings: of this run; a finished scan that was made with others is named.
+        skip_finished: leave out scans whose results are there and newer than their files.
+
+    Attributes:
+        waiting: subjects to be done.
+        outcomes: of all, in the order of the data list; filled as the run goes on.
+    """
+
+    def __init__(
+        self,
+        subjects: Sequence[Mapping],
+        output_dir: str,
+        keys: Sequence[str] = ("seg",),
+        settings: Mapping[str, object] | None = None,
+        skip_finished: bool = False,
+    ) -> None:
+        self.output_dir, self.keys = Path(output_dir), tuple(keys)
+        self.settings = provenance(settings or {})["settings"]
+        self.outcomes: dict[str, Outcome] = {}
+        self.waiting = []
+        for subject in subjects:
+            files = self._results(subject) if skip_finished else []
+            if files:
+                self._skip(str(subject["subject"]), files)
+            else:
+                self.waiting.append(subject)
+        self._began = time.perf_counter()
+
+    def _results(self, subject: Mapping) -> list[Path]:
+        """The files of a scan that is finished; none where it is not."""
+        image = subject["image"]
+        sources = [str(path) for path in (image if isinstance(image, (list, tuple)) else [image])]
+        folder = self.output_dir / folder_of({"files": sources, "subject": subject["subject"]})
+        latent = folder / f"{folder.name}_latent.pt"  # the last to be written
+        files = [folder / f"{stem_of(source)}_{key}.nii.gz" for source in sources for key in self.keys]
+        there = all(path.is_file() for path in [*files, latent])
+        changed = there and any(os.path.getmtime(s) > latent.stat().st_mtime for s in sources if os.path.exists(s))
+        return [*files, latent] if there and not changed else []
+
+    def _skip(self, scan: str, files: list[Path]) -> None:
+        try:
+            content = read_latent(files[-1])
+        except InputError:  # a file of another version
+            content = {}
+        made = content.get("made_with", {}).get("settings", {})
+        other = sorted(name for name in self.settings if self.settings[name] != made.get(name))
+        how = f" with other settings ({', '.join(other)})" if other else ""
+        logger.info("%s: finished by an earlier run%s, skipped; --overwrite does it anew", scan, how)
+        quality = content.get("quality", {})
+        self.outcomes[scan] = Outcome(scan, FINISHED, files=[str(path) for path in files], quality=quality)
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for each scan."""
+        engine.add_event_handler(Events.STARTED, lambda _: setattr(self, "_began", time.perf_counter()))
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Notes the scan that was just done."""
+        scan, now = str(engine.state.batch.get("subject", "?")), time.perf_counter()
+        seconds, self._began = now - self._began, now
+        output = engine.state.output or {}
+        if "fit" in output:
+            quality = {name: float(value) for name, value in output["fit"].quality.items()}
+            self.outcomes[scan] = Outcome(scan, DONE, round(seconds, 2), list(output["saved"]), quality)
+        else:
+            reason = next((why for name, why in engine.failures if name == scan), "unknown")
+            self.outcomes[scan] = Outcome(scan, FAILED, round(seconds, 2), reason=reason)
+
+    def count(self, state: str) -> int:
+        """How many scans came to ``state``."""
+        return sum(outcome.state == state for outcome in self.outcomes.values())
+
+    def write(self) -> Path:
+        """Writes the summary, ``<output_dir>/scans.json``; a quality number that is NaN becomes null."""
+        counts = {state: self.count(state) for state in (DONE, FINISHED, FAILED)}
+        rows = [
+            {**asdict(one), "quality": {k: v if v == v else None for k, v in one.quality.items()}}
+            for one in self.outcomes.values()
+        ]
+        content = {**counts, "output": str(self.output_dir), "scans": rows, **provenance(self.settings)}
+        return write_text(self.output_dir / SUMMARY, json.dumps(content, indent=1) + "\n")
+
+    def table(self) -> str:
+        """A line a scan, and the count."""
+        width = max([len("scan"), *map(len, self.outcomes)])
+        signs = [sign.replace("_", " ") for sign in SIGNS]
+        lines = ["  ".join([f"{'scan':<{width}}", f"{'':<8}", "seconds", *signs]).rstrip()]
+        lines += [self._line(outcome, width) for outcome in self.outcomes.values()]
+        done, finished, failed = (self.count(state) for state in (DONE, FINISHED, FAILED))
+        parts = [f"{done} of {len(self.outcomes)} scans done"]
+        parts += [f"{finished} finished by an earlier run"] * bool(finished) + [f"{failed} failed"] * bool(failed)
+        return "\n".join([*lines, ", ".join(parts)])
+
+    @staticmethod
+    def _line(outcome: Outcome, width: int) -> str:
+        start = f"{outcome.scan:<{width}}  {outcome.state:<8}"
+        if outcome.state == FAILED:
+            return f"{start}  {outcome.reason}"
+        numbers = [f"{outcome.seconds:>7.1f}" if outcome.seconds is not None else " " * 7]
+        for sign in SIGNS:
+            value = outcome.quality.get(sign, float("nan"))
+            numbers.append(f"{value:>{len(sign)}.3f}" if value == value else " " * len(sign))
+        return "  ".join([start, *numbers]).rstrip()

@@ -1,0 +1,89 @@
+"""Reports of a result folder, with what is known of the people; a cohort segmented and reported in one go."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from scripts import runs
+from scripts.errors import InputError
+from scripts.people import checked, people_of
+
+logger = logging.getLogger(__name__)
+
+
+def report_all(folder: str | Path, people: str | None = None, **person: object) -> None:
+    """Measures and reports every scan below a folder.
+
+    Args:
+        folder: result folder of ``nisf segment``, or the folder of one scan.
+        people: CSV file of what is known of each scan's person, see ``people_of``; it goes before ``person``.
+        person: height (cm), weight (kg), sex (F, M), heart_rate (beats a minute) of all scans; None is not known.
+
+    Raises:
+        InputError: a value cannot be, or there is nothing to report.
+        SystemExit: status 1 when a scan could not be reported.
+    """
+    known, of_all = people_of(people), checked("the command line", "all scans", person)
+    # after the checks, for these are slow to import
+    from scripts.report import report
+    from scripts.scan_folders import latent_files
+
+    files = latent_files(folder)
+    for name in sorted(set(known) - {file.parent.name for file in files}):
+        logger.warning("%s: names %s, which is no scan of %s", people, name, folder)
+    failed = {file.parent.name: _measured(file, {**of_all, **known.get(file.parent.name, {})}) for file in files}
+    done = [file.name.removesuffix("_latent.pt") for file in files if failed[file.parent.name] is None]
+    entries = report(folder, only=done) if done else []
+    failed |= {entry.name: entry.error for entry in entries if entry.name in done and entry.error}
+    reasons = {name: reason for name, reason in failed.items() if reason}
+    print(f"{len(files) - len(reasons)} of {len(files)} scans reported: {folder}")
+    if reasons:
+        print("\n".join(f"  {name}  {reason}" for name, reason in reasons.items()))
+        raise SystemExit(1)
+
+
+def _measured(latent: Path, about: Mapping[str, object]) -> str | None:
+    """Measures a scan where that is not done, or not of this fit, or less was known; says why where it cannot be."""
+    from scripts.fitted import read_latent
+    from scripts.measures import Person, measure_folder
+
+    there = latent.with_name("measures.json")
+    if not about and there.is_file() and there.stat().st_mtime >= latent.stat().st_mtime:
+        return None
+    logger.info("%s: measuring", latent.parent.name)
+    given = {{"height": "height_cm", "weight": "weight_kg"}.get(name, name): value for name, value in about.items()}
+    try:
+        measure_folder(latent.parent, Person(**{**(read_latent(latent).get("person") or {}), **given}))
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def segment_and_report(
+    data: str, output: str, config: str | None, layout: str | None, people: str | None, **options: object
+) -> None:
+    """``runs.segment``, then the reports of all that was segmented.
+
+    Args:
+        data: folder or data list.
+        output: folder of the results.
+        config, layout: see ``runs.segment``.
+        people: CSV file, see ``people_of``.
+        options: of ``runs.segment``.
+
+    Raises:
+        InputError: as ``run_bundle``.
+        SystemExit: some scans failed; the others have their reports.
+    """
+    people_of(people)  # a wrong file is said before hours are spent
+    status = None
+    try:
+        runs.segment([data], output, config, layout, **options)
+    except SystemExit as ended:
+        status = ended
+    if any(Path(output).glob("*/*_latent.pt")):
+        report_all(output, people)
+    if status is not None:
+        raise status

@@ -1,0 +1,223 @@
+"""Run ids of the bundle as Python calls: which configs, which data layout, one run after another."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from scripts.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+def bundle_root() -> Path:
+    """Folder of the bundle that this code belongs to."""
+    return Path(__file__).resolve().parent.parent
+
+
+def config_files(names: Sequence[str]) -> list[str]:
+    """Paths of the bundle's configs, named with or without ``.json``; a config elsewhere by its own path.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    folder = bundle_root() / "configs"
+    found = []
+    for name in names:
+        inside, outside = folder / f"{name.removesuffix('.json')}.json", Path(name)
+        if not inside.is_file() and not (outside.suffix == ".json" and outside.is_file()):
+            known = ", ".join(sorted(path.stem for path in folder.glob("*.json") if path.stem != "metadata"))
+            raise InputError(f"{name}: there is no such config; name a JSON file or one of {known}")
+        found.append(str(inside if inside.is_file() else outside))
+    return found
+
+
+def knobs_of(configs: Sequence[str]) -> dict:
+    """The top entries of configs, the later ones overriding.
+
+    Raises:
+        InputError: a file is missing or no JSON object.
+    """
+    found: dict = {}
+    for file in config_files(configs):
+        try:
+            found.update(json.loads(Path(file).read_text()))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{file}: is no valid JSON object ({error}); correct the config") from error
+    return found
+
+
+def run_bundle(run_id: str, configs: Sequence[str], logging_file: str = "terminal.conf", **overrides: object) -> None:
+    """Runs a run id of the bundle as ``python -m monai.bundle run`` does.
+
+    Args:
+        run_id: ``training``, ``inference``, ``evaluation`` or ``sampling``.
+        configs: config files, see ``config_files``, the later ones overriding.
+        logging_file: in the bundle's ``configs`` folder.
+        overrides: single values; None leaves the config's own.
+
+    Raises:
+        InputError: what the user can put right; a value that the configs do not have is one.
+        SystemExit: some scans failed.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    check_knobs(given, knobs_of(configs))
+    from monai.bundle import ConfigWorkflow  # after the checks, for it is slow to import
+
+    workflow = ConfigWorkflow(
+        config_file=config_files(configs),
+        meta_file=str(bundle_root() / "configs" / "metadata.json"),
+        logging_file=str(bundle_root() / "configs" / logging_file),
+        run_id=run_id,
+        workflow_type="training" if run_id == "training" else "inference",
+        bundle_root=str(bundle_root()),
+        **given,
+    )
+    workflow.initialize()
+    workflow.run()
+
+
+def check_knobs(given: Mapping[str, object], known: Mapping[str, object]) -> None:
+    """Raises ``InputError`` for a knob that no config has: MONAI would add it, and nothing would read it."""
+    for name in given:
+        if name.split("#")[0] not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise InputError(f"--{name} is no knob of the config{f'; did you mean --{near[0]}?' if near else ''}")
+
+
+def torch_device(name: str | None) -> str | None:
+    """A device's name as the configs take it."""
+    return None if name is None else f"$torch.device('{name}')"
+
+
+def words_of(value: object) -> list[str]:
+    """``A,B`` or a list, as a list."""
+    if value is None or value == "":
+        return []
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else [str(part) for part in value]
+
+
+def is_listed(source: str) -> bool:
+    """Whether a source is a data list, or a folder that holds one."""
+    return Path(source).suffix == ".json" or (Path(source) / "cohort.json").is_file()
+
+
+def segment(
+    sources: Sequence[str],
+    output: str,
+    config: str | None = None,
+    layout: str | None = None,
+    fast: bool = False,
+    adam: bool = False,
+    device: str | None = None,
+    **knobs: object,
+) -> None:
+    """Segments every scan of ``sources``: the run id ``inference``.
+
+    Args:
+        sources: files or folders; with a layout, or where it is a data list, the one source.
+        output: folder of the results.
+        config: override files, by name, as A,B.
+        layout: of the data; a data list and a folder with a ``cohort.json`` are known as such.
+        fast: with the override file ``fast.json``.
+        adam: with the override file ``adam.json``.
+        device: cpu, cuda or cuda:N.
+        knobs: of the config.
+
+    Raises:
+        InputError: as ``run_bundle``.
+        SystemExit: some scans failed.
+    """
+    files = [str(source) for source in sources]
+    layout = layout or ("cohort" if len(files) == 1 and is_listed(files[0]) else "images")
+    if layout != "images" and len(files) > 1:
+        raise InputError(f"{files[1]}: with the layout {layout} one data set at a time can be named")
+    data = {"dataset_dir": files if layout == "images" else files[0], "section": "all", "split_rule": "$None"}
+    configs = ["inference", *words_of(config), *["fast"] * bool(fast), *["adam"] * bool(adam)]
+    where = {"output_dir": str(output), "device": torch_device(device)}
+    run_bundle("inference", configs, layout=layout, **data, **where, **knobs)
+
+
+def train(
+    dataset: str,
+    output: str,
+    config: str = "acdc",
+    layout: str | None = None,
+    splits: str | None = None,
+    resume: bool = False,
+    epochs: int | None = None,
+    evidence_epochs: int | None = None,
+    device: str | None = None,
+    **knobs: object,
+) -> Path:
+    """Trains the U-Net of the class evidence, then the prior, on one data set; returns the prior's weights.
+
+    Args:
+        dataset: folder, or a data list (``cohort.json``).
+        output: folder of the results; the U-Net's lie in ``evidence`` below it.
+        config: override files that say what kind of data it is, by name, as A,B.
+        layout: of the data; the override file's unless given or ``dataset`` is a data list.
+        splits: JSON file of subject ids by section.
+        resume: go on where an earlier call stopped; a step that has not begun is begun.
+        epochs: of the prior; the config's unless given.
+        evidence_epochs: of the U-Net; the config's unless given.
+        device: cpu, cuda or cuda:N.
+        knobs: of the configs; each goes to the steps that have it.
+
+    Raises:
+        InputError: as ``run_bundle``.
+    """
+    kind, folder = words_of(config), Path(output)
+    first, second = ["evidence", *kind], ["train", *kind]
+    check_knobs(knobs, {**knobs_of(first), **knobs_of(second)})
+    data = {"dataset_dir": str(dataset), "device": torch_device(device), **_split(dataset, layout, splits)}
+    weights = folder / "evidence" / "evidence.pt"
+    steps = {"max_epochs": epochs, "val_interval": epochs}
+    evidence = None
+    if knobs_of(second)["frame_kind"] == "posed":
+        evidence = str(weights)
+        if resume and weights.is_file():
+            logger.info("%s: trained earlier", weights)
+        else:
+            logger.info("1 of 2: the U-Net of the class evidence")
+            of_first = {"evidence_epochs": evidence_epochs, "evidence_val_interval": evidence_epochs}
+            _train_step(first, weights.parent, resume, {**data, **of_first, **knobs})
+        logger.info("2 of 2: the prior")
+    _train_step(second, folder, resume, {**data, **steps, **knobs, "evidence_model": evidence})
+    return folder / "model.pt"
+
+
+def _split(dataset: str, layout: str | None, splits: str | None) -> dict[str, object]:
+    if layout is None and not is_listed(dataset):
+        return {"split_rule": splits}
+    rule = splits or ({"given": True} if (layout or "cohort") == "cohort" else None)
+    return {"layout": layout or "cohort", "split_rule": rule}
+
+
+def _train_step(configs: Sequence[str], folder: Path, resume: bool, knobs: Mapping[str, object]) -> None:
+    """One of the two trainings, with those of the knobs that its configs have."""
+    from scripts.workflows import newest_checkpoint
+
+    known = knobs_of(configs)
+    own = {name: value for name, value in knobs.items() if name.split("#")[0] in known}
+    begun = resume and newest_checkpoint(folder) is not None
+    run_bundle("training", configs, output_dir=str(folder), resume=begun, **own)
+
+
+def evaluate(
+    dataset: str,
+    output: str,
+    config: str = "acdc",
+    layout: str | None = None,
+    section: str = "test",
+    splits: str | None = None,
+    device: str | None = None,
+    **knobs: object,
+) -> None:
+    """Segments and scores a section of a data set that has labels: the run id ``evaluation``; see ``train``."""
+    data = {"dataset_dir": str(dataset), "section": section, "device": torch_device(device)}
+    configs = ["inference", "evaluate", *words_of(config)]
+    run_bundle("evaluation", configs, output_dir=str(output), **data, **_split(dataset, layout, splits), **knobs)

@@ -1,0 +1,99 @@
+"""The steps in Python against the files that the command writes."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from scripts.api import Segmenter, segment
+from scripts.errors import InputError
+from scripts.fitted import FittedScan
+from scripts.phantom import write_cohort
+from scripts.runs import run_bundle
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """One scan of a phantom, stored in a random orientation."""
+    folder = tmp_path_factory.mktemp("cohort")
+    write_cohort(folder, 0, 0, 1, seed=5, matrix=40, slices=5, frames=3, voxel_mm=3.0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scan(cohort):
+    return cohort / "test000_sa.nii.gz"
+
+
+@pytest.fixture(scope="module")
+def result(scan):
+    return Segmenter("phantom", draws=2, device="cpu", final_points=2048)(scan)
+
+
+def test_labels_and_saved_files_are_those_of_the_command(scan, result, tmp_path):
+    run_bundle(
+        "inference",
+        ["inference", "phantom"],
+        layout="images",
+        split_rule="$None",
+        dataset_dir=[str(scan)],
+        output_dir=str(tmp_path / "command"),
+        final_points=2048,
+    )
+    saved = result.save(tmp_path / "api")
+    written = nib.load(tmp_path / "command" / "test000_sa" / "test000_sa_seg.nii.gz")
+    np.testing.assert_array_equal(result.labels, np.asarray(written.dataobj))
+    np.testing.assert_array_equal(result.affine, written.affine)
+    files = sorted((tmp_path / "command" / "test000_sa").iterdir())
+    assert sorted(path.relative_to(tmp_path / "api") for path in saved) == [
+        path.relative_to(tmp_path / "command") for path in files
+    ]
+    np.testing.assert_array_equal(np.asarray(nib.load(saved[0]).dataobj), np.asarray(written.dataobj))
+    np.testing.assert_array_equal(result.image, nib.load(scan).get_fdata(dtype=np.float32))
+
+
+def test_the_function_is_that_of_the_saved_latent_and_draws_differ(result, tmp_path):
+    (file,) = (path for path in result.save(tmp_path) if path.name.endswith("_latent.pt"))
+    loaded = FittedScan.load(file, draws=2)
+    points = result.affine[:3, 3] + np.random.default_rng(0).uniform(-60, 60, (200, 3))
+    assert torch.equal(result.fitted.read(points, 0.4), loaded.read(points, 0.4))
+    (first, _), (second, _) = result.fitted.draws
+    assert torch.equal(first, loaded.draws[0][0]) and not torch.equal(first, second)
+
+
+def test_volumes_are_near_the_true_ones(cohort, result):
+    (subject,) = json.loads((cohort / "cohort.json").read_text())["test"]
+    true = nib.load(cohort / subject["label"])
+    voxel = np.prod(true.header.get_zooms()[:3]) / 1000
+    for number, name in result.class_names.items():
+        expected = (np.asarray(true.dataobj) == number).sum(axis=(0, 1, 2)) * voxel
+        np.testing.assert_allclose(result.volumes()[name], expected, atol=0.25 * expected.max())
+
+
+def test_only_some_classes_and_the_coarser_grid(scan, result):
+    found = segment(scan, ["phantom", "fast"], device="cpu", only=["lv", "3"])
+    assert set(np.unique(found.labels)) == {0, 1, 3}
+    for number in (1, 3):
+        one, other = found.labels == number, result.labels == number
+        assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.8
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        ({"config": "phantoms"}, "phantoms: there is no such config"),
+        ({"final_point": 5}, "did you mean --final_points"),
+        ({"model": "none.pt"}, "none.pt: there is no such model file"),
+        ({"only": "XV"}, "the class 'XV' of only is unknown"),
+    ],
+)
+def test_wrong_settings_are_said_before_a_scan_is_read(words, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Segmenter(**words)
+
+
+def test_a_scan_that_is_not_there_is_named():
+    with pytest.raises(InputError, match="missing.nii.gz: there is no such file"):
+        segment("missing.nii.gz")
