@@ -20,6 +20,7 @@ from scripts.intervals import Intervals, load_intervals
 from scripts.measure_files import write_measures
 from scripts.rates import moments_of, phases_of
 from scripts.readers import read_volume
+from scripts.trust import quality_record
 from scripts.volumes import Volumes, class_list, slice_volumes, volume_curves
 from scripts.wall_thickness import SEGMENTS, thickness_values
 from scripts.weights import digest_of
@@ -182,11 +183,16 @@ def measure_folder(
     person = Person(**content.get("person") or {}) if person is None else person
     weights = Path(model or content["network"]["weights"])
     found = measure(fitted, by_slices, person, load_intervals(weights, digest_of(fitted.network)))
-    quality = {"predicted_dice": None, "trusted": None, "flags": [], "numbers": content.get("quality") or {}}
     made = content.get("made_with") or {}
     settings = {**made.get("settings", {}), "measure_draws": draws, "measure_seed": seed}
     about = {"subject": found.pop("subject"), "scan": latents[0].name.removesuffix("_latent.pt")}
-    whole = {**about, **found, "quality": quality, "versions": made.get("versions", {}), "settings": settings}
+    whole = {
+        **about,
+        **found,
+        "quality": quality_record(content),
+        "versions": made.get("versions", {}),
+        "settings": settings,
+    }
     whole = json.loads(json.dumps(whole), parse_constant=lambda _: None)  # plain, and no NaN
     write_measures(whole, folder)
     return whole
