@@ -183,11 +183,16 @@ def measure_folder(
     person = Person(**content.get("person") or {}) if person is None else person
     weights = Path(model or content["network"]["weights"])
     found = measure(fitted, by_slices, person, load_intervals(weights, digest_of(fitted.network)))
-    quality = quality_record(content)
     made = content.get("made_with") or {}
     settings = {**made.get("settings", {}), "measure_draws": draws, "measure_seed": seed}
     about = {"subject": found.pop("subject"), "scan": latents[0].name.removesuffix("_latent.pt")}
-    whole = {**about, **found, "quality": quality, "versions": made.get("versions", {}), "settings": settings}
+    whole = {
+        **about,
+        **found,
+        "quality": quality_record(content),
+        "versions": made.get("versions", {}),
+        "settings": settings,
+    }
     whole = json.loads(json.dumps(whole), parse_constant=lambda _: None)  # plain, and no NaN
     write_measures(whole, folder)
     return whole
