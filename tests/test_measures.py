@@ -136,7 +136,7 @@ def folders(tmp_path_factory):
     configs, options = ["inference.json", "phantom.json"], {"final_points": 1024, "evidence_frames": 2}
     files = [subject["image"] for subject in subjects]
     run_bundle("inference", configs, layout="images", dataset_dir=files, output_dir=str(folder / "out"), **options)
-    return sorted((folder / "out").iterdir()), subjects
+    return sorted(path for path in (folder / "out").iterdir() if path.is_dir()), subjects
 
 
 PERSON = Person(170, 70, sex="F")
