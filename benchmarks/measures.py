@@ -6,7 +6,7 @@
 Test subjects. The phantom's peer is slice summation of the true labels on the same stacks, at the true frames. Prints
 Markdown tables; the fits are made by ``inference`` where FOLDER does not hold them. The cohort of docs/measures.md is
 
-    python -c "from scripts.phantom import write_cohort; write_cohort('COHORT', 0, 24, 30, seed=611)"
+    python -c "from scripts.phantom import write_cohort; write_cohort('COHORT', 0, 16, 30, seed=611)"
 """
 
 from __future__ import annotations
