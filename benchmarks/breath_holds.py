@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
     found, number = [], 0
-    print("| patients | acquisition | " + " | ".join(FITS) + " | s a scan |\n|" + "---|" * (len(FITS) + 3), flush=True)
+    print("| patients | acquisition | " + " | ".join(FITS) + " |\n|" + "---|" * (len(FITS) + 2), flush=True)
     with tempfile.TemporaryDirectory() as name:
         for what in options.changes:
             change, data, words = CHANGES[what], options.dataset_dir, []
@@ -83,7 +83,7 @@ def main() -> None:
                     rows.append(evaluate(more, data, options.section, Path(name) / str(number)))
                 found.append({"patients": what, "acquisition": knob, **dict(zip(FITS, rows))})
                 dice = " | ".join(f"{row['dice']['mean']:.4f}" for row in rows)
-                print(f"| {what} | {knob} | {dice} | {rows[-1]['seconds']:.1f} |", flush=True)
+                print(f"| {what} | {knob} | {dice} |", flush=True)
     if options.json:
         write_text(options.json, json.dumps({"rows": found, **provenance(vars(options))}, indent=1))
 
