@@ -63,6 +63,11 @@ class Reliability:
             chosen = torch.ones_like(heart) if region == "field" else heart
             counts.index_add_(1, place[chosen], values[:, chosen])
 
+    def add_counts(self, other: Reliability) -> None:
+        """Adds what another has counted."""
+        for region, counts in other.counts.items():
+            self.counts[region] += counts
+
     def error(self, region: str = "field") -> float:
         """Expected calibration error: mean over voxels of |share right - stated probability| of their bin."""
         number, confidence, right = self.counts[region]

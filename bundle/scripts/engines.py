@@ -20,6 +20,21 @@ from scripts.store import reason_of
 logger = logging.getLogger(__name__)
 
 
+class InChunks(nn.Module):
+    """A network whose points are evaluated ``chunk`` at a time where there are more; see ``Population``."""
+
+    def __init__(self, network: nn.Module, chunk: int) -> None:
+        super().__init__()
+        self.network, self.chunk = network, chunk
+
+    def forward(self, coords: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """As the network."""
+        if coords.shape[2] <= self.chunk:
+            return self.network(coords, latent)
+        parts = coords.split(self.chunk, dim=2)
+        return torch.cat([checkpoint(self.network, part, latent, use_reentrant=False) for part in parts], dim=2)
+
+
 class Population(nn.Module):
     """Network and latents of the training subjects as the one module that a trainer trains.
 
@@ -36,22 +51,17 @@ class Population(nn.Module):
         self, network: NISF, latents: LatentTable, compile: bool = True, bf16: bool = True, chunk: int = 16384
     ) -> None:
         super().__init__()
-        self.chunk = chunk
         self.network, self.latents = network, latents
         device = network.latent_mean.device
         self.bf16 = bf16 and has_bf16(device)
         # outside the module tree, so that checkpoints know the plain network alone
-        self.__dict__["fast"] = compiled(network, compile, device)
+        self.__dict__["fast"] = InChunks(compiled(network, compile, device), chunk)
 
     def forward(self, coords: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits [B, C + K, N] at ``coords`` [B, D, N], and the latents [B, L] of the subjects ``index`` [B]."""
         latent = self.latents(index)
         with torch.autocast(coords.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            if coords.shape[2] <= self.chunk:
-                output = self.fast(coords, latent)
-            else:
-                parts = coords.split(self.chunk, dim=2)
-                output = torch.cat([checkpoint(self.fast, part, latent, use_reentrant=False) for part in parts], dim=2)
+            output = self.fast(coords, latent)
         return output.float(), latent
 
 

@@ -19,6 +19,7 @@ from scripts.figures import dice_curve, training_curve
 from scripts.files import write_text
 from scripts.networks import NISF, LatentTable
 from scripts.prior import set_prior
+from scripts.ranks import all_of, mean_over, rank, world
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +37,11 @@ class EpochSeed:
         seed: base seed.
         generator: of the sampler that orders the subjects.
         transform: the training transforms (``monai.transforms.Compose``), whose random state is set.
+        rank: of this process, where each of several draws for itself.
     """
 
-    def __init__(self, seed: int, generator: torch.Generator, transform: object) -> None:
-        self.seed, self.generator, self.transform = seed, generator, transform
+    def __init__(self, seed: int, generator: torch.Generator, transform: object, rank: int = 0) -> None:
+        self.seed, self.generator, self.transform, self.rank = seed, generator, transform, rank
 
     def attach(self, engine: Engine) -> None:
         """Registers for the start of each epoch."""
@@ -47,7 +49,8 @@ class EpochSeed:
 
     def __call__(self, engine: Engine) -> None:
         """Seeds for the epoch that begins."""
-        mixed = int(np.random.SeedSequence([self.seed, engine.state.epoch]).generate_state(1)[0])
+        parts = [self.seed, engine.state.epoch, *[self.rank] * bool(self.rank)]
+        mixed = int(np.random.SeedSequence(parts).generate_state(1)[0])
         self.generator.manual_seed(mixed)
         self.transform.set_random_state(seed=mixed)
         torch.manual_seed(mixed)
@@ -89,13 +92,13 @@ class Progress:
     def epoch(self, engine: Engine) -> None:
         """Reports."""
         epoch, last = engine.state.epoch, engine.state.max_epochs
-        means = {name: total / max(self.number, 1) for name, total in self.sums.items()}
+        means = dict(zip(self.sums, mean_over([total / max(self.number, 1) for total in self.sums.values()])))
         self.history.append({"epoch": epoch, **means})
         engine.state.metrics.update({f"train_{name}": value for name, value in means.items()})
         if epoch % self.interval == 0 or epoch == last:
             seconds = time.time() - self.started
             left = seconds / max(epoch - self.first_epoch, 1) * (last - epoch)
-            rate = self.points / max(time.time() - self.clock, 1e-9)
+            rate = self.points * world() / max(time.time() - self.clock, 1e-9)
             parts = " ".join(f"{name} {value:.4f}" for name, value in means.items())
             logger.info(
                 "epoch %d/%d %s | %s %s/s | %s gone, %s left",
@@ -160,7 +163,7 @@ class PriorOfLatents:
 
     def __call__(self, engine: Engine) -> None:
         """Takes mean and covariance over subjects."""
-        set_prior(self.network, self.latents.weight)
+        set_prior(self.network, self.latents.whole())
 
 
 class EarlyStopFound:
@@ -185,13 +188,18 @@ class EarlyStopFound:
     def attach(self, engine: Engine) -> None:
         """Registers for each scan and the end of a validation."""
         engine.add_event_handler(Events.EPOCH_STARTED, lambda _: setattr(self, "curves", []))
-        engine.add_event_handler(Events.ITERATION_COMPLETED, lambda e: self.curves.append(e.state.output["pred"]))
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._note)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def _note(self, engine: Engine) -> None:
+        curve = {name: value.cpu().numpy() for name, value in engine.state.output["pred"].items()}
+        self.curves.append((int(engine.state.batch["index"]), curve))
 
     def __call__(self, engine: Engine) -> None:
         """Chooses the step and records the curves."""
-        dice = torch.cat([c["dice"] for c in self.curves]).numpy()  # [subjects, steps, classes]
-        loss = torch.cat([c["loss"] for c in self.curves]).numpy()
+        curves = [curve for _, curve in sorted(dict(all_of(self.curves)).items())]
+        dice = np.concatenate([curve["dice"] for curve in curves])  # [subjects, steps, classes]
+        loss = np.concatenate([curve["loss"] for curve in curves])
         if not np.isfinite(dice).any():
             raise InputError(
                 "no validation subject has a label to choose the early stop by; name others for validation"
@@ -220,7 +228,8 @@ class EarlyStopFound:
             len(mean),
             ", ".join(f"{n} {v:.3f}" for n, v in entry["dice"].items()),
         )
-        write_text(self.output_dir / "validation.json", json.dumps({"history": self.history, "curve": self.curve}))
+        if rank() == 0:
+            write_text(self.output_dir / "validation.json", json.dumps({"history": self.history, "curve": self.curve}))
 
     def state_dict(self) -> dict:
         """The history, for checkpoints."""

@@ -186,3 +186,7 @@ class LatentTable(nn.Embedding):
     def __init__(self, num_subjects: int, latent_size: int, std: float = 1e-4) -> None:
         super().__init__(num_subjects, latent_size, sparse=True)
         nn.init.normal_(self.weight, std=std)
+
+    def whole(self) -> torch.Tensor:
+        """The latents of all training subjects, [N, L]."""
+        return self.weight.detach()

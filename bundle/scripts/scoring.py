@@ -18,6 +18,7 @@ from scripts.figures import cases_figure
 from scripts.geometry import spacing_of
 from scripts.held_out import HeldOut
 from scripts.outputs import plain_array, provenance
+from scripts.ranks import all_of
 from scripts.trust import in_a_word
 
 logger = logging.getLogger(__name__)
@@ -135,6 +136,15 @@ class ScoreScans:
             "truth": np.maximum(plain_array(batch["label"])[0, ..., frame], 0),
             "spacing": spacing_of(np.asarray(batch["label"].affine)),
         }
+
+    def of_all(self) -> None:
+        """Takes in the scores of the other processes; a call of all of them."""
+        self.rows = all_of(self.rows)
+        self.cases = dict(all_of(list(self.cases.items())))
+        found = all_of(list(self.reliability.items()))
+        self.reliability = {name: Reliability() for name, _ in found}
+        for name, one in found:
+            self.reliability[name].add_counts(one)
 
     def write(self) -> str:
         """Writes scores and picture; returns the table for the terminal."""

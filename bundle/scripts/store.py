@@ -17,6 +17,7 @@ from torch.utils.serialization import config
 
 from scripts.errors import InputError, chain_of, input_error_in
 from scripts.files import walk_files
+from scripts.ranks import shares, together
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +79,14 @@ class MappedDataset(PersistentDataset):
             file.unlink(missing_ok=True)
 
     def fill(self, progress: Callable[[int, int], None] | None = None) -> MappedDataset:
-        """Preprocesses every subject now, so that a bad file is named before hours are spent."""
-        for index in range(len(self)):
+        """Preprocesses every subject now, so that a bad file is named before hours are spent; of several processes
+        each does its share, and all wait for each other."""
+        own = shares(len(self))
+        for done, index in enumerate(own, 1):
             self[index]
             if progress is not None:
-                progress(index + 1, len(self))
+                progress(done, len(own))
+        together()
         return self
 
 

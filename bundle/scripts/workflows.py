@@ -24,6 +24,7 @@ from scripts.outputs import save_tensors
 from scripts.points import GridPoints
 from scripts.pose import Pose
 from scripts.prior import bounds_of, set_first_guess, set_pose_prior
+from scripts.ranks import all_of, rank
 from scripts.scoring import ScoreScans
 from scripts.store import MappedDataset
 from scripts.weights import load_weights
@@ -82,7 +83,8 @@ def train(
     _fill({"training": train_dataset, "validation": val_dataset})
     state["early_stop"].trainer = trainer
     _run(trainer, state, folder, checkpoint_interval, resume)
-    _finish(state["network"], train_dataset, val_dataset, fit, folder, class_names, guess_draws, evidence_blend)
+    if rank() == 0:
+        _finish(state["network"], train_dataset, val_dataset, fit, folder, class_names, guess_draws, evidence_blend)
 
 
 def train_evidence(
@@ -107,7 +109,8 @@ def train_evidence(
     folder = check_writable(output_dir)
     _fill({"training": train_dataset, "validation": val_dataset})
     _run(trainer, state, folder, checkpoint_interval, resume)
-    logger.info("trained: %s", save_weights(state["network"].half(), folder / "evidence.pt"))
+    if rank() == 0:
+        logger.info("trained: %s", save_weights(state["network"].half(), folder / "evidence.pt"))
 
 
 def _fill(stores: Mapping[str, MappedDataset]) -> None:
@@ -222,29 +225,36 @@ def infer(evaluator: ScanEvaluator, output_dir: str, batch: Batch | None = None)
 
 
 def report_failures(evaluator: ScanEvaluator) -> None:
-    """Prints the table of failed scans and ends with status 1 if there are any."""
-    done = len(evaluator.data_loader.dataset) - len(evaluator.failures)
-    print(f"{done} of {len(evaluator.data_loader.dataset)} scans done")
-    if evaluator.failures:
-        width = max(len(subject) for subject, _ in evaluator.failures)
-        print(f"{len(evaluator.failures)} failed:")
-        for subject, reason in evaluator.failures:
-            print(f"  {subject:<{width}}  {reason}")
+    """Prints the table of failed scans of all processes and ends with status 1 if there are any."""
+    failures = all_of(evaluator.failures)
+    total = sum(all_of([len(evaluator.data_loader.dataset)]))
+    if rank() == 0:
+        print(f"{total - len(failures)} of {total} scans done")
+        if failures:
+            width = max(len(subject) for subject, _ in failures)
+            print(f"{len(failures)} failed:")
+            for subject, reason in failures:
+                print(f"  {subject:<{width}}  {reason}")
+    if failures:
         raise SystemExit(1)
 
 
 def evaluate(evaluator: ScanEvaluator, scores: ScoreScans, output_dir: str) -> None:
     """Fits every labelled scan, writes what inference writes and the scores, and prints their table.
 
+    Of several processes each fits its share; the first writes the scores of all.
+
     Raises:
         InputError: no scan had a label.
         SystemExit: status 1 when a scan failed.
     """
     check_writable(output_dir)
-    evaluator.run()
-    if scores.rows:
+    if len(evaluator.data_loader):  # there may be more processes than scans
+        evaluator.run()
+    scores.of_all()
+    if scores.rows and rank() == 0:
         print(scores.write())
         print(f"scores: {scores.output_dir}")
-    elif not evaluator.failures:
+    elif not scores.rows and not all_of(evaluator.failures):
         raise InputError(f"{output_dir}: none of the scans has a label to score against; use inference instead")
     report_failures(evaluator)
