@@ -17,10 +17,11 @@ def network() -> NISF:
     return NISF(latent_size=4, hidden_size=4, num_layers=2)
 
 
-def curve(best: int, steps: int = 40) -> dict:
-    """Dice of one subject and three classes with its top at step ``best`` (1-based)."""
+def curve(best: int, steps: int = 40, index: int = 0) -> dict:
+    """Dice of the subject ``index`` and three classes with its top at step ``best`` (1-based)."""
     dice = 0.8 - 0.0005 * (np.arange(1, steps + 1) - best) ** 2
-    return {"dice": torch.tensor(np.stack([dice, dice - 0.1, dice - 0.2], axis=1))[None], "loss": torch.ones(1, steps)}
+    of_classes = torch.tensor(np.stack([dice, dice - 0.1, dice - 0.2], axis=1))[None]
+    return {"index": index, "dice": of_classes, "loss": torch.ones(1, steps)}
 
 
 def test_early_stop_is_the_best_mean_step_and_goes_into_the_weights(tmp_path):
@@ -28,7 +29,7 @@ def test_early_stop_is_the_best_mean_step_and_goes_into_the_weights(tmp_path):
     found = EarlyStopFound(net, str(tmp_path), smooth=3)
     engine = Engine(lambda _, batch: {"pred": batch})
     found.attach(engine)
-    engine.run([curve(18), curve(22)])
+    engine.run([curve(18), curve(22, index=1)])
     assert int(net.fit_steps) == 20 == engine.state.metrics["best_step"]
     assert engine.state.metrics["val_mean_dice"] == pytest.approx(0.8 - 0.1 - 0.0005 * 4, abs=1e-3)
     record = json.loads((tmp_path / "validation.json").read_text())
@@ -41,7 +42,7 @@ def test_a_class_without_points_does_not_spoil_the_mean(tmp_path):
     found = EarlyStopFound(net, str(tmp_path), smooth=1)
     engine = Engine(lambda _, batch: {"pred": batch})
     found.attach(engine)
-    spoilt, other = curve(25), curve(25)
+    spoilt, other = curve(25), curve(25, index=1)
     spoilt["dice"][0, :, 2] = float("nan")  # never a point of this class in one subject
     for one in (spoilt, other):
         one["dice"][0, 3, 1] = float("nan")  # and none of that class in any subject at one step

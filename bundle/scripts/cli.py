@@ -11,7 +11,7 @@ from scripts.command_line import HELP, arranged, help_of, nearest, overview
 from scripts.commands_grid import mesh, sample
 from scripts.commands_models import doctor, evaluate, phantom, train
 from scripts.commands_scans import cohort_run, report, segment
-from scripts.errors import InputError, input_error_in
+from scripts.errors import InputError, sentence_of
 
 COMMANDS = {
     "segment": segment,
@@ -63,7 +63,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        found = input_error_in(error)
+        found = sentence_of(error)
         if found is None:
             raise
         print(f"nisf: {found}", file=sys.stderr)

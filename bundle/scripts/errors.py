@@ -23,12 +23,31 @@ def input_error_in(error: BaseException) -> InputError | None:
     return next((link for link in chain_of(error) if isinstance(link, InputError)), None)
 
 
+def memory_sentence(error: BaseException) -> str | None:
+    """What to do about an allocation that failed, on a CPU or a GPU; None for other errors."""
+    for link in chain_of(error):
+        words = str(link)
+        if isinstance(link, MemoryError) or "can't allocate memory" in words or "out of memory" in words:
+            return (
+                "there is not enough memory; use fewer points at once (chunk of inference and sampling, "
+                "points_per_subject and subjects_per_step of training), or a machine with more"
+            )
+    return None
+
+
+def sentence_of(error: BaseException) -> str | None:
+    """What a user is told of an error in place of a traceback; None where it is a fault of the program."""
+    found = input_error_in(error)
+    return memory_sentence(error) if found is None else str(found)
+
+
 def plain_errors() -> None:
-    """Makes an uncaught ``InputError`` end the program with its sentence alone; others keep their traceback."""
+    """Makes an uncaught error that a user can put right end the program with its sentence alone; others keep their
+    traceback."""
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        found = input_error_in(error)
+        found = sentence_of(error)
         if found is None:
             before(kind, error, trace)
         else:

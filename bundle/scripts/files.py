@@ -12,7 +12,8 @@ from scripts.errors import InputError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` to write to; the file gets its own name when all is written, else it goes away.
+    """A temporary name beside ``path`` to write to; the file gets its own name when all is written and has reached the
+    disk, else it goes away.
 
     Raises:
         InputError: the folder cannot be written or the disk is full.
@@ -22,7 +23,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        to_disk(temporary)
         os.replace(temporary, path)
+        to_disk(path.parent)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError, in many words
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else "the disk may be full"
         if isinstance(error, (FileExistsError, NotADirectoryError)):
@@ -31,6 +34,32 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         if temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)
+
+
+def to_disk(path: Path) -> None:
+    """Waits until a file, or the names in a folder, would survive a power cut."""
+    if path.is_dir() and os.name == "nt":  # Windows knows no such wait for folders
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def check_readable(path: str | os.PathLike) -> Path:
+    """The path of a file that can be opened.
+
+    Raises:
+        InputError: there is none, or it may not be read.
+    """
+    try:
+        with open(path, "rb"):
+            return Path(path)
+    except PermissionError as error:
+        raise InputError(f"{path}: may not be read (Permission denied); change its permissions") from error
+    except OSError as error:
+        raise InputError(f"{path}: there is no such file; check the path or the data list") from error
 
 
 def check_writable(folder: str | Path) -> Path:

@@ -125,6 +125,22 @@ def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
+class FiniteLoss:
+    """Ends a training whose loss is no longer a number; the last checkpoint is from before."""
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for each iteration."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Raises ``InputError`` where the loss is NaN or infinite."""
+        if not np.isfinite(engine.state.output["loss"].item()):
+            raise InputError(
+                f"the loss is no longer a number in epoch {engine.state.epoch}; go on from the last checkpoint with a "
+                "smaller step size (lr, latent_lr, evidence_lr) or a clip, --resume True"
+            )
+
+
 class ClipGradients:
     """Scales the gradients of the network's weights down to a norm before each step.
 
@@ -192,7 +208,7 @@ class EarlyStopFound:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def _note(self, engine: Engine) -> None:
-        curve = {name: value.cpu().numpy() for name, value in engine.state.output["pred"].items()}
+        curve = {name: engine.state.output["pred"][name].cpu().numpy() for name in ("dice", "loss")}
         self.curves.append((int(engine.state.batch["index"]), curve))
 
     def __call__(self, engine: Engine) -> None:

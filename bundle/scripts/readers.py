@@ -7,7 +7,6 @@ import os
 import re
 import zlib
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -16,6 +15,7 @@ from nibabel.spatialimages import HeaderDataError
 from scripts.dicom_files import is_dicom
 from scripts.dicom_scan import find_scan
 from scripts.errors import InputError
+from scripts.files import check_readable
 
 logger = logging.getLogger(__name__)
 
@@ -110,8 +110,7 @@ def _of_dicom(path: str) -> Scan:
 
 def _of_itk(path: str) -> Scan:
     """Through MONAI's reader, which turns ITK's world (LPS) into this one's (RAS)."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such file; check the path or the data list")
+    check_readable(path)
     try:
         import itk
         from monai.data import ITKReader
@@ -165,12 +164,9 @@ def _of_nifti(path: str) -> Scan:
 
 def open_nifti(path: str) -> nib.spatialimages.SpatialImage:
     """The file opened, its voxels unread. Raises InputError where it is missing, damaged or of another kind."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such file; check the path or the data list")
+    check_readable(path)
     try:
         image = nib.load(path)
-    except PermissionError as error:
-        raise InputError(f"{path}: may not be read; change its permissions") from error
     except (nib.filebasedimages.ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"{path}: is empty, cut off or no image; give a whole NIfTI file (.nii or .nii.gz)") from error
     if not isinstance(image, nib.spatialimages.SpatialImage):

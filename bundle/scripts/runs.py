@@ -199,7 +199,7 @@ def _split(dataset: str, layout: str | None, splits: str | None) -> dict[str, ob
 
 def _train_step(configs: Sequence[str], folder: Path, resume: bool, knobs: Mapping[str, object]) -> None:
     """One of the two trainings, with those of the knobs that its configs have."""
-    from scripts.workflows import newest_checkpoint
+    from scripts.checkpoints import newest_checkpoint
 
     known = knobs_of(configs)
     own = {name: value for name, value in knobs.items() if name.split("#")[0] in known}

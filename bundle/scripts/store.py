@@ -15,7 +15,7 @@ from monai.data.utils import json_hashing
 from monai.transforms import Transform
 from torch.utils.serialization import config
 
-from scripts.errors import InputError, chain_of, input_error_in
+from scripts.errors import InputError, chain_of, sentence_of
 from scripts.files import walk_files
 from scripts.ranks import shares, together
 
@@ -72,10 +72,10 @@ class MappedDataset(PersistentDataset):
         return self._post_transform({**self.stored(index), "index": index})
 
     def _discard_part(self, item: Mapping[str, object]) -> None:
-        """Removes the item's file where a killed run or a full disk left a part of one."""
+        """Removes the item's file where a killed run or a full disk left a part of one, or a disk changed a bit."""
         file = self.cache_dir / f"{self.hash_func(item).decode()}{self.transform_hash}.pt"
-        if file.is_file() and not zipfile.is_zipfile(file):
-            logger.warning("%s: is cut off; made anew", file)
+        if file.is_file() and not is_whole(file):
+            logger.warning("%s: is cut off or damaged; made anew", file)
             file.unlink(missing_ok=True)
 
     def fill(self, progress: Callable[[int, int], None] | None = None) -> MappedDataset:
@@ -88,6 +88,15 @@ class MappedDataset(PersistentDataset):
                 progress(done, len(own))
         together()
         return self
+
+
+def is_whole(file: str | os.PathLike) -> bool:
+    """Whether every part of a file of ``torch.save`` is there and has its checksum."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except Exception:  # zipfile raises a different type for each way in which a file can be broken
+        return False
 
 
 def _unwritable(folder: str | Path, error: Exception) -> InputError:
@@ -151,9 +160,9 @@ class ScanDataset(Dataset):
 
 def reason_of(error: BaseException) -> str:
     """The user's sentence out of a chain of exceptions; the first cause where there is none."""
-    found = input_error_in(error)
+    found = sentence_of(error)
     if found is not None:
-        return str(found)
+        return found
     logger.error("unexpected fault", exc_info=error)
     first = chain_of(error)[-1]
     return f"{type(first).__name__}: {first}"

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import torch
 from ignite.engine import Events
-from ignite.handlers import Checkpoint, DiskSaver
+from ignite.handlers import Checkpoint
 from monai.engines import SupervisedTrainer
 from monai.handlers import CheckpointLoader
 
 from scripts.batch import FAILED, Batch
 from scripts.calibration import calibrate
+from scripts.checkpoints import epochs_of, load_checkpoint, newest_checkpoint, saver_of, set_aside
 from scripts.engines import ScanEvaluator
 from scripts.errors import InputError
 from scripts.files import check_writable
@@ -30,12 +31,6 @@ from scripts.store import MappedDataset
 from scripts.weights import load_weights
 
 logger = logging.getLogger(__name__)
-
-
-def newest_checkpoint(folder: str | Path) -> Path | None:
-    """The training checkpoint with the most epochs in ``folder``."""
-    found = Path(folder).glob("checkpoint_epoch=*.pt")
-    return max(found, key=lambda path: int(path.stem.split("=")[1]), default=None)
 
 
 def save_weights(network: torch.nn.Module, path: str | Path) -> Path:
@@ -131,20 +126,14 @@ def _run(
         newest = newest_checkpoint(folder)
         if newest is None:
             raise InputError(f"{folder}: holds no checkpoint_epoch=N.pt to resume from; leave out --resume")
-        _check_readable(newest)
-        if int(newest.stem.split("=")[1]) >= trainer.state.max_epochs:  # nothing is left but the end
-            Checkpoint.load_objects(objects, torch.load(newest, map_location="cpu", weights_only=True))
+        content = load_checkpoint(newest)
+        if epochs_of(newest) >= trainer.state.max_epochs:  # nothing is left but the end
+            Checkpoint.load_objects(objects, content)
             return
         CheckpointLoader(str(newest), objects, map_location="cpu").attach(trainer)
-    # Ignite's own saver: MONAI's does not write atomically. Two are kept, for the older one goes before the newer is
-    # written.
-    saver = Checkpoint(
-        objects,
-        DiskSaver(str(folder), atomic=True, require_empty=False),
-        filename_pattern="checkpoint_epoch={global_step}.{ext}",
-        n_saved=2,
-        global_step_transform=lambda engine, _: engine.state.epoch,
-    )
+    else:
+        set_aside(folder)
+    saver = saver_of(objects, folder)
     trainer.add_event_handler(Events.EPOCH_COMPLETED(every=checkpoint_interval) | Events.COMPLETED, saver)
     trainer.run()
 
@@ -178,16 +167,6 @@ def _change_of(item: Mapping[str, object]) -> torch.Tensor | None:
     if frame.pose is None or "label_pose" not in item:
         return None
     return frame.pose.change_to(Pose.of(item["label_pose"])).vector()
-
-
-def _check_readable(checkpoint: Path) -> None:
-    try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(
-            f"{checkpoint}: the checkpoint is damaged or cut off ({type(error).__name__}); "
-            "delete it to use the one before, or start anew"
-        ) from error
 
 
 def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:
