@@ -15,3 +15,8 @@ def phantom_result(tmp_path_factory):
     folder = segmented(tmp_path_factory.mktemp("segmented"))
     measured(folder)
     return folder
+
+
+def pytest_addoption(parser):
+    """``--fuzz N``: random inputs of each kind that test_fuzz.py tries."""
+    parser.addoption("--fuzz", type=int, default=12)

@@ -149,7 +149,7 @@ def _pictures(path: str, header) -> list[Picture]:
             values = _values(header, number)
             if "ImagePositionPatient" in values and "ImageOrientationPatient" in values and "PixelSpacing" in values:
                 pictures.append(_picture(path, number, values))
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
         logger.warning("%s: passed over, its header is damaged (%s)", path, error)
         return []
     return pictures

@@ -156,7 +156,7 @@ def _of_nifti(path: str) -> Scan:
         raise InputError(f"{path}: holds colours or complex numbers; give one real number a voxel")
     try:
         array = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
         raise InputError(f"{path}: the voxel data is damaged or cut off; copy the file anew") from error
     affine = np.asarray(image.affine, dtype=float)
     return Scan(_checked(path, array, affine), affine, seconds_per_frame(image))
@@ -171,6 +171,8 @@ def open_nifti(path: str) -> nib.spatialimages.SpatialImage:
         raise InputError(f"{path}: is empty, cut off or no image; give a whole NIfTI file (.nii or .nii.gz)") from error
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise InputError(f"{path}: is no volume; give a NIfTI file (.nii or .nii.gz)")
+    if any(size < 1 for size in image.shape):
+        raise InputError(f"{path}: its header tells of {image.shape} voxels; copy the file anew or repair the header")
     return image
 
 
