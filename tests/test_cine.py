@@ -334,3 +334,12 @@ def test_bad_input_gets_one_sentence(broken, case):
 
 def test_every_kind_of_bad_input_is_tried(broken):
     assert sorted(broken) == sorted(CASES)
+
+
+def test_what_a_header_says_in_words_is_not_passed_on(tmp_path):
+    source = nib.Nifti1Image(np.ones((4, 5, 3), np.float32), np.eye(4))
+    source.header["descrip"], source.header["db_name"] = b"Doe^Jane", b"Doe^Jane"
+    source.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"Doe^Jane"))
+    nib.save(source, tmp_path / "scan.nii")
+    written = save_nifti(tmp_path / "seg.nii", np.ones((4, 5, 3), np.uint8), str(tmp_path / "scan.nii"))
+    assert b"Doe" in (tmp_path / "scan.nii").read_bytes() and b"Doe" not in written.read_bytes()

@@ -361,3 +361,12 @@ def test_the_same_id_in_two_places(tmp_path):
     acdc_patient(tmp_path / "two", 1)
     with pytest.raises(InputError, match='"patient001" is there twice .*one.*two'):
         find_subjects("acdc", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../../up", "/etc/x", "..", " . ", "a/b", "a\\b", "a\nb", "x" * 200])
+def test_a_subject_cannot_lead_out_of_the_result_folder(tmp_path, name):
+    path = tmp_path / "cohort.json"
+    (tmp_path / "scan.nii.gz").write_bytes(b"")
+    path.write_text(json.dumps({"test": [{"subject": name, "image": "scan.nii.gz"}]}))
+    with pytest.raises(InputError, match="cannot be a folder's name"):
+        load_split("cohort", str(path), "all")

@@ -1,5 +1,6 @@
 """From a scanner's folder to labels and DICOM SEG by the real command; the same as from NIfTI."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from dicom_help import enhanced, examination
+from dicom_help import change, enhanced, examination
 from tiny import TINY, disk_full_after
 
 from scripts.dicom_files import dicom_paths
@@ -49,6 +50,15 @@ def nisf(folder, *words):
     return done.stdout
 
 
+SECRETS = {"PatientName": "Zzuser^Secret", "PatientID": "ZZID4711", "PatientBirthDate": "19331231"}
+SECRETS |= {"AccessionNumber": "ZZACC815", "ReferringPhysicianName": "Zzdoctor^Hidden", "StudyDate": "20371130"}
+
+
+def name_them(data):
+    for keyword, value in SECRETS.items():
+        setattr(data, keyword, value)
+
+
 @pytest.fixture(scope="module")
 def segmented(tmp_path_factory):
     """A folder with a phantom as NIfTI and as an examination, and both segmented; what the command said."""
@@ -56,6 +66,7 @@ def segmented(tmp_path_factory):
     subject = make_subject(5, **{**TINY, "matrix": 32, "voxel_mm": 4, "frames": 4})
     save_nifti(subject, folder / "heart.nii.gz")
     write_dicom(subject, folder / "exam", spread=True)
+    assert change(folder / "exam", name_them)
     nisf(folder, "heart.nii.gz", "-o", "out")
     said = nisf(folder, "exam", "-o", "out", "--dicom_seg", "all")
     return folder, said
@@ -144,8 +155,24 @@ def test_dicom_seg_refers_to_the_images_of_its_frame(segmented):
         ]
         (trigger,) = {float(d.TriggerTime) for d in used}
         triggers.append(trigger)
-        assert {seg.StudyInstanceUID} == {d.StudyInstanceUID for d in used} and seg.PatientID == used[0].PatientID
+        assert {seg.StudyInstanceUID} == {d.StudyInstanceUID for d in used}
     assert triggers == sorted(triggers) and len(set(triggers)) == 4
+
+
+def test_nothing_written_names_the_patient_unless_asked(segmented, tmp_path):
+    folder = segmented[0]
+    written = [path for path in (folder / "out").rglob("*") if path.is_file()]
+    assert {"exam_seg_frame01.dcm", "exam_latent.pt", "scans.json"} <= {path.name for path in written}
+    for path in written:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        for value in SECRETS.values():
+            assert value.encode() not in content, path
+    labels = folder / "out" / "exam" / "exam_seg.nii.gz"
+    named = write_segmentations(folder / "exam", labels, tmp_path, {"one": 0}, keep_ids=True)
+    seg, bare = pydicom.dcmread(named[0]), pydicom.dcmread(folder / "out" / "exam" / "exam_seg_frame01.dcm")
+    assert {keyword: str(seg[keyword].value) for keyword in SECRETS} == SECRETS
+    assert "PatientIdentityRemoved" not in seg and bare.PatientIdentityRemoved == "YES"
+    assert seg.StudyInstanceUID == bare.StudyInstanceUID
 
 
 def test_dicom_seg_says_what_it_is(segmented):

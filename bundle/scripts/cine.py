@@ -164,7 +164,8 @@ def save_nifti(
 ) -> Path:
     """Writes ``array`` on the grid of the NIfTI file or header ``like``: its affine, codes, units and frame duration.
 
-    The file appears under its name only when it is whole.
+    What ``like`` says in words, and its extensions, are left out: they may name the patient. The file appears under
+    its name only when it is whole.
 
     Args:
         path: file to write, ``.nii.gz``.
@@ -184,6 +185,9 @@ def save_nifti(
     header.set_data_shape(array.shape)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
+    for field in ("descrip", "db_name", "aux_file", "intent_name"):  # converters write patients' names there
+        header[field] = b""
+    header.extensions.clear()
     header["pixdim"][1 + len(shape) : 1 + array.ndim] = 1
     if len(shape) > 3 and array.ndim > 3 and frame_duration:
         header["pixdim"][4] = frame_duration / time_unit(header)

@@ -55,8 +55,12 @@ def find_subjects(layout: str, dataset_dir: Source, use_4d: bool = False, strict
 
 
 def _check_ids(subjects: list[Subject]) -> None:
+    """Every id once, and each fit to be the name of a folder: nothing may be written elsewhere."""
     seen: dict[str, Subject] = {}
     for subject in subjects:
+        name = str(subject["subject"])
+        if not name.isprintable() or set(name) & set("/\\") or name.strip(". ") == "" or len(name) > 150:
+            raise InputError(f"The subject {name[:160]!r} cannot be a folder's name; use letters, digits, - and _.")
         other = seen.setdefault(subject["subject"], subject)
         if other is not subject:
             # a cohort file says where an id is by its sections, a folder by its files

@@ -21,6 +21,7 @@ def segment(
     series: str | None = None,
     mask: str | None = None,
     dicom_seg: str | bool | None = None,
+    keep_ids: bool = False,
     config: str | None = None,
     model: str | None = None,
     evidence_model: str | None = None,
@@ -53,6 +54,7 @@ def segment(
             (columns x, y, z in RAS mm, intensity, time), fitted together with it; as A.nii.gz,B.csv
         mask: with one scan, a NIfTI file on its grid that is not zero where its voxels are valid.
         dicom_seg: of DICOM scans, also write DICOM SEG objects: of ED and ES (phases), or of every frame (all).
+        keep_ids: name the patient in them as the images do; nothing else ever names one.
         config: settings of other weights or anatomies: phantom, hippocampus, or JSON files; as A,B.
         model: weights of the prior; the bundle's models/model.pt unless named.
         evidence_model: weights of the U-Net; the bundle's models/evidence.pt unless named.
@@ -81,6 +83,7 @@ def segment(
             series=runs.words_of(series) or None,
             mask=mask,
             dicom_seg=dicom_seg,
+            keep_ids=keep_ids,
         )
 
 

@@ -26,6 +26,11 @@ NOTICE = "Research use only, not for diagnosis"
 #: SNOMED CT of each class, as keywords of pydicom's dictionary: DICOM's context group of heart structures (CID 7151)
 #: has no code for a blood pool, so the ventricle stands for it and the segment's label says blood pool.
 TYPES = {"LV": "LeftVentricle", "MYO": "LeftVentricleMyocardium", "RV": "RightVentricle"}
+#: What names a patient or tells of a visit among what a DICOM SEG takes over from its images; left empty unless asked.
+IDENTIFIERS = (
+    *("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "ReferringPhysicianName", "StudyID"),
+    *("StudyDate", "StudyTime", "StudyDescription", "InstitutionName", "OtherPatientIDs", "IssuerOfPatientID"),
+)
 #: What may be written: ED and ES, or every frame.
 CHOICES = ("phases", "all")
 
@@ -37,10 +42,14 @@ class SaveDicomSegd(Transform):
         output_dir: folder of the results.
         which: ``phases`` (ED and ES), ``all`` (every frame), or None: nothing is written.
         class_names: inside class number (text) to name.
+        keep_ids: name the patient as the images do.
     """
 
-    def __init__(self, output_dir: str, which: str | None, class_names: Mapping[str, str]) -> None:
+    def __init__(
+        self, output_dir: str, which: str | None, class_names: Mapping[str, str], keep_ids: bool = False
+    ) -> None:
         self.output_dir, self.which, self.class_names = Path(output_dir), _choice(which), dict(class_names)
+        self.keep_ids = keep_ids
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Writes and returns the item with the files added to ``saved``."""
@@ -49,7 +58,8 @@ class SaveDicomSegd(Transform):
             meta = item["image"].meta
             labels = np.asarray(item["seg"])[0]
             folder = self.output_dir / folder_of(meta)
-            files = write_segmentations(meta["files"][0], labels, folder, self.which, self.class_names)
+            rest = (self.which, self.class_names, self.keep_ids)
+            files = write_segmentations(meta["files"][0], labels, folder, *rest)
             item["saved"] = [*item.get("saved", []), *map(str, files)]
         return item
 
@@ -73,11 +83,12 @@ def write_segmentations(
     output_dir: str | os.PathLike,
     which: str | Mapping[str, int] = "phases",
     class_names: Mapping[str, str] | None = None,
+    keep_ids: bool = False,
 ) -> list[Path]:
     """Writes ``<scan>_seg_ED.dcm`` and ``_ES.dcm``, or ``_frame01.dcm`` and so on, a binary segment for each class.
 
-    Patient and study are those of the source, as DICOM demands of what belongs to them: these files, unlike all
-    others that are written, name the patient where the source does.
+    The study's and the images' unique identifiers are those of the source, for the objects refer to them. The patient
+    is named, and the visit dated, only with ``keep_ids``: an archive that files by patient wants it.
 
     Args:
         source: folder (or enhanced file) of DICOM images that was segmented.
@@ -86,6 +97,7 @@ def write_segmentations(
         which: ``phases``, ``all``, or names to frame numbers. ``phases`` are the frames in which the LV blood pool
             is largest and smallest.
         class_names: class number (text) to name; LV, MYO and RV unless given.
+        keep_ids: take over ``IDENTIFIERS``.
 
     Returns:
         the files, in the order of the frames' names.
@@ -110,7 +122,7 @@ def write_segmentations(
     files = []
     for number, (name, frame) in enumerate(frames.items()):
         pictures = [slices[frame] for slices in scan.slices]
-        headers = {path: pydicom.dcmread(path, force=True) for path in {p.path for p in pictures}}
+        headers = {path: _named(pydicom.dcmread(path, force=True), keep_ids) for path in {p.path for p in pictures}}
         segmentation = _segmentation(
             pictures, headers, np.moveaxis(array[..., frame], 2, 0).swapaxes(1, 2), names, name, number
         )
@@ -119,6 +131,14 @@ def write_segmentations(
             segmentation.save_as(part)
         files.append(path)
     return files
+
+
+def _named(header, keep_ids: bool):
+    """A header, its ``IDENTIFIERS`` empty unless they are to be kept."""
+    for keyword in IDENTIFIERS if not keep_ids else ():
+        if keyword in header:
+            setattr(header, keyword, None)
+    return header
 
 
 def phases_of(labels: np.ndarray, names: Mapping[int, str], source: str = "") -> dict[str, int]:
@@ -200,6 +220,9 @@ def _segmentation(
         **where,
     )
     _refer_to_series(made, pictures)
+    if not first.get("PatientID"):
+        made.PatientIdentityRemoved = "YES"
+        made.DeidentificationMethod = "nisf without keep_ids: patient, visit and dates left out"
     return made
 
 
