@@ -14,7 +14,7 @@ from scripts.cardiac import DENSITY, Person
 from scripts.errors import InputError
 from scripts.intervals import Intervals, Widening
 from scripts.measure_files import COLUMNS
-from scripts.measures import measure, measure_folder
+from scripts.measures import measure, measure_folder, written_classes
 from scripts.outputs import save_tensors
 from scripts.runs import run_bundle
 
@@ -183,6 +183,12 @@ def test_a_seed_gives_the_same_files(folders, first):
 def test_a_person_kept_with_the_latent_is_used_and_no_posterior_gives_no_interval(second):
     assert second["body_surface_area"] == 2.0 and values(second, "indexed")["LVEDV"] is not None
     assert values(second, "low")["LVEDV"] is values(second, "interval")["LVEDV"] is None
+
+
+@pytest.mark.parametrize("only, shown", [(None, {1, 2, 3}), ("['LV', '3']", {1, 3}), ("['myo']", {2})])
+def test_slices_tell_nothing_of_classes_that_were_not_written(only, shown):
+    names = {1: "LV", 2: "MYO", 3: "RV"}
+    assert set(written_classes(names, {"only": only})) == shown
 
 
 def test_a_folder_without_a_fit_is_refused(tmp_path):

@@ -7,6 +7,7 @@ those of the continuous function (``volumes.py``); ``by_slices`` are those of th
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -139,6 +140,12 @@ def label_files(folder: Path, files: Sequence[str]) -> list[Path]:
     return [path for path in (folder / f"{stem_of(file)}_seg.nii.gz" for file in files) if path.is_file()]
 
 
+def written_classes(names: Mapping[int, str], settings: Mapping[str, object]) -> dict[int, str]:
+    """Those of the classes that the label files show: all, or what ``only`` named when they were written."""
+    only = {word.lower() for word in re.findall(r"[^\[\]',\s]+", str(settings.get("only") or ""))}
+    return {k: name for k, name in names.items() if not only or only & {name.lower(), str(k)}}
+
+
 def volumes_by_slices(folder: Path, files: Sequence[str], names: Mapping[int, str], frames: int) -> dict:
     """Class to volumes [frames] by slice summation of a result folder's label files; empty where they are not all
     there."""
@@ -179,11 +186,12 @@ def measure_folder(
     draws = draws if content.get("covariance") is not None else 0  # Adam's fits have no posterior
     fitted = FittedScan.load(latents[0], model, device, draws, seed)
     names = {number: name for number, name in zip(range(1, fitted.network.num_classes), class_list(fitted))}
-    by_slices = volumes_by_slices(folder, content.get("files", []), names, len(fitted.frame.times))
+    made = content.get("made_with") or {}
+    written = written_classes(names, made.get("settings", {}))
+    by_slices = volumes_by_slices(folder, content.get("files", []), written, len(fitted.frame.times))
     person = Person(**content.get("person") or {}) if person is None else person
     weights = Path(model or content["network"]["weights"])
     found = measure(fitted, by_slices, person, load_intervals(weights, digest_of(fitted.network)))
-    made = content.get("made_with") or {}
     settings = {**made.get("settings", {}), "measure_draws": draws, "measure_seed": seed}
     about = {"subject": found.pop("subject"), "scan": latents[0].name.removesuffix("_latent.pt")}
     whole = {
