@@ -59,7 +59,9 @@ def write_onnx(network: NISF, path: str | Path) -> float:
     onnx.helper.set_model_props(model, about)
     difference = largest_difference(network, model.SerializeToString())
     if not difference < TOLERANCE:
-        raise InputError(f"{path}: onnxruntime's logits differ by {difference:.2g}; use other versions of torch and onnx")
+        raise InputError(
+            f"{path}: onnxruntime's logits differ by {difference:.2g}; use other versions of torch and onnx"
+        )
     with whole_file(Path(path)) as temporary:
         onnx.save(model, str(temporary))
     return difference
