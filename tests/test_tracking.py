@@ -31,8 +31,8 @@ def logged(database: Path, experiment: str) -> tuple[MlflowClient, list]:
 
 
 def test_monais_own_command_logs_losses_step_sizes_and_validation(cohort, tmp_path):
-    knobs = {**TINY, "steps_per_epoch": 3, "max_epochs": 2, "val_interval": 1, "experiment_name": "tiny"}
-    words = {"dataset_dir": cohort, "output_dir": "out", "tracking": "mlflow"}
+    knobs = {**TINY, "steps_per_epoch": 3, "max_epochs": 2, "val_interval": 1, "final_points": 256}
+    words = {"dataset_dir": cohort, "output_dir": "out", "tracking": "mlflow", "experiment_name": "tiny"}
     done = run("training", ["train.json", *PLAIN], tmp_path, **words, **knobs)
     assert done.returncode == 0, done.stderr[-3000:]
     client, (one,) = logged(tmp_path / "out" / "mlruns.db", "tiny")
@@ -47,7 +47,7 @@ def test_monais_own_command_logs_losses_step_sizes_and_validation(cohort, tmp_pa
 
 
 def test_both_steps_of_nisf_train_go_to_one_database(cohort, tmp_path):
-    small = {**TINY, **EVIDENCE, "steps_per_epoch": 2, "evidence_frames": 2, "copies": 1}
+    small = {**TINY, **EVIDENCE, "steps_per_epoch": 2, "evidence_frames": 2, "copies": 1, "final_points": 256}
     where = str(tmp_path / "out")
     runs.train(str(cohort), where, "phantom", epochs=1, evidence_epochs=1, tracking="mlflow", device="cpu", **small)
     client, (evidence, prior) = logged(tmp_path / "out" / "mlruns.db", "monai_experiment")

@@ -8,8 +8,12 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import monai.bundle
 import pytest
+import torch
 
+from scripts.networks import NISF
+from scripts.weights import load_weights
 from zoo import files, live
 from zoo.build import BUNDLE, NAME, build
 from zoo.checklist import CheckFailed, run_checks
@@ -136,14 +140,16 @@ def test_what_is_broken_is_named(check, breaks, sentence, folder, capsys):
 def test_a_file_above_the_limit_may_be_named_with_its_hash(folder):
     large = b"0" * (26 * 10**6)
     (folder / "models" / "more.bin").write_bytes(large)
-    entry = {"path": "models/more.bin", "url": "https://example.org/more.bin", "hash_type": "md5"}
-    for digest in (hashlib.md5(b"another").hexdigest(), hashlib.md5(large).hexdigest()):
+
+    def name_it(digest):
+        entry = {"path": "models/more.bin", "url": "https://example.org/more.bin", "hash_type": "md5"}
         (folder / "large_files.json").write_text(json.dumps({"large_files": [{**entry, "hash_val": digest}]}))
-        if digest == hashlib.md5(large).hexdigest():
-            assert "26.0 MB" in files.sizes_and_hashes(folder)
-        else:
-            with pytest.raises(CheckFailed, match="models/more.bin: is missing or not the file whose md5"):
-                files.sizes_and_hashes(folder)
+
+    name_it(hashlib.md5(b"another").hexdigest())
+    with pytest.raises(CheckFailed, match="models/more.bin: is missing or not the file whose md5"):
+        files.sizes_and_hashes(folder)
+    name_it(hashlib.md5(large).hexdigest())
+    assert "26.0 MB" in files.sizes_and_hashes(folder)
 
 
 def misnamed_postprocessing(config):
@@ -170,3 +176,11 @@ def test_what_does_not_run_as_monai_wants_it_is_named(check, name, change, sente
     edit(folder / "configs" / f"{name}.json", change)
     assert run_checks({"this": check}, folder) == 1
     assert sentence in capsys.readouterr().out
+
+
+def test_monai_loads_the_network_with_its_weights():
+    loaded = monai.bundle.load(BUNDLE.name, bundle_dir=str(BUNDLE.parent), workflow_type="inference", device="cpu")
+    ours = load_weights(NISF(**loaded.options()), BUNDLE / "models" / "model.pt").eval()
+    coords, latent = torch.rand(2, 4, 30) * 2 - 1, torch.randn(2, 128)
+    with torch.no_grad():
+        assert torch.equal(loaded.eval()(coords, latent), ours(coords, latent))
