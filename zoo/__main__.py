@@ -63,7 +63,7 @@ def _run(words: list[str], cwd: str) -> int:
     print(done.stdout, end="", flush=True)
     if done.returncode:
         print(done.stderr[-5000:], file=sys.stderr)
-    return done.returncode
+    return int(done.returncode != 0)
 
 
 def _environment() -> dict[str, str]:
