@@ -1,7 +1,6 @@
 """The command nisf, in a process of its own, with the shipped weights."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from forked import run_command
 
 from scripts.phantom import make_subject
 
@@ -36,10 +36,7 @@ TINY = {
 
 
 def nisf(*words: object, cwd: Path) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [str(NISF), *map(str, words)], cwd=cwd, capture_output=True, text=True, timeout=600, env=environment
-    )
+    return run_command([NISF, *words], cwd, timeout=600)
 
 
 def options(knobs: dict) -> list:

@@ -1,8 +1,6 @@
 """From a scanner's folder to labels and DICOM SEG by the real command; the same as from NIfTI."""
 
 import gzip
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_help import change, enhanced, examination
+from forked import run_command
 from tiny import TINY, disk_full_after
 
 from scripts.dicom_files import dicom_paths
@@ -38,14 +37,7 @@ def save_nifti(subject, path):
 
 
 def nisf(folder, *words):
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("nisf")), "segment", *map(str, words)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=300,
-    )
+    done = run_command([Path(sys.executable).with_name("nisf"), "segment", *words], folder)
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
     return done.stdout
 

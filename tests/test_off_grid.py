@@ -1,6 +1,5 @@
 """A segmented scan read off its grid, by the commands of a user, against the exact truth of a synthetic heart."""
 
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from forked import run_command
 from scipy.spatial.transform import Rotation
 from test_workflows import run
 
@@ -205,7 +205,7 @@ def test_the_command_says_where_it_wrote_and_what_it_could_not_know(segmented):
         "--times",
         "[0,0.4]",
     ]
-    done = subprocess.run(command, cwd=segmented, capture_output=True, text=True, timeout=300)
+    done = run_command(command, segmented)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "two.nii.gz: 40 x 40 x 1 voxels, 2 frames" in done.stdout and "beyond the stack" in done.stdout
     assert nib.load(segmented / "two.nii.gz").shape == nib.load(segmented / "two_recon.nii.gz").shape == (40, 40, 1, 2)

@@ -1,12 +1,11 @@
 """Reports of a result folder with what is known of the people, and a cohort in one command."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from forked import run_command
 
 from scripts.api import Segmenter
 from scripts.phantom import write_cohort
@@ -64,8 +63,7 @@ def test_a_scan_that_cannot_be_reported_is_named_and_the_others_are_done(folder,
 def test_a_cohort_is_segmented_and_reported_in_one_command(tmp_path):
     write_cohort(tmp_path / "data", 0, 0, 1, seed=6, **SCANNER)
     words = [str(Path(sys.executable).with_name("nisf")), "cohort", "run", "data", "-o", "out", "--fast"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=600, env=environment)
+    done = run_command(words, tmp_path, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     assert "1 of 1 scans done" in done.stdout and "1 of 1 scans reported" in done.stdout
     assert (tmp_path / "out" / "index.html").is_file()

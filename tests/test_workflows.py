@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from forked import run_command
 
 from scripts.phantom import write_cohort
 
@@ -52,7 +53,7 @@ def command(run_id: str, configs: list[str], **knobs: object) -> list[str]:
 
 def run(run_id: str, configs: list[str], cwd: Path, **knobs: object) -> subprocess.CompletedProcess:
     """Runs it in a process of its own."""
-    return subprocess.run(command(run_id, configs, **knobs), cwd=cwd, capture_output=True, text=True, timeout=300)
+    return run_command(command(run_id, configs, **knobs), cwd)
 
 
 def train(cwd: Path, cohort: Path, *overrides: str, **knobs: object) -> None:

@@ -17,6 +17,7 @@ def train(
     epochs: int | None = None,
     evidence_epochs: int | None = None,
     device: str | None = None,
+    tracking: str | None = None,
     **knobs: object,
 ) -> None:
     """Trains weights on a data set with labels: first the U-Net of the class evidence, then the prior.
@@ -39,13 +40,17 @@ def train(
         epochs: of the prior; the config's unless given.
         evidence_epochs: of the U-Net; the config's unless given.
         device: cpu, cuda or cuda:N; a GPU where there is one unless named.
+        tracking: mlflow, to log losses and scores to OUTPUT/mlruns.db, or to what --tracking_uri names.
         knobs: any other entry at the top of the configs, as --lr 0.001 --seed 1.
     """
     from scripts import runs
 
     if not dataset or not output:
         raise InputError("name a data set and a result folder: nisf train DATASET -o OUTPUT")
-    print(runs.train(dataset, output, config, layout, splits, resume, epochs, evidence_epochs, device, **knobs))
+    weights = runs.train(
+        dataset, output, config, layout, splits, resume, epochs, evidence_epochs, device, tracking, **knobs
+    )
+    print(weights)
 
 
 @command

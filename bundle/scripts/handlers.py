@@ -29,6 +29,22 @@ def named(handler: object) -> object:
     return handler
 
 
+class ListedOutput:
+    """Puts the output of each iteration into a list of one, the last of a trainer's own handlers.
+
+    MONAI's handlers of experiment tracking (``--tracking mlflow``) are put behind it; they look for a decollated list
+    and take the loss of its first item. Points of many subjects are not worth taking apart for that.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for each iteration."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Wraps."""
+        engine.state.output = [engine.state.output]
+
+
 class EpochSeed:
     """Seeds everything random anew at the start of each epoch, so that a resumed training goes on exactly as an
     unbroken one.

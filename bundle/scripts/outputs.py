@@ -26,9 +26,10 @@ from scripts.weights import digest_of
 class SplitPredictiond(Transform):
     """Takes an inferer's prediction apart.
 
-    Reads ``pred`` [1, C + K, X, Y, Z, T]; adds ``recon`` [C, ...], ``prob`` [K, ...], ``seg`` [1, ...] uint8, all on
-    the grid that was fitted, ``seg_fitted``, a copy of ``seg`` that stays on that grid, and ``fit``, the ``LatentFit``.
-    Where ``pred`` has more channels they are ``uncertainty`` (see ``sample_uncertainty``).
+    Reads ``pred`` [1, C + K, X, Y, Z, T], or without the batch's axis, as label servers hand it on; adds ``recon``
+    [C, ...], ``prob`` [K, ...], ``seg`` [1, ...] uint8, all on the grid that was fitted, ``seg_fitted``, a copy of
+    ``seg`` that stays on that grid, as does ``pred_fitted`` [C + K, ...], and ``fit``, the ``LatentFit``. Where
+    ``pred`` has more channels they are ``uncertainty`` (see ``sample_uncertainty``).
 
     Args:
         in_channels: C.
@@ -41,14 +42,14 @@ class SplitPredictiond(Transform):
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with the parts."""
         item = dict(data)
-        prediction = item["pred"][0]
+        prediction = item["pred"][0] if item["pred"].ndim == 6 else item["pred"]
         last = self.in_channels + self.num_classes
         classes = prediction[self.in_channels : last]
         if len(prediction) > last:
             item["uncertainty"] = prediction[last:]
         item["recon"], item["prob"] = prediction[: self.in_channels], classes
         item["seg"] = classes.argmax(dim=0, keepdim=True).to(torch.uint8)
-        item["seg_fitted"] = np.asarray(item["seg"])
+        item["seg_fitted"], item["pred_fitted"] = np.asarray(item["seg"]), prediction
         item["fit"] = item["pred"].meta["fit"][0]
         return item
 
@@ -104,6 +105,19 @@ class OnlyClassesd(Transform):
             unwanted = torch.isin(torch.as_tensor(label), torch.tensor(self.kept, dtype=label.dtype), invert=True)
             label[unwanted] = 0
         return item
+
+
+class LabelAsPredictiond(Transform):
+    """Puts the label map where label servers (MONAI Label) look for the answer.
+
+    ``pred`` becomes ``seg`` without its channel, [X, Y, Z] where the scan has one frame, else [X, Y, Z, T], with the
+    affine of the scan's file.
+    """
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """The item with another ``pred``."""
+        label = data["seg"][0]
+        return {**data, "pred": label[..., 0] if label.shape[-1] == 1 else label}
 
 
 def folder_of(meta: Mapping[str, object]) -> str:

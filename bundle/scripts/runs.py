@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -50,13 +51,20 @@ def knobs_of(configs: Sequence[str]) -> dict:
     return found
 
 
-def run_bundle(run_id: str, configs: Sequence[str], logging_file: str = "terminal.conf", **overrides: object) -> None:
+def run_bundle(
+    run_id: str,
+    configs: Sequence[str],
+    logging_file: str = "terminal.conf",
+    tracking: str | None = None,
+    **overrides: object,
+) -> None:
     """Runs a run id of the bundle as ``python -m monai.bundle run`` does.
 
     Args:
         run_id: ``training``, ``inference``, ``evaluation`` or ``sampling``.
         configs: config files, see ``config_files``, the later ones overriding.
         logging_file: in the bundle's ``configs`` folder.
+        tracking: ``mlflow``, or a JSON file of settings as MONAI takes them; None for none.
         overrides: single values; None leaves the config's own.
 
     Raises:
@@ -64,7 +72,7 @@ def run_bundle(run_id: str, configs: Sequence[str], logging_file: str = "termina
         SystemExit: some scans failed.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
-    check_knobs(given, knobs_of(configs))
+    check_knobs(given, {**knobs_of(configs), **tracking_knobs(tracking)})
     from monai.bundle import ConfigWorkflow  # after the checks, for it is slow to import
 
     workflow = ConfigWorkflow(
@@ -73,11 +81,30 @@ def run_bundle(run_id: str, configs: Sequence[str], logging_file: str = "termina
         logging_file=str(bundle_root() / "configs" / logging_file),
         run_id=run_id,
         workflow_type="training" if run_id == "training" else "inference",
+        tracking=tracking,
         bundle_root=str(bundle_root()),
         **given,
     )
     workflow.initialize()
     workflow.run()
+
+
+def tracking_knobs(tracking: str | None) -> dict:
+    """What can be set besides the configs' own knobs where a run is tracked, as ``experiment_name``.
+
+    Raises:
+        InputError: MLflow is not installed, or cannot write a local database, or ``tracking`` is no such thing.
+    """
+    if tracking is None:
+        return {}
+    if tracking != "mlflow":
+        return dict(knobs_of([tracking]).get("configs", {}))
+    missing = [name for name in ("mlflow", "sqlalchemy", "alembic") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"{missing[0]} is not installed; --tracking mlflow needs: pip install 'nisf[mlflow]'")
+    from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
+
+    return dict(DEFAULT_MLFLOW_SETTINGS["configs"])
 
 
 def check_knobs(given: Mapping[str, object], known: Mapping[str, object]) -> None:
@@ -151,6 +178,7 @@ def train(
     epochs: int | None = None,
     evidence_epochs: int | None = None,
     device: str | None = None,
+    tracking: str | None = None,
     **knobs: object,
 ) -> Path:
     """Trains the U-Net of the class evidence, then the prior, on one data set; returns the prior's weights.
@@ -165,6 +193,7 @@ def train(
         epochs: of the prior; the config's unless given.
         evidence_epochs: of the U-Net; the config's unless given.
         device: cpu, cuda or cuda:N.
+        tracking: as in ``run_bundle``; both steps into one database, ``mlruns.db``, unless ``tracking_uri`` is given.
         knobs: of the configs; each goes to the steps that have it.
 
     Raises:
@@ -172,7 +201,9 @@ def train(
     """
     kind, folder = words_of(config), Path(output)
     first, second = ["evidence", *kind], ["train", *kind]
-    check_knobs(knobs, {**knobs_of(first), **knobs_of(second)})
+    check_knobs(knobs, {**knobs_of(first), **knobs_of(second), **tracking_knobs(tracking)})
+    if tracking == "mlflow":
+        knobs.setdefault("tracking_uri", f"sqlite:///{(folder / 'mlruns.db').resolve()}")
     data = {"dataset_dir": str(dataset), "device": torch_device(device), **_split(dataset, layout, splits)}
     weights = folder / "evidence" / "evidence.pt"
     steps = {"max_epochs": epochs, "val_interval": epochs}
@@ -184,9 +215,9 @@ def train(
         else:
             logger.info("1 of 2: the U-Net of the class evidence")
             of_first = {"evidence_epochs": evidence_epochs, "evidence_val_interval": evidence_epochs}
-            _train_step(first, weights.parent, resume, {**data, **of_first, **knobs})
+            _train_step(first, weights.parent, resume, {**data, **of_first, **knobs}, tracking)
         logger.info("2 of 2: the prior")
-    _train_step(second, folder, resume, {**data, **steps, **knobs, "evidence_model": evidence})
+    _train_step(second, folder, resume, {**data, **steps, **knobs, "evidence_model": evidence}, tracking)
     return folder / "model.pt"
 
 
@@ -197,14 +228,18 @@ def _split(dataset: str, layout: str | None, splits: str | None) -> dict[str, ob
     return {"layout": layout or "cohort", "split_rule": rule}
 
 
-def _train_step(configs: Sequence[str], folder: Path, resume: bool, knobs: Mapping[str, object]) -> None:
+def _train_step(
+    configs: Sequence[str], folder: Path, resume: bool, knobs: Mapping[str, object], tracking: str | None
+) -> None:
     """One of the two trainings, with those of the knobs that its configs have."""
     from scripts.checkpoints import newest_checkpoint
 
-    known = knobs_of(configs)
+    known = {**knobs_of(configs), **tracking_knobs(tracking)}
     own = {name: value for name, value in knobs.items() if name.split("#")[0] in known}
     begun = resume and newest_checkpoint(folder) is not None
-    run_bundle("training", configs, output_dir=str(folder), resume=begun, **own)
+    if tracking == "mlflow":  # the default's path is one only where the config's own output_dir stands
+        own.setdefault("save_execute_config", str(folder / "config.json"))
+    run_bundle("training", configs, tracking=tracking, output_dir=str(folder), resume=begun, **own)
 
 
 def evaluate(

@@ -114,7 +114,7 @@ class ScoreScans:
 
     def _check_probabilities(self, batch: Mapping, output: Mapping, temperature: float) -> None:
         first, classes = output["recon"].shape[0], 1 + len(self.class_names)
-        prediction, label = output["pred"][0].as_tensor(), batch["label"].as_tensor()
+        prediction, label = output["pred_fitted"].as_tensor(), batch["label"].as_tensor()
         for frame in range(label.shape[-1]):
             stated = prediction[first : first + classes, ..., frame].reshape(classes, -1).float()
             logits = stated.clamp_min(1e-7).log() * temperature  # up to a constant

@@ -1,0 +1,62 @@
+"""Folder and zip of the bundle under its name in the zoo, the same bytes whenever they are made."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+from scripts.files import check_writable, whole_file
+
+NAME = "nisf_cardiac_cine"
+BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
+#: What a bundle consists of; caches, egg-info and whatever else lies about do not belong to it.
+PATTERNS = ("LICENSE", "configs/*.json", "configs/*.conf", "docs/*", "models/*.*", "models/SHA256SUMS", "scripts/**/*")
+LEFT_OUT = ("__pycache__", ".pyc")
+#: The earliest moment that a zip can hold.
+MOMENT = (1980, 1, 1, 0, 0, 0)
+
+
+def files_of(bundle: Path) -> list[Path]:
+    """The bundle's files, relative to it, sorted."""
+    found = {path for pattern in PATTERNS for path in bundle.glob(pattern) if path.is_file()}
+    relative = [path.relative_to(bundle) for path in found]
+    return sorted(path for path in relative if not any(part.endswith(LEFT_OUT) for part in path.parts))
+
+
+def build(output: Path, bundle: Path = BUNDLE) -> tuple[Path, Path]:
+    """Makes ``output/<name>/`` and ``output/<name>_v<version>.zip`` anew.
+
+    Returns:
+        Folder and zip.
+
+    Raises:
+        InputError: ``output`` cannot be written.
+    """
+    version = json.loads((bundle / "configs" / "metadata.json").read_text())["version"]
+    folder, archive = output / NAME, output / f"{NAME}_v{version}.zip"
+    fresh = check_writable(output) / f".{os.getpid()}.{NAME}"
+    try:
+        for path in files_of(bundle):
+            (fresh / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle / path, fresh / path)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    with whole_file(archive) as part:
+        pack(folder, part)
+    return folder, archive
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Zips a folder, its name on top, sorted and with fixed times and modes."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
+        for path in files:
+            entry = zipfile.ZipInfo(str(path.relative_to(folder.parent)).replace(os.sep, "/"), MOMENT)
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
+            entry.create_system = 3
+            out.writestr(entry, path.read_bytes())
