@@ -116,7 +116,8 @@ def report_scan(
 
         measure_folder(folder, model=model, device=device, **measuring)
     measures = read_measures(folder / MEASURES)
-    slices, planes = slices_view(scan), plane_views(scan)
+    diastole = (measures.get("phases") or {}).get("ED") or 0
+    slices, planes = slices_view(scan), plane_views(scan, diastole)
     write_text(folder / PAGE, scan_page(scan, measures, slices, planes, surface_data(scan), back))
     summary_picture(folder / PICTURE, scan, measures, slices, planes)
     return measures

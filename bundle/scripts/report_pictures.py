@@ -105,20 +105,20 @@ def slices_view(scan: ScanFolder) -> View:
     return View("short axis", np.moveaxis(grey, 2, 0), polygons, words, times, spacing, tuple(chosen))
 
 
-def plane_views(scan: ScanFolder) -> list[View]:
-    """4-chamber and 2-chamber plane through the end-diastolic axes, read from the fitted function; none where there is
-    no heart."""
-    axes = axes_of(scan)
+def plane_views(scan: ScanFolder, frame: int = 0) -> list[View]:
+    """4-chamber and 2-chamber plane through the heart's axes at a frame (ED), read from the fitted function; none where
+    there is no heart."""
+    axes = axes_of(scan, frame)
     return [] if axes is None else [_plane_view(scan, name, axes) for name in PLANES]
 
 
-def axes_of(scan: ScanFolder) -> HeartAxes | None:
-    """The heart's axes at the first frame, looked for about the classes alone; None where there is no heart."""
-    if not (scan.labels[..., 0] > 0).any():
+def axes_of(scan: ScanFolder, frame: int = 0) -> HeartAxes | None:
+    """The heart's axes at a frame, looked for about the classes alone; None where there is no heart."""
+    if not (scan.labels[..., frame] > 0).any():
         return None
     grid = Grid.of_scan(scan.fitted.frame, (LOOK, LOOK, LOOK)).cropped(labelled_points(scan), 2 * LOOK)
     try:
-        return heart_axes(scan.fitted, scan.times[0], grid)
+        return heart_axes(scan.fitted, scan.times[frame], grid)
     except InputError:
         return None
 
