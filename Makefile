@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help venv demo test lint format clean
+.PHONY: help venv demo test docs lint format clean
 
 help:
 	@echo "make demo    segment one synthetic heart: pictures, masks and scores under output/demo/"
 	@echo "make test    the whole test suite; without Chromium: make test ARGS='-m \"not browser\"'"
+	@echo "make docs    the book, built without a network: open output/docs/index.html"
 	@echo "make lint    black, isort and flake8, changing nothing"
 	@echo "make format  black and isort, in place"
 	@echo "make venv    only the set-up: $(VENV)/ with the package, editable (PYTHON=python3.12 picks the interpreter)"
@@ -29,6 +30,9 @@ demo: venv
 
 test: venv
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile --durations=10 $(ARGS)
+
+docs: venv
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lint: venv
 	$(BIN)/black --check .

@@ -30,7 +30,7 @@ NAME = re.compile(r"`?([A-Za-z_]\w*(?:\.\w+)*)(?:\(\))?`?$")
 def on_files(files, config):
     """Adds a page for each file outside ``docs`` that a page links to, and for what those link to in their turn."""
     waiting = [file.src_uri for file in files.documentation_pages()]
-    texts = {uri: (ROOT / "docs" / uri).read_text() for uri in waiting}
+    texts = {uri: (Path(config["docs_dir"]) / uri).read_text() for uri in waiting}
     while waiting:
         uri = waiting.pop()
         for _, target in LINK.findall(_prose(texts[uri])):
@@ -47,9 +47,7 @@ def on_files(files, config):
 def on_page_markdown(markdown, page, config, files):
     """Links to files outside ``docs`` lead to their pages."""
     here = page.file.src_uri
-    return "".join(
-        part if code else LINK.sub(lambda link: _led(link, here), part) for code, part in _parts(markdown)
-    )
+    return "".join(part if code else LINK.sub(lambda link: _led(link, here), part) for code, part in _parts(markdown))
 
 
 def on_page_content(content, page, config, files):

@@ -12,7 +12,12 @@ def write_organs(folder: Path, count: int = 8, size: int = 24, spacing: float = 
         draw = np.random.default_rng(number)
         grid = np.stack(np.meshgrid(*[np.arange(size) * spacing] * 3, indexing="ij"))
         centre = size * spacing / 2 + draw.normal(0, 4, 3)
-        away = np.sqrt((((grid - centre[:, None, None, None]) / draw.uniform([30, 22, 40], [34, 26, 46])[:, None, None, None]) ** 2).sum(0))
+        away = np.sqrt(
+            (
+                ((grid - centre[:, None, None, None]) / draw.uniform([30, 22, 40], [34, 26, 46])[:, None, None, None])
+                ** 2
+            ).sum(0)
+        )
         label = ((away < 1).astype(np.uint8) + (away < 0.6)).astype(np.uint8)
         image = np.array([50.0, 300.0, 500.0])[label] + draw.normal(0, 10, label.shape)
         for name, array in (("scans", image.astype(np.float32)), ("labels", label)):
