@@ -1,4 +1,4 @@
-"""The book: it builds without a warning and without a network, its commands are true, its first pages run as they are."""
+"""The book: built without a warning and without a network, its commands true, its first pages run as they are."""
 
 import json
 import re
@@ -10,8 +10,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from doc_commands import ROOT, Page, Wrong, check, known_options, run_page
+from doc_commands import ROOT, check, known_options
 from doc_data import write_organs
+from doc_pages import Page, Wrong, run_page
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 from mkdocs.exceptions import Abort
@@ -149,15 +150,16 @@ def test_every_command_and_option_exists(name, known, tmp_path):
         "nisf phantom -o OUT --voxels 3",
         "nisf report ONE TWO",
         "make nothing",
-        "python benchmarks/ablation.py --data ACDC",
+        "python benchmarks/ablation.py --folder ACDC",
         "python benchmarks/nothing.py",
         "python nothing.py",
         "python -m nothing",
-        "python -c \"from scripts.phantom import write_cohort; write_cohort('COHORT', sed=1)\"",
+        'python -c "from scripts.phantom import write_cohorts"',
+        "python -c \"from scripts.intervals import load_intervals; load_intervals('A', 'B', 3)\"",
         "python -m monai.bundle run training --config_file \"['BUNDLE/configs/inference.json']\"",
         "python -m monai.bundle run inference --config_file \"['BUNDLE/configs/inference.json']\" --epochs 1",
         "python -m monai.bundle run inference --config_file \"['BUNDLE/configs/nothing.json']\"",
-        "torchrun --nproc 2 -m monai.bundle run training --config_file \"['BUNDLE/configs/train.json']\" --no_knob 1",
+        "torchrun --nproc_per_node 2 -m monai.bundle run training --config_file \"['BUNDLE/configs/train.json']\" --no_knob 1",
         "OMP_NUM_THREADS=1 .venv/bin/nisf mesh LATENT -o OUT --colour red",
         "pip install 'nisf[nothing]'",
     ],
@@ -166,7 +168,7 @@ def test_a_wrong_command_is_found(line, tmp_path):
     (tmp_path / "page.md").write_text(f"# Page\n\n    {line}\n")
     page = Page.read(tmp_path / "page.md")
     (words,) = page.commands()
-    with pytest.raises((Wrong, InputError, TypeError)):
+    with pytest.raises((Wrong, InputError, TypeError, AttributeError)):
         check(words, page, tmp_path)
 
 
