@@ -152,4 +152,4 @@ def _mathml(found: re.Match, here: str) -> str:
         return html.escape(latex)
     if "\\" in out or "&</" in out:  # a command that it does not know is passed on as text
         logger.warning("%s: the equation %s has a command that is not known", here, latex)
-    return f'<div class="equation">{out}</div>' if found[1] == "div" else out
+    return f'<div style="margin: 1em 0; overflow-x: auto">{out}</div>' if found[1] == "div" else out

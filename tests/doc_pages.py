@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import re
 import runpy
 import shlex
@@ -121,6 +122,8 @@ def _program(words: list[str]) -> str:
 def as_it_was(folder: Path) -> Iterator[None]:
     """In another folder, whose files can be imported; what the commands change in the process is undone."""
     kept = sys.path[:], sys.argv[:], sys.excepthook, set(sys.modules), dict(layouts.READERS), dict(layouts.LOOKED_FOR)
+    root = logging.getLogger()
+    logs = root.level, root.handlers[:]
     sys.path.insert(0, str(folder))
     with contextlib.chdir(folder):
         try:
@@ -133,6 +136,8 @@ def as_it_was(folder: Path) -> Iterator[None]:
             for table, old in ((layouts.READERS, kept[4]), (layouts.LOOKED_FOR, kept[5])):
                 table.clear()
                 table.update(old)
+            root.handlers[:] = logs[1]
+            root.setLevel(logs[0])
             set_determinism(None)
 
 

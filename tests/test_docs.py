@@ -159,7 +159,7 @@ def test_every_command_and_option_exists(name, known, tmp_path):
         "python -m monai.bundle run training --config_file \"['BUNDLE/configs/inference.json']\"",
         "python -m monai.bundle run inference --config_file \"['BUNDLE/configs/inference.json']\" --epochs 1",
         "python -m monai.bundle run inference --config_file \"['BUNDLE/configs/nothing.json']\"",
-        "torchrun --nproc_per_node 2 -m monai.bundle run training --config_file \"['BUNDLE/configs/train.json']\" --no_knob 1",
+        "torchrun -m monai.bundle run training --config_file \"['BUNDLE/configs/train.json']\" --no_knob 1",
         "OMP_NUM_THREADS=1 .venv/bin/nisf mesh LATENT -o OUT --colour red",
         "pip install 'nisf[nothing]'",
     ],
