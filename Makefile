@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help venv demo test bundle lint format clean
+.PHONY: help venv demo test bundle docs lint format clean
 
 help:
 	@echo "make demo    segment one synthetic heart: pictures, masks and scores under output/demo/"
 	@echo "make test    the whole test suite; without Chromium: make test ARGS='-m \"not browser\"'"
 	@echo "make bundle  the bundle as MONAI's model zoo takes it, under output/zoo/, and the zoo's checks of it"
+	@echo "make docs    the book, built without a network: open output/docs/index.html"
 	@echo "make lint    black, isort and flake8, changing nothing"
 	@echo "make format  black and isort, in place"
 	@echo "make venv    only the set-up: $(VENV)/ with the package, editable (PYTHON=python3.12 picks the interpreter)"
@@ -33,6 +34,9 @@ test: venv
 
 bundle: venv
 	$(BIN)/python -m zoo
+
+docs: venv
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lint: venv
 	$(BIN)/black --check .
