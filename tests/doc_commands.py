@@ -151,6 +151,8 @@ def _check_bundle(words: list[str]) -> None:
     configs = knobs_of([str(bundle / file) for file in files])
     if words[1] not in configs:
         raise Wrong(f"the configs have no run id {words[1]}")
+    if "tracking" in options:  # MONAI's own, which its tracking reads
+        known |= {"save_execute_config", "tracking_uri", "experiment_name", "run_name"}
     check_knobs({key: value for key, value in options.items() if key not in known}, configs)
 
 
@@ -206,13 +208,15 @@ def _parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Names
 
 def known_options() -> set[str]:
     """Every option of every program, for options that stand by themselves in a sentence."""
-    found: set[str] = {"help", "nproc_per_node", "nnodes"}
+    found: set[str] = {"help"} | {one.dest for one in get_args_parser()._actions}
     for one in (*cli.COMMANDS.values(), cli.COMMANDS["cohort"]["run"]):
         if callable(one):
             found |= set(inspect.signature(one).parameters)
     for config in (ROOT / "bundle" / "configs").glob("*.json"):
         found |= {key for key in knobs_of([config.stem])} if config.stem != "metadata" else set()
-    found |= set(inspect.signature(monai.bundle.run).parameters) | set(inspect.signature(Acquisition.random).parameters)
+    for function in (monai.bundle.run, monai.bundle.onnx_export, monai.bundle.ckpt_export):
+        found |= set(inspect.signature(function).parameters)
+    found |= set(inspect.signature(Acquisition.random).parameters)
     for path in [*(ROOT / "benchmarks").glob("*.py"), ROOT / "tests" / "conftest.py"]:
         found |= set(re.findall(r'"--([\w-]+)"', path.read_text()))
     return {name.replace("-", "_") for name in found}
