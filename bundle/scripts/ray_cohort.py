@@ -118,7 +118,7 @@ class Progress:
         self.done += 1
         gone, dice = time.monotonic() - self.began, (record.get("verdict") or {}).get("predicted_dice")
         detail = record["state"] if record.get("seconds") is None else f"{record['state']} in {record['seconds']:.1f} s"
-        parts = [detail, *[f"expected Dice {dice:.3f}"] * (dice is not None)]
+        parts = [detail] if dice is None else [detail, f"expected Dice {dice:.3f}"]
         parts += [record["reason"]] * bool(record.get("reason"))
         parts += [f"{record['attempts']} attempts"] * (record["attempts"] > 1)
         logger.info(

@@ -39,7 +39,8 @@ def ray_at(address: str, cpus: int) -> Iterator[None]:
     """Ray, there for a while: a cluster that runs, or one of our own on this machine.
 
     Args:
-        address: of a cluster; ``auto`` starts Ray here, reachable from this machine alone, and ends it afterwards.
+        address: of a cluster; ``auto`` starts Ray on this machine and ends it afterwards. Where this process has called
+            ``ray.init`` before, that Ray is taken and left as it is.
         cpus: cores that a Ray of our own may use.
 
     Raises:
@@ -52,6 +53,10 @@ def ray_at(address: str, cpus: int) -> Iterator[None]:
         import ray
     except ImportError as error:
         raise InputError("--ray needs Ray, which is not installed; pip install 'nisf[ray]'") from error
+    os.environ.setdefault("RAY_worker_niceness", "0")  # of a Ray of our own: workers as urgent as whoever starts them
+    if ray.is_initialized():
+        yield
+        return
     own = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE, "include_dashboard": False}
     own["_node_ip_address"] = "127.0.0.1"
     try:

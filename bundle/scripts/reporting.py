@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scripts import runs
 from scripts.errors import InputError
 from scripts.people import checked, people_of
+
+if TYPE_CHECKING:
+    from scripts.ray_cohort import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +66,14 @@ def _measured(latent: Path, about: Mapping[str, object]) -> str | None:
 
 
 def segment_and_report(
-    data: str, output: str, config: str | None, layout: str | None, people: str | None, **options: object
+    data: str,
+    output: str,
+    config: str | None,
+    layout: str | None,
+    people: str | None,
+    workers: Workers | None = None,
+    part: str | None = None,
+    **options: object,
 ) -> None:
     """``runs.segment``, then the reports of all that was segmented.
 
@@ -71,7 +82,9 @@ def segment_and_report(
         output: folder of the results.
         config, layout: see ``runs.segment``.
         people: CSV file, see ``people_of``.
-        options: of ``runs.segment``.
+        workers: on Ray, which do it in place of this process; see ``ray_cohort.run_cohort``.
+        part: of the scans, with ``workers``; the reports are then left for the run that does not name one.
+        options: of ``runs.inference_of``.
 
     Raises:
         InputError: as ``run_bundle``.
@@ -80,10 +93,16 @@ def segment_and_report(
     people_of(people)  # a wrong file is said before hours are spent
     status = None
     try:
-        runs.segment([data], output, config, layout, **options)
+        call = runs.inference_of([data], output, config, layout, **options)
+        if workers is None:
+            runs.run_bundle("inference", call[0], **call[1])
+        else:
+            from scripts.ray_cohort import run_cohort
+
+            run_cohort(*call, workers, part)
     except SystemExit as ended:
         status = ended
-    if any(Path(output).glob("*/*_latent.pt")):
+    if part is None and any(Path(output).glob("*/*_latent.pt")):
         report_all(output, people)
     if status is not None:
         raise status

@@ -130,7 +130,7 @@ def segment(sources: Sequence[str], output: str, config: str | None = None, **op
     """Segments every scan of ``sources``: the run id ``inference``.
 
     Args:
-        sources, output, config, options: see ``inference_of``.
+        sources, output, config, options: of ``inference_of``.
 
     Raises:
         InputError: as ``run_bundle``.
