@@ -1,4 +1,4 @@
-"""Cohorts on Ray, with workers and drivers that are killed: a Ray of two cores, tiny scans, a network without training."""
+"""Cohorts on Ray, with workers and drivers that are killed: two cores, tiny scans, a network without training."""
 
 import json
 import os

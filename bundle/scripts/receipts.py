@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 import os
 import zlib
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from scripts.errors import InputError
 from scripts.files import whole_file
 from scripts.fitted import read_latent
+from scripts.readers import open_nifti
 from scripts.scan_folders import LATENT
 
 #: How the name of a receipt ends.
@@ -77,15 +79,24 @@ def unread_fault_of(files: Sequence[Path]) -> str:
     """Which of a scan's files without a receipt cannot be read to its last byte; empty where all can."""
     for file in files:
         try:
-            if file.name.endswith(".gz"):
-                with gzip.open(file) as stream:  # checks length and checksum at the end
-                    while stream.read(_PART):
-                        pass
+            if file.name.endswith(".nii.gz"):
+                _read_nifti(file)
             elif file.name.endswith(LATENT):
                 read_latent(file)
         except (OSError, EOFError, zlib.error, InputError):
             return f"{file.name} is damaged or cut off"
     return ""
+
+
+def _read_nifti(file: Path) -> None:
+    """Reads a compressed NIfTI file to its end, where length and checksum are; raises where it is not whole."""
+    voxels = open_nifti(str(file)).dataobj
+    left = voxels.offset + math.prod(voxels.shape) * voxels.dtype.itemsize
+    with gzip.open(file) as stream:
+        while part := stream.read(_PART):
+            left -= len(part)
+    if left > 0:
+        raise EOFError(f"{left} bytes are missing")
 
 
 def _sum_of(file: Path, flush: bool = False) -> dict[str, object]:
