@@ -155,7 +155,7 @@ def cohort_run(
         workers: with ray, how many; unless given one for each GPU, or one for so many threads where there is none.
         threads: with ray, of the processor, for each worker.
         tries: with ray, workers that try a scan before it is given up.
-        part: with ray, K/N does every N-th scan from the K-th on and leaves the reports out; for job arrays.
+        part: with ray, K/N does every N-th scan from the K-th on and leaves out the page of all; for job arrays.
     """
     from scripts.reporting import segment_and_report
 

@@ -47,7 +47,11 @@ class Workers:
 
 
 def run_cohort(
-    configs: Sequence[str], knobs: Mapping[str, object], workers: Workers | None = None, part: str | None = None
+    configs: Sequence[str],
+    knobs: Mapping[str, object],
+    workers: Workers | None = None,
+    part: str | None = None,
+    people: Mapping[str, Mapping] | None = None,
 ) -> None:
     """The run id ``inference`` on Ray: its files, ``scans.json``, ``scans.parquet`` and a receipt for each scan.
 
@@ -55,6 +59,7 @@ def run_cohort(
         configs, knobs: as ``runs.inference_of`` gives them.
         workers: that do it.
         part: ``K/N`` does every N-th scan from the K-th on, see ``Cohort``.
+        people: of ``people.people_of``, by scan, for measures and pages; None writes neither.
 
     Raises:
         InputError: the call cannot work, or another run does the same scans.
@@ -68,7 +73,7 @@ def run_cohort(
         cohort.write()
         if cohort.waiting:
             try:
-                _work(cohort, configs, given, workers)
+                _work(cohort, workers, configs, given, people)
             finally:
                 cohort.write()
     print(cohort.said())
@@ -76,7 +81,9 @@ def run_cohort(
         raise SystemExit(1)
 
 
-def _work(cohort: Cohort, configs: Sequence[str], knobs: Mapping[str, object], workers: Workers) -> None:
+def _work(
+    cohort: Cohort, workers: Workers, configs: Sequence[str], knobs: Mapping, people: Mapping[str, Mapping] | None
+) -> None:
     """Does what waits."""
     threads = workers.threads
     cores = max(threads, len(os.sched_getaffinity(0))) if workers.number is None else workers.number * threads
@@ -84,7 +91,7 @@ def _work(cohort: Cohort, configs: Sequence[str], knobs: Mapping[str, object], w
         room, gpu = capacity(threads, gpu="cpu" not in str(knobs.get("device")))
         size = min(workers.number or room, len(cohort.waiting))
         logger.info("%d scans wait for %d workers", len(cohort.waiting), size)
-        start = _actor(threads, gpu, list(configs), dict(knobs), cohort.run, threads, os.getcwd())
+        start = _actor(threads, gpu, list(configs), dict(knobs), cohort.run, threads, os.getcwd(), people)
         pool = Pool(start, size, workers.tries, cohort.recalled)
         progress = Progress(len(cohort.waiting))
         for job in pool.run([cohort.subjects[scan] for scan in cohort.waiting]):

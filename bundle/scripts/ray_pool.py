@@ -58,7 +58,6 @@ def ray_at(address: str, cpus: int) -> Iterator[None]:
         yield
         return
     own = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE, "include_dashboard": False}
-    own["_node_ip_address"] = "127.0.0.1"
     try:
         ray.init(
             "local" if address == "auto" else address, logging_level="warning", **(own if address == "auto" else {})

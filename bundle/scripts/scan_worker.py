@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import warnings
@@ -15,6 +16,9 @@ from scripts.errors import InputError, input_error_in
 from scripts.receipts import write_receipt
 from scripts.runs import parser_of
 from scripts.scan_folders import LATENT
+from scripts.scan_reports import report_one
+
+logger = logging.getLogger(__name__)
 
 
 def worker_name() -> str:
@@ -31,6 +35,7 @@ class ScanWorker:
         run: name of the run, kept in the receipts.
         threads: of the processor.
         folder: in which relative paths of the knobs begin; None leaves it.
+        people: what is known of the persons, by scan, for measures and pages; None writes neither.
     """
 
     def __init__(
@@ -40,8 +45,10 @@ class ScanWorker:
         run: str,
         threads: int = 1,
         folder: str | None = None,
+        people: Mapping[str, Mapping] | None = None,
     ) -> None:
-        self.configs, self.knobs, self.run, self.threads, self.folder = configs, dict(knobs), run, threads, folder
+        self.configs, self.knobs, self.run, self.threads = configs, dict(knobs), run, threads
+        self.folder, self.people = folder, people
 
     def load(self) -> str:
         """Loads configs and weights; returns the worker's name.
@@ -73,8 +80,16 @@ class ScanWorker:
                 f"{folder}: cannot be entered on {socket.gethostname()}; start from a folder that all machines share"
             ) from error
 
+    def _report(self, latent: Path) -> None:
+        """Measures and page of a scan, for which it is done all the same if they cannot be made."""
+        if self.people is None:
+            return
+        why = report_one(latent, self.people.get(latent.parent.name, {}))
+        if why is not None:
+            logger.warning("%s: %s", latent.parent.name, why)
+
     def do(self, subject: Mapping[str, object], attempt: int = 1) -> dict[str, object]:
-        """Fits and writes a scan, and its receipt once all is on the disk.
+        """Fits and writes a scan, its receipt once all is on the disk, and then its page if there is to be one.
 
         Args:
             subject: of a data list.
@@ -98,7 +113,7 @@ class ScanWorker:
         record = {**asdict(outcome), "worker": worker_name(), "ended": ended, "attempts": attempt, "run": self.run}
         if outcome.state == DONE:
             (latent,) = (Path(file) for file in outcome.files if file.endswith(LATENT))
-            made_with = {"settings": batch.settings, "versions": batch.versions}
-            record["made_with"] = made_with
+            record["made_with"] = {"settings": batch.settings, "versions": batch.versions}
             write_receipt(latent, outcome.files, record)
+            self._report(latent)
         return {**record, "final": outcome.state != FAILED or outcome.scan not in evaluator.unexpected}
