@@ -213,6 +213,16 @@ def test_a_killed_driver_loses_nothing_and_the_same_command_does_the_rest(data, 
     assert all((out / scan / "report.html").is_file() for scan in SCANS) and (out / "index.html").is_file()
 
 
+def test_a_scan_whose_worker_died_before_it_answered_is_known_by_the_receipt_of_the_same_run(shaken, data):
+    out, _ = shaken
+    configs, knobs = call(data, out)
+    cohort = Cohort(configs, {key: value for key, value in knobs.items() if value is not None})
+    subject = cohort.subjects[SCANS[1]]
+    assert cohort.recalled(subject) is None
+    cohort.run = json.loads(receipt_of(out / SCANS[1] / f"{SCANS[1]}_latent.pt").read_text())["run"]
+    assert cohort.recalled(subject)["scan"] == SCANS[1]
+
+
 def until(there, seconds):
     """Waits for something to be."""
     last = time.monotonic() + seconds

@@ -89,9 +89,11 @@ def _work(
     cores = max(threads, len(os.sched_getaffinity(0))) if workers.number is None else workers.number * threads
     with ray_at(workers.address, cores):
         room, gpu = capacity(threads, gpu="cpu" not in str(knobs.get("device")))
-        size = min(workers.number or room, len(cohort.waiting))
+        size = min(workers.number or room, room, len(cohort.waiting))
         logger.info("%d scans wait for %d workers", len(cohort.waiting), size)
-        start = _actor(threads, gpu, list(configs), dict(knobs), cohort.run, threads, os.getcwd(), people)
+        # a worker sees the one GPU that Ray gives it, whatever its number
+        own = {name: value for name, value in knobs.items() if not (gpu and name == "device")}
+        start = _actor(threads, gpu, list(configs), own, cohort.run, threads, os.getcwd(), people)
         pool = Pool(start, size, workers.tries, cohort.recalled)
         progress = Progress(len(cohort.waiting))
         for job in pool.run([cohort.subjects[scan] for scan in cohort.waiting]):
