@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
 from monai.transforms import Compose
 
 from scripts.cine import LoadCined
@@ -28,7 +27,7 @@ from scripts.fitted import FittedScan
 from scripts.fitting import LatentFit
 from scripts.outputs import SaveLatentd, plain_array
 from scripts.partial import with_partial
-from scripts.runs import bundle_root, check_knobs, config_files
+from scripts.runs import parser_of, torch_device
 
 
 @contextmanager
@@ -108,14 +107,8 @@ class Segmenter:
         self, config: str | Sequence[str] = (), draws: int = 0, device: str | None = None, **knobs: object
     ) -> None:
         names = ["inference", *([config] if isinstance(config, str) else config)]
-        self.parser, self.draws = ConfigParser(), draws
-        self.parser.read_config(config_files(names))
-        check_knobs(knobs, self.parser.config)
-        if device is not None:
-            knobs["device"] = f"$torch.device('{device}')"
-        self.parser.update({"bundle_root": str(bundle_root()), **knobs})
-        self.parser.parse()
-        self.parser.get_parsed_content("imports")
+        where = {} if device is None else {"device": torch_device(device)}
+        self.parser, self.draws = parser_of(names, **knobs, **where), draws
         wanted = ("preprocessing", "network", "inferer", "postprocessing", "class_names", "seed")
         parts = {name: self.parser.get_parsed_content(name) for name in wanted}
         self.preprocessing, self.network, self.inferer = parts["preprocessing"], parts["network"], parts["inferer"]

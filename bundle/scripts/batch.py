@@ -73,19 +73,20 @@ class Batch:
         skip_finished: bool = False,
     ) -> None:
         self.output_dir, self.keys = Path(output_dir), tuple(keys)
-        self.settings = provenance(settings or {})["settings"]
+        made_with = provenance(settings or {})
+        self.settings, self.versions = made_with["settings"], made_with["versions"]
         self.outcomes: dict[str, Outcome] = {}
         self.waiting = []
         for subject in subjects:
-            files = self._results(subject) if skip_finished else []
+            files = self.results_of(subject) if skip_finished else []
             if files:
                 self._skip(str(subject["subject"]), files)
             else:
                 self.waiting.append(subject)
         self._began = time.perf_counter()
 
-    def _results(self, subject: Mapping) -> list[Path]:
-        """The files of a scan that is finished; none where it is not."""
+    def results_of(self, subject: Mapping) -> list[Path]:
+        """The files of a scan that is finished, the latent's last; none where it is not."""
         image = subject["image"]
         sources = [str(path) for path in (image if isinstance(image, (list, tuple)) else [image])]
         folder = self.output_dir / folder_of({"files": sources, "subject": subject["subject"]})
@@ -133,12 +134,12 @@ class Batch:
         """How many scans came to ``state``."""
         return sum(outcome.state == state for outcome in self.outcomes.values())
 
-    def write(self) -> Path:
+    def write(self, name: str = SUMMARY) -> Path:
         """Writes the summary, ``<output_dir>/scans.json``; a quality number that is not known is null."""
         counts = {state: self.count(state) for state in (DONE, FINISHED, FAILED)}
         rows = [asdict(one) for one in self.outcomes.values()]
         content = {**counts, "output": str(self.output_dir), "scans": rows, **provenance(self.settings)}
-        return write_text(self.output_dir / SUMMARY, json.dumps(content, indent=1) + "\n")
+        return write_text(self.output_dir / name, json.dumps(content, indent=1) + "\n")
 
     def table(self) -> str:
         """A line a scan, and the count."""
@@ -146,10 +147,14 @@ class Batch:
         signs = [sign.replace("_", " ") for sign in SIGNS]
         lines = ["  ".join([f"{'scan':<{width}}", f"{'':<8}", "seconds", "expected Dice", *signs]).rstrip()]
         lines += [self._line(outcome, width) for outcome in self.outcomes.values()]
+        return "\n".join([*lines, self.counts()])
+
+    def counts(self) -> str:
+        """How many scans came to which end, in a line."""
         done, finished, failed = (self.count(state) for state in (DONE, FINISHED, FAILED))
         parts = [f"{done} of {len(self.outcomes)} scans done"]
         parts += [f"{finished} finished by an earlier run"] * bool(finished) + [f"{failed} failed"] * bool(failed)
-        return "\n".join([*lines, ", ".join(parts)])
+        return ", ".join(parts)
 
     @staticmethod
     def _line(outcome: Outcome, width: int) -> str:

@@ -130,8 +130,15 @@ def cohort_run(
     model: str | None = None,
     evidence_model: str | None = None,
     device: str | None = None,
+    ray: str | None = None,
+    workers: int | None = None,
+    threads: int = 1,
+    tries: int = 3,
+    part: str | None = None,
 ) -> None:
     """Segments every scan of a cohort, then writes the reports; run again, it goes on where it stopped.
+
+    With --ray many workers share the scans, and OUTPUT/scans.parquet has a row for each.
 
     Exit status: 0 all scans done, 1 some failed (the others are done and reported), 2 the call cannot work.
 
@@ -147,6 +154,11 @@ def cohort_run(
         model: as in nisf segment.
         evidence_model: as in nisf segment.
         device: cpu, cuda or cuda:N.
+        ray: auto starts Ray on this machine; else the address of a Ray cluster.
+        workers: with ray, how many; unless given one for each GPU, or one for so many threads where there is none.
+        threads: with ray, of the processor, for each worker.
+        tries: with ray, workers that try a scan before it is given up.
+        part: with ray, K/N does every N-th scan from the K-th on and leaves out the page of all; for job arrays.
     """
     from scripts.reporting import segment_and_report
 
@@ -154,4 +166,11 @@ def cohort_run(
         raise InputError("name a folder or a data list and a result folder: nisf cohort run DATA -o OUTPUT")
     weights = {"model": model, "evidence_model": evidence_model}
     options = {"fast": fast, "device": device, "skip_finished": not overwrite, **weights}
-    segment_and_report(data, output, config, layout, people, **options)
+    if ray is None:
+        if workers is not None or part is not None:
+            raise InputError("--workers and --part are of Ray; give --ray auto too")
+        segment_and_report(data, output, config, layout, people, **options)
+        return
+    from scripts.ray_cohort import Workers
+
+    segment_and_report(data, output, config, layout, people, Workers(ray, workers, threads, tries), part, **options)

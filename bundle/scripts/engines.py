@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from scripts.acceleration import compiled, has_bf16
-from scripts.errors import InputError
+from scripts.errors import InputError, input_error_in
 from scripts.losses import NISFLoss
 from scripts.networks import NISF, LatentTable
 from scripts.store import reason_of
@@ -172,23 +172,26 @@ class ScanEvaluator(SupervisedEvaluator):
     """MONAI's evaluator over scans that goes on with the next scan when one fails.
 
     A data item that holds ``error`` (see ``ScanDataset``) and whatever goes wrong during the fit or the writing are
-    put into ``failures`` as (subject, reason).
+    put into ``failures`` as (subject, reason); subjects with a fault other than ``InputError``, which another try may
+    not meet, also into ``unexpected``.
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.failures: list[tuple[str, str]] = []
+        self.unexpected: set[str] = set()
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict) -> dict:
         subject = str(batchdata.get("subject", "?"))
         if "error" in batchdata:
-            return self._failed(subject, batchdata["error"])
+            return self._failed(subject, batchdata["error"], batchdata.get("unexpected", False))
         try:
             return super()._iteration(engine, batchdata)
         except Exception as error:  # one bad scan must not end the others
-            return self._failed(subject, reason_of(error))
+            return self._failed(subject, reason_of(error), input_error_in(error) is None)
 
-    def _failed(self, subject: str, reason: str) -> dict:
+    def _failed(self, subject: str, reason: str, unexpected: bool) -> dict:
         logger.error("%s failed: %s", subject, reason)
         self.failures.append((subject, reason))
+        self.unexpected |= {subject} if unexpected else set()
         return {}

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scripts import runs
-from scripts.errors import InputError
 from scripts.people import checked, people_of
+from scripts.scan_reports import is_reported, measured
+
+if TYPE_CHECKING:
+    from scripts.ray_cohort import Workers
 
 logger = logging.getLogger(__name__)
 
 
-def report_all(folder: str | Path, people: str | None = None, **person: object) -> None:
+def report_all(folder: str | Path, people: str | None = None, renew: bool = True, **person: object) -> None:
     """Measures and reports every scan below a folder.
 
     Args:
         folder: result folder of ``nisf segment``, or the folder of one scan.
         people: CSV file of what is known of each scan's person, see ``people_of``; it goes before ``person``.
+        renew: false leaves scans alone that have a page of their fit.
         person: height (cm), weight (kg), sex (F, M), heart_rate (beats a minute) of all scans; None is not known.
 
     Raises:
@@ -33,9 +37,10 @@ def report_all(folder: str | Path, people: str | None = None, **person: object) 
     files = latent_files(folder)
     for name in sorted(set(known) - {file.parent.name for file in files}):
         logger.warning("%s: names %s, which is no scan of %s", people, name, folder)
-    failed = {file.parent.name: _measured(file, {**of_all, **known.get(file.parent.name, {})}) for file in files}
-    done = [file.name.removesuffix("_latent.pt") for file in files if failed[file.parent.name] is None]
-    entries = report(folder, only=done) if done else []
+    wanted = [file for file in files if renew or not is_reported(file)]
+    failed = {file.parent.name: measured(file, {**of_all, **known.get(file.parent.name, {})}) for file in wanted}
+    done = [file.name.removesuffix("_latent.pt") for file in wanted if failed[file.parent.name] is None]
+    entries = report(folder, only=done, overwrite=renew or bool(done)) if done or not renew else []
     failed |= {entry.name: entry.error for entry in entries if entry.name in done and entry.error}
     reasons = {name: reason for name, reason in failed.items() if reason}
     print(f"{len(files) - len(reasons)} of {len(files)} scans reported: {folder}")
@@ -44,25 +49,15 @@ def report_all(folder: str | Path, people: str | None = None, **person: object) 
         raise SystemExit(1)
 
 
-def _measured(latent: Path, about: Mapping[str, object]) -> str | None:
-    """Measures a scan where that is not done, or not of this fit, or less was known; says why where it cannot be."""
-    from scripts.fitted import read_latent
-    from scripts.measures import Person, measure_folder
-
-    there = latent.with_name("measures.json")
-    if not about and there.is_file() and there.stat().st_mtime >= latent.stat().st_mtime:
-        return None
-    logger.info("%s: measuring", latent.parent.name)
-    given = {{"height": "height_cm", "weight": "weight_kg"}.get(name, name): value for name, value in about.items()}
-    try:
-        measure_folder(latent.parent, Person(**{**(read_latent(latent).get("person") or {}), **given}))
-    except InputError as error:
-        return str(error)
-    return None
-
-
 def segment_and_report(
-    data: str, output: str, config: str | None, layout: str | None, people: str | None, **options: object
+    data: str,
+    output: str,
+    config: str | None,
+    layout: str | None,
+    people: str | None,
+    workers: Workers | None = None,
+    part: str | None = None,
+    **options: object,
 ) -> None:
     """``runs.segment``, then the reports of all that was segmented.
 
@@ -71,19 +66,27 @@ def segment_and_report(
         output: folder of the results.
         config, layout: see ``runs.segment``.
         people: CSV file, see ``people_of``.
-        options: of ``runs.segment``.
+        workers: on Ray, which do it in place of this process; see ``ray_cohort.run_cohort``.
+        part: of the scans, with ``workers``; the page of all is then left for the run that does not name one.
+        options: of ``runs.inference_of``.
 
     Raises:
         InputError: as ``run_bundle``.
         SystemExit: some scans failed; the others have their reports.
     """
-    people_of(people)  # a wrong file is said before hours are spent
+    known = people_of(people)  # a wrong file is said before hours are spent
     status = None
     try:
-        runs.segment([data], output, config, layout, **options)
+        call = runs.inference_of([data], output, config, layout, **options)
+        if workers is None:
+            runs.run_bundle("inference", call[0], **call[1])
+        else:
+            from scripts.ray_cohort import run_cohort
+
+            run_cohort(*call, workers, part, known)
     except SystemExit as ended:
         status = ended
-    if any(Path(output).glob("*/*_latent.pt")):
-        report_all(output, people)
+    if part is None and any(Path(output).glob("*/*_latent.pt")):
+        report_all(output, people, renew=workers is None)  # on Ray each worker has reported its scans
     if status is not None:
         raise status

@@ -8,8 +8,12 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scripts.errors import InputError
+
+if TYPE_CHECKING:
+    from monai.bundle import ConfigParser
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +136,38 @@ def is_listed(source: str) -> bool:
     return Path(source).suffix == ".json" or (Path(source) / "cohort.json").is_file()
 
 
-def segment(
+def parser_of(configs: Sequence[str], **overrides: object) -> ConfigParser:
+    """The bundle's configs parsed, for whoever wants parts of them rather than a run; overrides as they are, None too.
+
+    Raises:
+        InputError: a file or a knob is wrong.
+    """
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    parser.read_config(config_files(configs))
+    check_knobs(overrides, parser.config)
+    parser.update({"bundle_root": str(bundle_root()), **overrides})
+    parser.parse()
+    parser.get_parsed_content("imports")
+    return parser
+
+
+def segment(sources: Sequence[str], output: str, config: str | None = None, **options: object) -> None:
+    """Segments every scan of ``sources``: the run id ``inference``.
+
+    Args:
+        sources, output, config, options: of ``inference_of``.
+
+    Raises:
+        InputError: as ``run_bundle``.
+        SystemExit: some scans failed.
+    """
+    configs, knobs = inference_of(sources, output, config, **options)
+    run_bundle("inference", configs, **knobs)
+
+
+def inference_of(
     sources: Sequence[str],
     output: str,
     config: str | None = None,
@@ -141,8 +176,8 @@ def segment(
     adam: bool = False,
     device: str | None = None,
     **knobs: object,
-) -> None:
-    """Segments every scan of ``sources``: the run id ``inference``.
+) -> tuple[list[str], dict[str, object]]:
+    """Configs and knobs of the run id ``inference`` over every scan of ``sources``.
 
     Args:
         sources: files or folders; with a layout, or where it is a data list, the one source.
@@ -155,8 +190,7 @@ def segment(
         knobs: of the config.
 
     Raises:
-        InputError: as ``run_bundle``.
-        SystemExit: some scans failed.
+        InputError: several sources with a layout that takes one.
     """
     files = [str(source) for source in sources]
     layout = layout or ("cohort" if len(files) == 1 and is_listed(files[0]) else "images")
@@ -165,7 +199,7 @@ def segment(
     data = {"dataset_dir": files if layout == "images" else files[0], "section": "all", "split_rule": "$None"}
     configs = ["inference", *words_of(config), *["fast"] * bool(fast), *["adam"] * bool(adam)]
     where = {"output_dir": str(output), "device": torch_device(device)}
-    run_bundle("inference", configs, layout=layout, **data, **where, **knobs)
+    return configs, {"layout": layout, **data, **where, **knobs}
 
 
 def train(

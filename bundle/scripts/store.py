@@ -147,7 +147,7 @@ def _settings(value: object) -> object:
 class ScanDataset(Dataset):
     """MONAI's Dataset over scans that reports a scan that cannot be read instead of raising.
 
-    Such an item is ``{"subject": ..., "error": reason}``.
+    Such an item is ``{"subject": ..., "error": reason}``, with ``unexpected`` where it is no ``InputError``.
     """
 
     def __getitem__(self, index: int) -> dict:
@@ -155,7 +155,8 @@ class ScanDataset(Dataset):
         try:
             return super()._transform(index)
         except Exception as error:  # one bad scan must not end the others
-            return {"subject": item.get("subject", str(index)), "error": reason_of(error)}
+            unexpected = input_error_in(error) is None
+            return {"subject": item.get("subject", str(index)), "error": reason_of(error), "unexpected": unexpected}
 
 
 def reason_of(error: BaseException) -> str:
