@@ -29,6 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Words of the shell and of other people's programs, which are not ours to check.
 SHELL = ("source", "cd", "export", "mkdir", "apt", "sbatch", "srun", "for", "do", "done", "bash", "ray", "mlflow")
 
+#: What MONAI's tracking reads besides a config's knobs.
+TRACKING = {"save_execute_config", "tracking_uri", "experiment_name", "run_name"}
+
 
 def check(words: list[str], page: Page, folder: Path) -> None:
     """Raises for a command that its program would refuse; ``folder`` holds the page's own files."""
@@ -151,8 +154,7 @@ def _check_bundle(words: list[str]) -> None:
     configs = knobs_of([str(bundle / file) for file in files])
     if words[1] not in configs:
         raise Wrong(f"the configs have no run id {words[1]}")
-    if "tracking" in options:  # MONAI's own, which its tracking reads
-        known |= {"save_execute_config", "tracking_uri", "experiment_name", "run_name"}
+    known |= TRACKING if "tracking" in options else set()
     check_knobs({key: value for key, value in options.items() if key not in known}, configs)
 
 
@@ -208,7 +210,7 @@ def _parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Names
 
 def known_options() -> set[str]:
     """Every option of every program, for options that stand by themselves in a sentence."""
-    found: set[str] = {"help"} | {one.dest for one in get_args_parser()._actions}
+    found: set[str] = {"help"} | TRACKING | {one.dest for one in get_args_parser()._actions}
     for one in (*cli.COMMANDS.values(), cli.COMMANDS["cohort"]["run"]):
         if callable(one):
             found |= set(inspect.signature(one).parameters)

@@ -15,7 +15,7 @@ from monai.data.utils import json_hashing
 from monai.transforms import Transform
 from torch.utils.serialization import config
 
-from scripts.errors import InputError, chain_of, sentence_of
+from scripts.errors import InputError, chain_of, input_error_in, sentence_of
 from scripts.files import walk_files
 from scripts.ranks import shares, together
 
