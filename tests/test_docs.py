@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from doc_commands import ROOT, check, known_options
+from doc_commands import ROOT, SHELL, check, known_options
 from doc_data import write_organs
 from doc_pages import Page, Wrong, run_page
 from mkdocs.commands.build import build
@@ -135,7 +135,7 @@ def test_every_command_and_option_exists(name, known, tmp_path):
             check(words, page, tmp_path)
         except (Wrong, InputError, TypeError, AttributeError) as error:
             pytest.fail(f"{name}: {' '.join(words)}: {error}")
-    for span in [span for span in page.spans if not span.startswith("#SBATCH")]:  # Slurm's
+    for span in [span for span in page.spans if span.split()[0] not in (*SHELL, "#SBATCH")]:  # others' programs
         for option in re.findall(r"(?:^|\s)--([A-Za-z][\w-]*)", span):
             assert option.replace("-", "_") in known, f"{name}: `{span}`: no program has the option --{option}"
 
