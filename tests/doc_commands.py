@@ -27,7 +27,22 @@ from scripts.runs import check_knobs, config_files, knobs_of, words_of
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Words of the shell and of other people's programs, which are not ours to check.
-SHELL = ("source", "cd", "export", "mkdir", "apt", "sbatch", "srun", "for", "do", "done", "bash", "ray", "mlflow")
+SHELL = (
+    "source",
+    "cd",
+    "export",
+    "mkdir",
+    "apt",
+    "sbatch",
+    "srun",
+    "for",
+    "do",
+    "done",
+    "bash",
+    "ray",
+    "mlflow",
+    "monailabel",
+)
 
 #: What MONAI's tracking reads besides a config's knobs.
 TRACKING = {"save_execute_config", "tracking_uri", "experiment_name", "run_name"}
