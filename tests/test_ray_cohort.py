@@ -122,6 +122,22 @@ def labels(out, scan):
     return np.asarray(nib.load(out / scan / f"{scan}_seg.nii.gz").dataobj)
 
 
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (lambda: part_of("3/2"), "--part is '3/2'; write K/N"),
+        (lambda: part_of("x"), "--part is 'x'; write K/N"),
+        (lambda: ray_at("127.0.0.1:1", 1).__enter__(), "--ray 127.0.0.1:1: nothing answers there"),
+        (lambda: ray_at("head", 1).__enter__(), "--ray head: nothing answers there"),
+        (lambda: Workers(number=0), "the number of Ray's workers is 0"),
+        (lambda: Workers(threads=0.5), "the threads of Ray's workers is 0.5"),
+    ],
+)
+def test_wrong_words_get_one_sentence(make, sentence):
+    with pytest.raises(InputError, match=sentence):
+        make()
+
+
 def test_a_shaken_run_on_ray_gives_what_a_plain_run_gives(shaken, plain):
     out, _ = shaken
     for scan in SCANS:
@@ -241,20 +257,6 @@ def test_parts_of_a_cohort_are_all_of_it_and_two_runs_of_the_same_are_kept_apart
     with whole.alone(), parts[0].alone(), pytest.raises(InputError, match="another run does these scans"):
         with Cohort(configs, {k: v for k, v in knobs.items() if v is not None}).alone():
             pass
-
-
-@pytest.mark.parametrize(
-    "make, sentence",
-    [
-        (lambda: part_of("3/2"), "--part is '3/2'; write K/N"),
-        (lambda: part_of("x"), "--part is 'x'; write K/N"),
-        (lambda: Workers(number=0), "the number of Ray's workers is 0"),
-        (lambda: Workers(threads=0.5), "the threads of Ray's workers is 0.5"),
-    ],
-)
-def test_wrong_words_get_one_sentence(make, sentence):
-    with pytest.raises(InputError, match=sentence):
-        make()
 
 
 def test_weights_that_no_worker_can_load_end_the_run(data, ray, tmp_path):

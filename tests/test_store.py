@@ -202,7 +202,7 @@ def test_unexpected_fault_keeps_its_kind_and_goes_to_the_log(subjects, caplog):
         raise KeyError("voxels")
 
     item = ScanDataset(subjects[:1], broken)[0]
-    assert item == {"subject": subjects[0]["subject"], "error": "KeyError: 'voxels'"}
+    assert item == {"subject": subjects[0]["subject"], "error": "KeyError: 'voxels'", "unexpected": True}
     assert "Traceback" in caplog.text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -57,6 +58,8 @@ def ray_at(address: str, cpus: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    if address != "auto":
+        _check_answers(address)
     own = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE, "include_dashboard": False}
     try:
         ray.init(
@@ -71,6 +74,17 @@ def ray_at(address: str, cpus: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Raises ``InputError`` where nothing listens; Ray itself would try for minutes."""
+    host, _, port = address.split("://")[-1].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--ray {address}: nothing answers there ({error}); give HOST:PORT of a Ray cluster, or auto"
+        ) from error
 
 
 def capacity(threads: int, gpu: bool) -> tuple[int, bool]:

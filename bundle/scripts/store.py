@@ -155,8 +155,8 @@ class ScanDataset(Dataset):
         try:
             return super()._transform(index)
         except Exception as error:  # one bad scan must not end the others
-            unexpected = input_error_in(error) is None
-            return {"subject": item.get("subject", str(index)), "error": reason_of(error), "unexpected": unexpected}
+            failed = {"subject": item.get("subject", str(index)), "error": reason_of(error)}
+            return failed if input_error_in(error) else {**failed, "unexpected": True}
 
 
 def reason_of(error: BaseException) -> str:
