@@ -49,6 +49,11 @@ class Outcome:
     reason: str = ""
 
 
+def _sources(subject: Mapping) -> list[str]:
+    image = subject["image"]
+    return [str(path) for path in (image if isinstance(image, (list, tuple)) else [image])]
+
+
 class Batch:
     """The scans of a run of ``inference``: those that wait, and an ``Outcome`` of each.
 
@@ -85,11 +90,13 @@ class Batch:
                 self.waiting.append(subject)
         self._began = time.perf_counter()
 
+    def folder_for(self, subject: Mapping) -> Path:
+        """Where the results of a scan are put."""
+        return self.output_dir / folder_of({"files": _sources(subject), "subject": subject["subject"]})
+
     def results_of(self, subject: Mapping) -> list[Path]:
         """The files of a scan that is finished, the latent's last; none where it is not."""
-        image = subject["image"]
-        sources = [str(path) for path in (image if isinstance(image, (list, tuple)) else [image])]
-        folder = self.output_dir / folder_of({"files": sources, "subject": subject["subject"]})
+        sources, folder = _sources(subject), self.folder_for(subject)
         latent = folder / f"{folder.name}_latent.pt"  # the last to be written
         files = [folder / f"{stem_of(source)}_{key}.nii.gz" for source in sources for key in self.keys]
         there = all(path.is_file() for path in [*files, latent])

@@ -17,7 +17,7 @@ from pathlib import Path
 from scripts.batch import DONE, FAILED, FINISHED, SUMMARY, Batch, Outcome
 from scripts.cohort_table import TABLE, WAITING, row_of, write_table
 from scripts.errors import InputError, input_error_in
-from scripts.files import check_writable
+from scripts.files import check_writable, remove_parts
 from scripts.fitted import read_latent
 from scripts.receipts import fault_of, read_receipt, receipt_of, unread_fault_of, write_receipt
 from scripts.runs import parser_of
@@ -91,7 +91,9 @@ class Cohort:
             yield
 
     def look(self) -> None:
-        """Finds the scans whose results are there, newer than their files, and whole."""
+        """Finds the scans whose results are there, newer than their files, and whole; clears what a kill left."""
+        for subject in self.subjects.values():
+            remove_parts(self._batch.folder_for(subject))
         if not self.skip:
             return
         others: Counter[str] = Counter()

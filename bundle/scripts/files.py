@@ -36,6 +36,12 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def remove_parts(folder: Path) -> None:
+    """Removes what killed processes left half written in a folder in which no other process writes now."""
+    for part in folder.glob(".[0-9]*.*"):
+        part.unlink(missing_ok=True)
+
+
 def to_disk(path: Path) -> None:
     """Waits until a file, or the names in a folder, would survive a power cut."""
     if path.is_dir() and os.name == "nt":  # Windows knows no such wait for folders
