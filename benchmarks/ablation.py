@@ -7,13 +7,14 @@ Each row is the ``evaluation`` command with the options named. Prints a Markdown
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from options import of_patients
 
 from scripts.files import write_text
 from scripts.outputs import provenance
@@ -53,11 +54,7 @@ def evaluate(options: list[str], data: str, section: str, folder: Path, config: 
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset_dir", required=True)
-    parser.add_argument("--section", default="validation")
-    parser.add_argument("--json", metavar="FILE")
-    options = parser.parse_args()
+    options = of_patients(__doc__).parse_args()
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for place, (name, words) in enumerate(ROWS.items()):

@@ -10,11 +10,11 @@ FOLDER does not hold them; what was measured of them is kept there too (``measur
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 from measured import cases, rows_of
+from options import data_of, of_measures
 
 from scripts.intervals import Intervals, found_widening, save_intervals
 from scripts.outputs import provenance
@@ -22,15 +22,8 @@ from scripts.outputs import provenance
 
 def main() -> None:
     """Measures the validation subjects, finds the widenings, writes them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--phantom", metavar="COHORT")
-    parser.add_argument("--acdc", metavar="ACDC")
-    parser.add_argument("--fits", default="output/measures", help="folder of the fits, made where it is missing")
-    options = parser.parse_args()
-    kind = "phantom" if options.phantom else "acdc"
-    data = options.phantom or options.acdc
-    if not data:
-        parser.error("name --phantom or --acdc")
+    options = of_measures(__doc__).parse_args()
+    kind, data = data_of(options)
     found, digest, weights = cases(data, kind, "validation", Path(options.fits) / kind / "validation")
     widenings = {}
     print("| measure | cases | spread | part | bias | held by the draws alone | held by the interval |")

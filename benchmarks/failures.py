@@ -11,7 +11,6 @@ no numbers.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import tempfile
@@ -23,6 +22,7 @@ import torch
 from ablation import evaluate
 from changed_patients import write_changed
 from monai.metrics import compute_roc_auc
+from options import of_patients
 from scipy import ndimage
 
 from scripts.files import write_text
@@ -91,11 +91,7 @@ def auc(rows: list[dict], name: str) -> float:
 
 def main() -> None:
     """Fits, and prints the areas."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset_dir", required=True)
-    parser.add_argument("--section", default="validation")
-    parser.add_argument("--json", metavar="FILE")
-    options = parser.parse_args()
+    options = of_patients(__doc__).parse_args()
     rows, refused = [], 0
     with tempfile.TemporaryDirectory() as name:
         for what, spoil in SPOILT.items():

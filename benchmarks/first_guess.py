@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
+from options import of_patients
 
 from scripts import gauss_newton
 from scripts.calibration import dice_of, labelled_points, logits_at
@@ -62,11 +63,7 @@ def fit_from(start: str, network: NISF, points: GridPoints, answer: LatentFit | 
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset_dir", required=True)
-    parser.add_argument("--section", default="validation")
-    parser.add_argument("--json", metavar="FILE")
-    options = parser.parse_args()
+    options = of_patients(__doc__).parse_args()
     rows = {"mean": [], "linear guess": [], "answer": []}
     for network, points, label in scans(options):
         number, answer = labelled_points(points, label, 20000), None

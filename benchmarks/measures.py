@@ -11,7 +11,6 @@ Markdown tables; the fits are made by ``inference`` where FOLDER does not hold t
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import numpy as np
 from calibrate_intervals import held_share
 from matplotlib.figure import Figure
 from measured import cases, rows_of
+from options import data_of, of_measures
 
 from scripts.cardiac import TITLES
 from scripts.drawing import save_png
@@ -119,17 +119,11 @@ def bland_altman(rows: dict, path: str) -> Path:
 
 def main() -> None:
     """Measures the test subjects and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--phantom", metavar="COHORT")
-    parser.add_argument("--acdc", metavar="ACDC")
-    parser.add_argument("--fits", default="output/measures", help="folder of the fits, made where it is missing")
+    parser = of_measures(__doc__)
     parser.add_argument("--figure", metavar="PNG")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
-    kind = "phantom" if options.phantom else "acdc"
-    data = options.phantom or options.acdc
-    if not data:
-        parser.error("name --phantom or --acdc")
+    kind, data = data_of(options)
     found, digest, weights = cases(data, kind, "test", Path(options.fits) / kind / "test")
     rows = rows_of(found, load_intervals(weights, digest))
     same = np.mean([scan["phases"] == scan["truth"]["phases"] for scan in found])

@@ -1,0 +1,34 @@
+"""Command lines that several benchmarks share."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def parser_of(about: str) -> argparse.ArgumentParser:
+    """A parser whose help is a module's docstring as it stands."""
+    return argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def of_patients(about: str) -> argparse.ArgumentParser:
+    """``--dataset_dir``, ``--section`` and ``--json``."""
+    parser = parser_of(about)
+    parser.add_argument("--dataset_dir", required=True)
+    parser.add_argument("--section", default="validation")
+    parser.add_argument("--json", metavar="FILE")
+    return parser
+
+
+def of_measures(about: str) -> argparse.ArgumentParser:
+    """``--phantom`` or ``--acdc``, of which one is to be named (``data_of``), and ``--fits``."""
+    parser = parser_of(about)
+    named = parser.add_mutually_exclusive_group(required=True)
+    named.add_argument("--phantom", metavar="COHORT")
+    named.add_argument("--acdc", metavar="ACDC")
+    parser.add_argument("--fits", default="output/measures", help="folder of the fits, made where it is missing")
+    return parser
+
+
+def data_of(options: argparse.Namespace) -> tuple[str, str]:
+    """``phantom`` or ``acdc``, and where it lies."""
+    return ("phantom", options.phantom) if options.phantom else ("acdc", options.acdc)
