@@ -4,8 +4,8 @@
 
 Each row is the ``training`` command (``train.json``, ``hippocampus.json``) with the knobs named, then two
 ``evaluation`` commands on the validation subjects: with the class evidence fitted but not blended, and by the
-intensities alone. Minutes are the processor's own. Prints a Markdown table. The classes in this module are tried here
-alone.
+intensities alone. Minutes are the processor's own. Prints a Markdown table. The classes in this module and
+in ``other_networks.py`` are tried here alone.
 """
 
 from __future__ import annotations
@@ -20,11 +20,17 @@ import tempfile
 from pathlib import Path
 
 import torch
+from ignite.engine import Engine, Events
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from scripts.engines import Population
+from scripts.engines import Population, attach_frame
 from scripts.files import write_text
+from scripts.fitting import fit_gauss_newton_batch
+from scripts.inferers import points_of
+from scripts.networks import NISF, LatentTable
 from scripts.outputs import provenance
 from scripts.scoring import read_scores
+from scripts.store import MappedDataset
 
 HERE = Path(__file__).resolve().parent
 BUNDLE = HERE.parent / "bundle"
@@ -50,6 +56,70 @@ class Noisy(Population):
         return self.fast(coords, noisy), latent
 
 
+class Averaged:
+    """The weights are in the end their moving average over some thousand steps, or a tenth of a shorter training."""
+
+    def __init__(self, network: NISF) -> None:
+        self.network = network
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for the start, each step and the end."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, lambda _: self.average.update_parameters(self.network))
+        engine.add_event_handler(Events.COMPLETED, self._end)
+
+    def _start(self, engine: Engine) -> None:
+        steps = engine.state.max_epochs * engine.state.epoch_length
+        decay = 1 - 1 / min(1000, steps // 10)
+        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+    @torch.no_grad()
+    def _end(self, engine: Engine) -> None:
+        for own, mean in zip(self.network.parameters(), self.average.module.parameters()):
+            own.copy_(mean)
+
+
+class Episodes:
+    """From two fifths of the training on, latents are what a fit to the intensities alone finds, as at inference; they
+    are fitted anew five times, and in between the labels train the weights against them."""
+
+    TIMES = 5
+
+    def __init__(self, network: NISF, latents: LatentTable, dataset: MappedDataset, prior_weight: float) -> None:
+        self.network, self.latents, self.dataset, self.prior_weight = network, latents, dataset, prior_weight
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for the end of each epoch."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Fits the latents of all subjects where it is time."""
+        first = 2 * engine.state.max_epochs // 5
+        after = engine.state.epoch - first
+        every = (engine.state.max_epochs - first) // self.TIMES
+        if after < 0 or after % every or engine.state.epoch == engine.state.max_epochs:
+            return
+        self.latents.weight.requires_grad_(False)
+        scans = [points_of(attach_frame(self.dataset.stored(n)), self.network) for n in range(len(self.dataset))]
+        for start in range(0, len(scans), 8):
+            fits = fit_gauss_newton_batch(
+                self.network, scans[start : start + 8], self.prior_weight, 2048, iterations=12, evidence_weight=0
+            )
+            for place, fit in enumerate(fits, start):
+                self.latents.weight[place] = fit.latent
+
+
+#: Handlers that a row adds to the trainer's.
+HANDLERS = {
+    "moving average of the weights": {"_target_": "training_choices.Averaged", "network": "@network"},
+    "episodes, no virtual subjects": {
+        "_target_": "training_choices.Episodes",
+        "network": "@network",
+        "latents": "@latents",
+        "dataset": "@train#dataset",
+        "prior_weight": "@prior_weight",
+    },
+}
 ROWS = {
     "as shipped": [],
     "no virtual subjects": ["--copies", "1"],
@@ -58,14 +128,19 @@ ROWS = {
     "latent of 32 numbers": ["--latent_size", "32"],
     "8 layers": ["--num_layers", "8"],
     "no pose": ["--frame_kind", "relative", "--pose_body", "None"],
+    "latent at every layer": ["--network_def#_target_", "other_networks.EveryLayer"],
+    "latents on a grid": ["--network_def#_target_", "other_networks.LatentGrid"],
+    "moving average of the weights": [],
+    "episodes, no virtual subjects": ["--copies", "1"],
 }
 #: Knobs that inference must share with the training.
-SHARED = ("--latent_size", "--num_layers", "--frame_kind", "--pose_body")
+SHARED = ("--latent_size", "--num_layers", "--frame_kind", "--pose_body", "--network_def#_target_")
 
 
 def command(run_id: str, configs: list[str], data: str, output: Path, words: list[str]) -> None:
     """A run id of the bundle in a process of its own."""
-    files = str([str(BUNDLE / "configs" / f"{name}.json") for name in configs])
+    # a name, or the path of a file of its own
+    files = str([str(BUNDLE / "configs" / f"{Path(name).with_suffix('')}.json") for name in configs])
     call = [sys.executable, "-m", "monai.bundle", "run", run_id, "--bundle_root", str(BUNDLE), "--config_file", files]
     path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     call += ["--dataset_dir", str(Path(data).resolve()), "--output_dir", str(output), *words]
@@ -79,6 +154,14 @@ def dice_of(model: Path, data: str, folder: Path, words: list[str]) -> float:
     words = ["--model", str(model), "--section", "validation", "--evidence_blend", "0", *words]
     command("evaluation", ["inference", "evaluate", "hippocampus"], data, folder, words)
     return next(row["dice_mean"] for row in read_scores(folder) if row["class"] == "mean")  # there is one phase
+
+
+def _handlers(row: str, path: Path) -> list[str]:
+    """A config file of what the row adds to the trainer's handlers, where it adds any."""
+    if row not in HANDLERS:
+        return []
+    write_text(path, json.dumps({"+train#handlers": [HANDLERS[row]]}))
+    return [str(path)]
 
 
 def seconds_of_children() -> float:
@@ -102,7 +185,8 @@ def main() -> None:
             words, folder = ROWS[row], Path(name) / str(place)
             epochs = ["--max_epochs", str(options.epochs), "--val_interval", str(options.epochs), "--fit_steps", "2"]
             started = seconds_of_children()
-            command("training", ["train", "hippocampus"], options.dataset_dir, folder / "run", [*epochs, *words])
+            configs = ["train", "hippocampus", *_handlers(row, Path(name) / f"{place}.json")]
+            command("training", configs, options.dataset_dir, folder / "run", [*epochs, *words])
             minutes = (seconds_of_children() - started) / 60
             pairs = list(zip(words[::2], words[1::2]))
             shared = [word for pair in pairs if pair[0] in SHARED for word in pair]
