@@ -1,9 +1,14 @@
 """Shared by all tests."""
 
-import pytest
-import torch
+import os
 
-# the sizes are tiny: a second thread costs more than it gives, and much more where the cores are shared
+# The sizes are tiny: a second thread costs more than it gives, and much more where the cores are shared. Torch looks at
+# this once, when it is imported; the processes that tests start inherit it.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
 torch.set_num_threads(1)
 
 

@@ -47,7 +47,6 @@ def _become(words, cwd, environment, folder):
 def run_command(words, cwd, timeout=300, **environment):
     """As ``subprocess.run(words, capture_output=True, text=True)`` of ``nisf ...`` or ``python -m MODULE ...``."""
     words = [str(word) for word in words]
-    environment = {"OMP_NUM_THREADS": "1", **environment}
     with tempfile.TemporaryDirectory() as folder:
         process = _SERVER.Process(target=_become, args=(words, str(cwd), environment, folder))
         process.start()
