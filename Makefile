@@ -23,7 +23,8 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "constraints.txt needs Python 3.11 or newer: install one and name it, as in make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
+	# not compiled: of thousands of modules few are imported, and those are compiled then
+	$(BIN)/python -m pip install --no-compile --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $@
 
 demo: venv

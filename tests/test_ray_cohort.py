@@ -21,7 +21,7 @@ from scripts.cohort_state import Cohort, part_of
 from scripts.errors import InputError
 from scripts.networks import NISF
 from scripts.ray_cohort import Workers, run_cohort
-from scripts.ray_pool import ray_at
+from scripts.ray_pool import Pool, ray_at
 from scripts.receipts import receipt_of
 from scripts.runs import inference_of, run_bundle
 from scripts.workflows import save_weights
@@ -131,6 +131,7 @@ def labels(out, scan):
         (lambda: ray_at("head", 1).__enter__(), "--ray head: nothing answers there"),
         (lambda: Workers(number=0), "the number of Ray's workers is 0"),
         (lambda: Workers(threads=0.5), "the threads of Ray's workers is 0.5"),
+        (lambda: Workers(minutes=0), "the minutes of a scan are 0"),
     ],
 )
 def test_wrong_words_get_one_sentence(make, sentence):
@@ -201,6 +202,24 @@ def test_a_fault_that_stays_is_recorded_after_so_many_tries(data, ray, tmp_path)
         run_cohort(configs, {**knobs, "dataset_dir": [str(data / "scans" / f"{SCANS[0]}.nii.gz")]}, Workers(tries=2))
     (row,) = rows_of(tmp_path / "out").values()
     assert (row["state"], row["attempts"]) == ("failed", 2) and "No such file or directory" in row["reason"]
+
+
+def test_a_worker_that_hangs_is_replaced_once_its_time_is_over(ray):
+    import ray as of_ray
+
+    class Slow:
+        def load(self):
+            pass
+
+        def do(self, item, attempt):
+            time.sleep(600 if attempt <= item["hangs"] else 0)
+            return {"final": True, "by": attempt}
+
+    pool = Pool(lambda: of_ray.remote(num_cpus=1)(Slow).remote(), size=2, tries=2, limit=2)
+    jobs = {job.item["hangs"]: job for job in pool.run([{"hangs": 1}, {"hangs": 0}, {"hangs": 2}])}
+    assert {hangs: job.attempts for hangs, job in jobs.items()} == {0: 1, 1: 2, 2: 2}
+    assert jobs[0].result["by"] == 1 and jobs[1].result["by"] == 2
+    assert jobs[2].result is None and jobs[2].reason == "it took longer than 2 s"
 
 
 def test_a_killed_driver_loses_nothing_and_the_same_command_does_the_rest(data, tmp_path):

@@ -134,6 +134,7 @@ def cohort_run(
     workers: int | None = None,
     threads: int = 1,
     tries: int = 3,
+    scan_minutes: float | None = None,
     part: str | None = None,
 ) -> None:
     """Segments every scan of a cohort, then writes the reports; run again, it goes on where it stopped.
@@ -158,6 +159,8 @@ def cohort_run(
         workers: with ray, how many; unless given one for each GPU, or one for so many threads where there is none.
         threads: with ray, of the processor, for each worker.
         tries: with ray, workers that try a scan before it is given up.
+        scan_minutes: with ray, after which a worker that is still at a scan is given up and replaced; unless given it
+            may take any time.
         part: with ray, K/N does every N-th scan from the K-th on and leaves out the page of all; for job arrays.
     """
     from scripts.reporting import segment_and_report
@@ -167,10 +170,11 @@ def cohort_run(
     weights = {"model": model, "evidence_model": evidence_model}
     options = {"fast": fast, "device": device, "skip_finished": not overwrite, **weights}
     if ray is None:
-        if workers is not None or part is not None:
-            raise InputError("--workers and --part are of Ray; give --ray auto too")
+        if any(value is not None for value in (workers, scan_minutes, part)):
+            raise InputError("--workers, --scan_minutes and --part are of Ray; give --ray auto too")
         segment_and_report(data, output, config, layout, people, **options)
         return
     from scripts.ray_cohort import Workers
 
-    segment_and_report(data, output, config, layout, people, Workers(ray, workers, threads, tries), part, **options)
+    shared = Workers(ray, workers, threads, tries, scan_minutes)
+    segment_and_report(data, output, config, layout, people, shared, part, **options)

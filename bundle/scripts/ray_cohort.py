@@ -29,21 +29,25 @@ class Workers:
         number: None takes one for each GPU, or one for every ``threads`` cores where there is none.
         threads: of the processor, for each worker.
         tries: workers that try a scan before it is given up.
+        minutes: after which a try is taken for lost; None waits for ever.
 
     Raises:
-        InputError: one of the numbers is below 1.
+        InputError: one of the numbers is below 1, or there is no time.
     """
 
     address: str = "auto"
     number: int | None = None
     threads: int = 1
     tries: int = 3
+    minutes: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("number", "threads", "tries"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError(f"the {name} of Ray's workers is {value}; give a whole number from 1 on")
+        if self.minutes is not None and not (isinstance(self.minutes, (int, float)) and self.minutes > 0):
+            raise InputError(f"the minutes of a scan are {self.minutes}; give a number above 0")
 
 
 def run_cohort(
@@ -94,7 +98,8 @@ def _work(
         # a worker sees the one GPU that Ray gives it, whatever its number
         own = {name: value for name, value in knobs.items() if not (gpu and name == "device")}
         start = _actor(threads, gpu, list(configs), own, cohort.run, threads, os.getcwd(), people)
-        pool = Pool(start, size, workers.tries, cohort.recalled)
+        limit = None if workers.minutes is None else 60 * workers.minutes
+        pool = Pool(start, size, workers.tries, cohort.recalled, limit)
         progress = Progress(len(cohort.waiting))
         for job in pool.run([cohort.subjects[scan] for scan in cohort.waiting]):
             lost = {"scan": job.item["subject"], "state": FAILED, "reason": job.reason}

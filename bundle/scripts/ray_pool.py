@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from scripts.errors import InputError, input_error_in
+from scripts.scoring import clock
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +29,12 @@ class Job:
         attempts: begun so far.
         result: of the last attempt; None where it came to no end.
         reason: why it came to none.
+        began: when the last attempt did, on the monotonic clock.
     """
 
     item: Mapping[str, object]
     attempts: int = 0
+    began: float = 0.0
     result: dict | None = None
     reason: str = ""
 
@@ -113,12 +117,14 @@ class Pool:
         tries: attempts at a job, each by another worker.
         recall: the result of an item whose worker died after the work and before it could say so; None where there is
             none.
+        limit: seconds after which an attempt is taken for lost; None waits for ever.
     """
 
     start: Callable[[], object]
     size: int
     tries: int = 3
     recall: Callable[[Mapping], dict | None] = lambda item: None
+    limit: float | None = None
     idle: list = field(default_factory=list)
     #: what is under way: Ray's reference to the worker, and to its job or None while it loads
     busy: dict = field(default_factory=dict)
@@ -139,22 +145,37 @@ class Pool:
         try:
             while self.waiting or any(job for _, job in self.busy.values()):
                 self._hand_out()
-                (ended,), _ = ray.wait(list(self.busy), num_returns=1)
-                worker, job = self.busy.pop(ended)
-                if job is None:
-                    self._loaded(worker, ended)
-                elif self._done(worker, job, ended):
-                    yield job
+                ended, _ = ray.wait(list(self.busy), num_returns=1, timeout=self._patience())
+                for reference in ended or self._overdue():
+                    worker, job = self.busy.pop(reference)
+                    if job is None:
+                        self._loaded(worker, reference)
+                    elif self._done(worker, job, reference if ended else None):
+                        yield job
         finally:
             for worker in [*self.idle, *(worker for worker, _ in self.busy.values())]:
                 ray.kill(worker)
             self.idle, self.busy = [], {}
 
+    def _ends(self) -> dict[object, float]:
+        """When the attempts under way are taken for lost, by reference."""
+        if self.limit is None:
+            return {}
+        return {reference: job.began + self.limit for reference, (_, job) in self.busy.items() if job}
+
+    def _patience(self) -> float | None:
+        """Seconds until the first of them is."""
+        ends = self._ends().values()
+        return max(0.0, min(ends) - time.monotonic()) if ends else None
+
+    def _overdue(self) -> list:
+        return [reference for reference, end in self._ends().items() if end <= time.monotonic()]
+
     def _hand_out(self) -> None:
         """Gives waiting jobs to idle workers, and starts workers where there are too few."""
         while self.waiting and self.idle:
             worker, job = self.idle.pop(0), self.waiting.popleft()
-            job.attempts += 1
+            job.attempts, job.began = job.attempts + 1, time.monotonic()
             self.busy[worker.do.remote(job.item, job.attempts)] = (worker, job)
         starting = sum(job is None for _, job in self.busy.values())
         room = self.size - len(self.busy)
@@ -181,11 +202,13 @@ class Pool:
             self.unborn = 0
             self.idle.append(worker)
 
-    def _done(self, worker: object, job: Job, ended: object) -> bool:
-        """Takes what a worker says of its job; returns whether the job has ended."""
+    def _done(self, worker: object, job: Job, ended: object | None) -> bool:
+        """Takes what a worker says of its job, None where time ran out; returns whether the job has ended."""
         import ray
 
         try:
+            if ended is None:
+                raise ray.exceptions.GetTimeoutError(f"it took longer than {clock(self.limit)}")
             job.result = ray.get(ended)
         except ray.exceptions.RayError as error:
             said = _said_by_worker(error)
@@ -218,4 +241,6 @@ def _line(error: BaseException) -> str:
 
     if isinstance(error, ray.exceptions.RayTaskError):
         return f"{type(error.cause).__name__}: {error.cause}"
+    if isinstance(error, ray.exceptions.GetTimeoutError):
+        return str(error)
     return "its worker died or was lost"
