@@ -68,12 +68,6 @@ def first_alone(function: Callable[[], T]) -> T:
     return found
 
 
-def together() -> None:
-    """Waits until every process has come here."""
-    if world() > 1:
-        idist.barrier()
-
-
 def shares(number: int) -> range:
     """Which of ``number`` things are this process's own."""
     return range(rank(), number, world())
@@ -102,11 +96,8 @@ def trained_together(network: torch.nn.Module) -> torch.nn.Module:
 
 def mean_over(values: list[float]) -> list[float]:
     """The mean over the processes of each number."""
-    if world() == 1:
-        return values
-    found = torch.tensor(values, dtype=torch.double, device=idist.device())
-    dist.all_reduce(found)
-    return (found / world()).tolist()
+    total = idist.all_reduce(torch.tensor(values, dtype=torch.double, device=idist.device()))
+    return (total / world()).tolist()
 
 
 def all_of(things: list[T]) -> list[T]:

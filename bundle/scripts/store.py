@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from monai.data import Dataset, PersistentDataset
@@ -17,7 +18,7 @@ from torch.utils.serialization import config
 
 from scripts.errors import InputError, chain_of, input_error_in, sentence_of
 from scripts.files import walk_files
-from scripts.ranks import shares, together
+from scripts.ranks import shares
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class MappedDataset(PersistentDataset):
             self[index]
             if progress is not None:
                 progress(done, len(own))
-        together()
+        idist.barrier()
         return self
 
 
