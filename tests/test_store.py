@@ -15,7 +15,7 @@ from scripts.cine import LoadCined
 from scripts.errors import InputError
 from scripts.phantom import write_cohort
 from scripts.point_sets import RandFramed, RandPointsd, ToStored
-from scripts.store import MappedDataset, ScanDataset, reason_of
+from scripts.store import MappedDataset, ScanDataset, is_whole, reason_of
 from scripts.transforms import CanonicalOrientationd, CropToFieldd
 
 
@@ -183,6 +183,31 @@ def test_full_disk_is_said_in_a_sentence_and_the_next_run_goes_on(tmp_path, subj
     with disk_full_after(3000), pytest.raises(InputError, match="the store cannot be written .*; free space"):
         store(subjects, tmp_path).fill()
     assert store(subjects, tmp_path).fill()[2]["image"].any()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mounts a disk of so many bytes."""
+    place = tmp_path / "small"
+
+    def mount(size):
+        place.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True)
+        if done.returncode:
+            pytest.skip("no disk can be mounted here; the test above limits the sizes of files instead")
+        return place
+
+    yield mount
+    subprocess.run(["umount", place], capture_output=True)
+
+
+def test_full_disk_keeps_whole_files_alone(tmp_path, subjects, small_disk):
+    store(subjects, tmp_path / "large").fill()
+    size = max(path.stat().st_size for path in (tmp_path / "large").iterdir())
+    disk = small_disk(3 * size // 2)
+    with pytest.raises(InputError, match="the store cannot be written .No space left on device.; free space"):
+        store(subjects, disk).fill()
+    assert [is_whole(path) for path in disk.iterdir()] == [True]
 
 
 def test_scan_that_cannot_be_read_is_an_item_with_its_reason(tmp_path, subjects):

@@ -58,7 +58,8 @@ class MappedDataset(PersistentDataset):
         """What the store holds of a subject, before the random transforms."""
         if index not in self._opened:
             item = {key: value for key, value in self.data[index].items() if key != "index"}
-            self._discard_part(item)
+            if part := self._discard_part(item):
+                logger.warning("%s: is cut off or damaged; made anew", part)
             try:
                 with config.patch("load.mmap", True):
                     self._cachecheck(item)  # writes the file where there is none
@@ -66,18 +67,20 @@ class MappedDataset(PersistentDataset):
             except (OSError, RuntimeError) as error:
                 if isinstance(error, RuntimeError) and error.__cause__ is not None:
                     raise  # out of a transform; torch reports a full disk as RuntimeError too, but without a cause
+                self._discard_part(item)  # MONAI copies the file from the temporary folder, which may end half way
                 raise _unwritable(self.cache_dir, error) from error
         return self._opened[index]
 
     def _transform(self, index: int) -> dict:
         return self._post_transform({**self.stored(index), "index": index})
 
-    def _discard_part(self, item: Mapping[str, object]) -> None:
+    def _discard_part(self, item: Mapping[str, object]) -> Path | None:
         """Removes the item's file where a killed run or a full disk left a part of one, or a disk changed a bit."""
         file = self.cache_dir / f"{self.hash_func(item).decode()}{self.transform_hash}.pt"
-        if file.is_file() and not is_whole(file):
-            logger.warning("%s: is cut off or damaged; made anew", file)
-            file.unlink(missing_ok=True)
+        if not file.is_file() or is_whole(file):
+            return None
+        file.unlink(missing_ok=True)
+        return file
 
     def fill(self, progress: Callable[[int, int], None] | None = None) -> MappedDataset:
         """Preprocesses every subject now, so that a bad file is named before hours are spent; of several processes
