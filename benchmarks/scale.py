@@ -76,6 +76,10 @@ def cached_draws(config: ConfigParser) -> float:
     next(iter(batches))  # brings the stacks there
     began = time.perf_counter()
     draws = sum(len(batch["index"]) for batch in batches)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    if batches.cached is None:
+        raise SystemExit("the stacks do not fit into memory; give fewer --subjects")
     config.update({"gpu_cache": False})
     return draws / (time.perf_counter() - began)
 

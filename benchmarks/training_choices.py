@@ -70,7 +70,7 @@ class Averaged:
 
     def _start(self, engine: Engine) -> None:
         steps = engine.state.max_epochs * engine.state.epoch_length
-        decay = 1 - 1 / min(1000, steps // 10)
+        decay = 1 - 1 / min(1000, max(1, steps // 10))
         self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
     @torch.no_grad()
@@ -96,8 +96,8 @@ class Episodes:
         """Fits the latents of all subjects where it is time."""
         first = 2 * engine.state.max_epochs // 5
         after = engine.state.epoch - first
-        every = (engine.state.max_epochs - first) // self.TIMES
-        if after < 0 or after % every or engine.state.epoch == engine.state.max_epochs:
+        every = max(1, (engine.state.max_epochs - first) // self.TIMES)
+        if after < 0 or after % every or after >= every * self.TIMES:
             return
         self.latents.weight.requires_grad_(False)
         scans = [points_of(attach_frame(self.dataset.stored(n)), self.network) for n in range(len(self.dataset))]

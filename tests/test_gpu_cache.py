@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import pytest
 import torch
-from monai.transforms import Compose, ScaleIntensityRangePercentilesd
+from monai.transforms import Compose, RandScaleIntensityd, ScaleIntensityRangePercentilesd
 from test_workflows import PLAIN, TINY, run, weights
 from tiny import TINY as SMALL
 from tiny import phantom_scans
@@ -49,7 +49,7 @@ def loader(store, shards=1, steps=4, seed=11, cache=True, **options):
     seeds = torch.Generator().manual_seed(seed)
     sampler = ShardSampler(len(store), 4, steps, shards, seeds)
     draws = SeededDraws(store)
-    return CachedLoader(draws, store, cache, CPU, POINTS, VIRTUAL, seeds, shards, batch_sampler=sampler, **options)
+    return CachedLoader(draws, store, cache, CPU, seeds, shards, batch_sampler=sampler, **options)
 
 
 def test_every_point_is_what_the_store_and_the_virtual_subject_say(store):
@@ -87,10 +87,10 @@ def test_half_of_the_points_lie_about_the_labels_and_frames_are_drawn_alike(stor
 
 def test_nothing_is_left_on_another_device(store):
     stacks, virtual = CachedStacks(store, range(4), "meta"), CachedVirtual(VIRTUAL, range(4), "meta")
-    places, frame = torch.zeros(2, 4, dtype=torch.long, device="meta")
-    voxels = torch.zeros(4, 3, 64, dtype=torch.long, device="meta")
-    found = virtual.apply(places, stacks.at(places, frame, voxels))  # a tensor of the CPU among them would raise
-    assert {value.device.type for value in found.values()} == {"meta"}
+    places = torch.zeros(4, dtype=torch.long, device="meta")
+    found = virtual.apply(places, stacks.at(places, *stacks.draw(places, POINTS, torch.Generator())))
+    tensors = [*found.values(), *vars(stacks).values(), *vars(virtual).values()]
+    assert {value.device.type for value in tensors if torch.is_tensor(value)} == {"meta"}
 
 
 def test_batches_depend_on_the_epochs_seed_alone_and_hold_each_subject_as_often(store):
@@ -108,12 +108,32 @@ def test_batches_depend_on_the_epochs_seed_alone_and_hold_each_subject_as_often(
 def test_a_shard_is_drawn_alike_by_whoever_holds_it(store, monkeypatch):
     both = list(loader(store, shards=2))
     monkeypatch.setattr(gpu_cache.ranks, "world", lambda: 2)
+    monkeypatch.setattr(gpu_cache.ranks, "all_of", lambda things: things)
     for rank in range(2):
         monkeypatch.setattr(gpu_cache.ranks, "rank", lambda rank=rank: rank)
         own = loader(store, shards=2)
         for whole, part in zip(both, own):
             assert all(torch.equal(whole[name][2 * rank : 2 * rank + 2], part[name]) for name in part)
         assert set(own.cached[0].place) == {rank, rank + 2}, "its own stacks alone"
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (
+            lambda steps: [*steps, RandScaleIntensityd("intensity", 0.5, prob=1.0)],
+            "the random transforms are not those",
+        ),
+        (lambda steps: [*steps[:-2], RandPointsd(None), VIRTUAL], "every voxel is wanted"),
+    ],
+)
+def test_other_ways_of_drawing_stay_with_the_store(store, tmp_path, caplog, change, reason):
+    steps = change(list(store.transform.transforms))
+    other = MappedDataset(store.data, Compose(steps), str(tmp_path)).fill()
+    with caplog.at_level(logging.WARNING):
+        batches = loader(other)
+        iter(batches)
+    assert reason in caplog.text and "points are drawn from the store" in caplog.text and batches.cached is None
 
 
 def test_stacks_that_do_not_fit_are_read_from_the_store(store, monkeypatch, caplog):
@@ -127,7 +147,7 @@ def test_stacks_that_do_not_fit_are_read_from_the_store(store, monkeypatch, capl
 
 
 def test_training_from_the_cache_learns_as_from_the_store_and_resumes_as_unbroken(tmp_path):
-    cohort = write_cohort(tmp_path / "cohort", 6, 2, 0, **SMALL)
+    cohort = write_cohort(tmp_path / "cohort", 5, 2, 0, **SMALL)  # 16 times 5 is an epoch
     knobs = {
         **TINY,
         "dataset_dir": cohort,

@@ -132,6 +132,7 @@ def labels(out, scan):
         (lambda: Workers(number=0), "the number of Ray's workers is 0"),
         (lambda: Workers(threads=0.5), "the threads of Ray's workers is 0.5"),
         (lambda: Workers(minutes=0), "the minutes of a scan are 0"),
+        (lambda: Workers(minutes=float("inf")), "the minutes of a scan are inf"),
     ],
 )
 def test_wrong_words_get_one_sentence(make, sentence):
@@ -215,11 +216,11 @@ def test_a_worker_that_hangs_is_replaced_once_its_time_is_over(ray):
             time.sleep(600 if attempt <= item["hangs"] else 0)
             return {"final": True, "by": attempt}
 
-    pool = Pool(lambda: of_ray.remote(num_cpus=1)(Slow).remote(), size=2, tries=2, limit=2)
+    pool = Pool(lambda: of_ray.remote(num_cpus=1)(Slow).remote(), size=2, tries=2, limit=5)
     jobs = {job.item["hangs"]: job for job in pool.run([{"hangs": 1}, {"hangs": 0}, {"hangs": 2}])}
     assert {hangs: job.attempts for hangs, job in jobs.items()} == {0: 1, 1: 2, 2: 2}
     assert jobs[0].result["by"] == 1 and jobs[1].result["by"] == 2
-    assert jobs[2].result is None and jobs[2].reason == "it took longer than 2 s"
+    assert jobs[2].result is None and jobs[2].reason == "it took longer than 5 s"
 
 
 def test_a_killed_driver_loses_nothing_and_the_same_command_does_the_rest(data, tmp_path):

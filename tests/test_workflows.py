@@ -65,9 +65,9 @@ def train(cwd: Path, cohort: Path, *overrides: str, **knobs: object) -> None:
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory) -> Path:
-    """A tiny phantom cohort."""
+    """A tiny phantom cohort; an epoch is twenty times its training subjects."""
     folder = tmp_path_factory.mktemp("cohort")
-    write_cohort(folder, n_training=3, n_validation=1, n_test=2, matrix=(24, 28), slices=4, frames=4)
+    write_cohort(folder, n_training=4, n_validation=1, n_test=2, matrix=(24, 28), slices=4, frames=4)
     return folder
 
 
@@ -88,14 +88,14 @@ def test_training_leaves_weights_curves_and_splits(trained):
     record = json.loads((trained / "validation.json").read_text())["history"]
     assert [entry["epoch"] for entry in record] == [2, 4]
     assert int(state["fit_steps"]) == record[-1]["best_step"]  # what inference will use
-    assert int(state["num_subjects"]) == 3
+    assert int(state["num_subjects"]) == 4
     assert state["latent_factor"].diagonal().min() > 0 and state["guess_gain"].abs().max() > 0
     calibration = json.loads((trained / "calibration.json").read_text())
     assert float(state["temperature"]) == pytest.approx(calibration["temperature"])
     for name in ("training_curve.png", "fit_curve.png", "reliability.png"):
         assert (trained / name).read_bytes()[:4] == b"\x89PNG"
     splits = json.loads((trained / "splits.json").read_text())
-    assert {key: len(ids) for key, ids in splits.items()} == {"training": 3, "validation": 1, "test": 2}
+    assert {key: len(ids) for key, ids in splits.items()} == {"training": 4, "validation": 1, "test": 2}
     assert list((trained / "tensorboard").glob("events*"))
 
 
@@ -367,5 +367,5 @@ def test_settings_that_cannot_work_are_said_in_one_sentence(trained, cohort, tmp
 def test_the_papers_recipe_trains_on_every_voxel_of_one_frame_of_one_subject(cohort, tmp_path):
     train(tmp_path, cohort, "paper.json", max_epochs=2, val_interval=2, fit_steps=3, **NETWORK)
     checkpoint = torch.load(tmp_path / "out" / "checkpoint_epoch=2.pt", weights_only=True)
-    assert checkpoint["trainer"]["epoch_length"] == 3  # one step a subject
+    assert checkpoint["trainer"]["epoch_length"] == 4  # one step a subject
     assert [part["param_groups"][0]["lr"] for part in checkpoint["optimizer"]["parts"]] == [1e-4, 1e-4]

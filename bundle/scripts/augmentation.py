@@ -113,9 +113,12 @@ class RandVirtualSubjectd(RandomizableTransform):
     def virtual(self, index: int) -> VirtualSubject:
         """The virtual subject of a row of the latent table."""
         if index not in self._made:
-            seed = [self.seed, index] if index % self.copies else None
-            self._made[index] = VirtualSubject(seed, **self.options)
+            self._made[index] = self.make(index)
         return self._made[index]
+
+    def make(self, index: int) -> VirtualSubject:
+        """The same, not kept."""
+        return VirtualSubject([self.seed, index] if index % self.copies else None, **self.options)
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with moved ``coords`` [D, N], shaded ``intensity`` [C, N] and its new ``index``."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from monai.data import MetaTensor
 from monai.engines import SupervisedEvaluator
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+from torch.utils.data import RandomSampler
 
 from scripts.acceleration import compiled, has_bf16
 from scripts.errors import InputError, input_error_in
@@ -63,6 +64,17 @@ class Population(nn.Module):
         with torch.autocast(coords.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             output = self.fast(coords, latent)
         return output.float(), latent
+
+
+class DrawnSampler(RandomSampler):
+    """PyTorch's RandomSampler that draws all of an epoch at its start.
+
+    Otherwise it draws once more at the end where the epoch is a multiple of the subjects, and Ignite asks for that end
+    after the generator has been seeded for the next epoch: a resumed training would go on differently.
+    """
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(list(super().__iter__()))
 
 
 def prepare_points(

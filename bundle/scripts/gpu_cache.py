@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 
+import ignite.distributed as idist
 import numpy as np
 import psutil
 import torch
 from monai.data import DataLoader
+from monai.transforms import Randomizable
 from torch.utils.data import Dataset
 
 from scripts import ranks
-from scripts.augmentation import RandVirtualSubjectd, VirtualSubject
-from scripts.point_sets import RandPointsd, as_intensity
+from scripts.augmentation import RandVirtualSubjectd
+from scripts.point_sets import RandFramed, RandPointsd, as_intensity
 from scripts.pose import NUMBERS, moved
 from scripts.store import MappedDataset
 
@@ -34,8 +36,10 @@ def bytes_of(dataset: MappedDataset, subjects: Sequence[int]) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a device."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    """Memory that is free on a device; of the machine's own, this process's part."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available // idist.get_nproc_per_node()
 
 
 class CachedStacks:
@@ -137,10 +141,9 @@ class CachedVirtual:
     def __init__(self, virtual: RandVirtualSubjectd, subjects: Sequence[int], device: torch.device | str) -> None:
         self.copies = virtual.copies
         rows = (subject * self.copies + copy for subject in subjects for copy in range(self.copies))
-        found: list[VirtualSubject] = [virtual.virtual(row) for row in rows]
-        for name in self.NAMES:
-            values = torch.as_tensor(np.stack([getattr(one, name) for one in found]))
-            setattr(self, name, values.to(device, torch.double))
+        found = [[getattr(one, name) for name in self.NAMES] for one in map(virtual.make, rows)]
+        for name, values in zip(self.NAMES, zip(*found)):
+            setattr(self, name, torch.as_tensor(np.stack(values), dtype=torch.double, device=device))
 
     def apply(self, rows: torch.Tensor, points: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Points of B subjects as the virtual subjects ``rows`` [B] show them."""
@@ -156,17 +159,16 @@ class CachedVirtual:
 class CachedLoader(DataLoader):
     """MONAI's DataLoader over a store; with ``cache`` its stacks lie on ``device``, where the batches are made.
 
-    Where they do not fit, or every voxel is wanted, the batches come from the store, and the log says so. A process
-    of several holds the stacks of its own subjects (``ranks.shares``). The draws are seeded anew for each epoch, and
-    for each shard by itself.
+    Where they do not fit, where every voxel is wanted and where the random transforms are others than ``RandFramed``,
+    ``RandPointsd`` and ``RandVirtualSubjectd``, the batches come from the store, and the log says so. A process of
+    several holds the stacks of its own subjects (``ranks.shares``). The draws are seeded anew for each epoch, and for
+    each shard by itself.
 
     Args:
         dataset: what the DataLoader reads.
-        store: the store behind it, whose random transforms are ``RandFramed``, ``points`` and ``virtual``.
+        store: the store behind it.
         cache: whether to.
         device: of the training.
-        points: how points are drawn.
-        virtual: the virtual subjects.
         seeds: the generator whose seed ``handlers.EpochSeed`` sets.
         shards: of all processes, see ``scripts.shards``.
         options: of the DataLoader.
@@ -178,15 +180,13 @@ class CachedLoader(DataLoader):
         store: MappedDataset,
         cache: bool,
         device: torch.device,
-        points: RandPointsd,
-        virtual: RandVirtualSubjectd,
         seeds: torch.Generator,
         shards: int = 1,
         **options: object,
     ) -> None:
         super().__init__(dataset, **options)
-        self.store, self.cache, self.device = store, cache and points.num_points is not None, torch.device(device)
-        self.points, self.virtual, self.seeds, self.shards = points, virtual, seeds, shards
+        self.store, self.cache, self.device = store, cache, torch.device(device)
+        self.seeds, self.shards = seeds, shards
         self.cached: tuple[CachedStacks, CachedVirtual] | None = None
 
     def __iter__(self) -> Iterator[dict]:
@@ -195,16 +195,27 @@ class CachedLoader(DataLoader):
         return self._batches() if self.cached else super().__iter__()
 
     def _fill(self) -> None:
-        """Brings this process's stacks to the device, if they fit."""
-        own = ranks.shares(len(self.store))
+        """Brings this process's stacks to the device, if all processes can."""
+        own, hindrance = ranks.shares(len(self.store)), self._hindrance()
         needed, free = bytes_of(self.store, own), free_bytes(self.device)
         sizes = f"{needed / 1e9:.2f} GB of stacks, {free / 1e9:.2f} GB free on {self.device}"
-        if needed > SHARE * free:
-            logger.warning("%s: they do not fit, points are drawn from the store", sizes)
+        if hindrance is None and any(ranks.all_of([needed > SHARE * free])):
+            hindrance = f"{sizes}: they do not fit"
+        if hindrance is not None:
+            logger.warning("%s, points are drawn from the store", hindrance)
             self.cache = False
             return
-        self.cached = CachedStacks(self.store, own, self.device), CachedVirtual(self.virtual, own, self.device)
+        *_, self.points, virtual = self.store.transform.flatten().transforms
+        self.cached = CachedStacks(self.store, own, self.device), CachedVirtual(virtual, own, self.device)
         logger.info("%s: the stacks are kept there", sizes)
+
+    def _hindrance(self) -> str | None:
+        """Why the random transforms cannot be done here."""
+        steps = self.store.transform.flatten().transforms
+        first = next((place for place, step in enumerate(steps) if isinstance(step, Randomizable)), len(steps))
+        if [type(step) for step in steps[first:]] != [RandFramed, RandPointsd, RandVirtualSubjectd]:
+            return "the random transforms are not those of the cache"
+        return "every voxel is wanted" if steps[-2].num_points is None else None
 
     def _batches(self) -> Iterator[dict[str, torch.Tensor]]:
         """An epoch, each shard drawn with a generator of its own."""

@@ -96,6 +96,8 @@ def trained_together(network: torch.nn.Module) -> torch.nn.Module:
 
 def mean_over(values: list[float]) -> list[float]:
     """The mean over the processes of each number."""
+    if world() == 1:  # where Ignite would take the first GPU there is, also of a run on the CPU
+        return values
     total = idist.all_reduce(torch.tensor(values, dtype=torch.double, device=idist.device()))
     return (total / world()).tolist()
 

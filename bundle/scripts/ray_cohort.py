@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +47,8 @@ class Workers:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError(f"the {name} of Ray's workers is {value}; give a whole number from 1 on")
-        if self.minutes is not None and not (isinstance(self.minutes, (int, float)) and self.minutes > 0):
+        number = isinstance(self.minutes, (int, float)) and not isinstance(self.minutes, bool)
+        if self.minutes is not None and not (number and 0 < self.minutes < math.inf):
             raise InputError(f"the minutes of a scan are {self.minutes}; give a number above 0")
 
 

@@ -146,30 +146,28 @@ class Pool:
             while self.waiting or any(job for _, job in self.busy.values()):
                 self._hand_out()
                 ended, _ = ray.wait(list(self.busy), num_returns=1, timeout=self._patience())
-                for reference in ended or self._overdue():
-                    worker, job = self.busy.pop(reference)
-                    if job is None:
-                        self._loaded(worker, reference)
-                    elif self._done(worker, job, reference if ended else None):
-                        yield job
+                reference = ended[0] if ended else self._first_to_end()
+                worker, job = self.busy.pop(reference)
+                if job is None:
+                    self._loaded(worker, reference)
+                elif self._done(worker, job, reference if ended else None):
+                    yield job
         finally:
             for worker in [*self.idle, *(worker for worker, _ in self.busy.values())]:
                 ray.kill(worker)
             self.idle, self.busy = [], {}
 
-    def _ends(self) -> dict[object, float]:
-        """When the attempts under way are taken for lost, by reference."""
-        if self.limit is None:
-            return {}
-        return {reference: job.began + self.limit for reference, (_, job) in self.busy.items() if job}
+    def _first_to_end(self) -> object | None:
+        """Of the attempts under way the one that began first."""
+        begun = {reference: job.began for reference, (_, job) in self.busy.items() if job}
+        return min(begun, key=begun.get, default=None)
 
     def _patience(self) -> float | None:
-        """Seconds until the first of them is."""
-        ends = self._ends().values()
-        return max(0.0, min(ends) - time.monotonic()) if ends else None
-
-    def _overdue(self) -> list:
-        return [reference for reference, end in self._ends().items() if end <= time.monotonic()]
+        """Seconds until that one is taken for lost."""
+        first = self._first_to_end()
+        if self.limit is None or first is None:
+            return None
+        return max(0.0, self.busy[first][1].began + self.limit - time.monotonic())
 
     def _hand_out(self) -> None:
         """Gives waiting jobs to idle workers, and starts workers where there are too few."""
