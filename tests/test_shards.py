@@ -94,12 +94,12 @@ def test_two_processes_train_as_one_does(by_two, cohort, tmp_path):
     torch.testing.assert_close(*moments, rtol=2e-2, atol=1e-5)
 
 
-def test_two_processes_that_keep_their_stacks_in_memory_do_too(cohort, tmp_path):
-    knobs = {"dataset_dir": cohort, "gpu_cache": True, "max_epochs": 2, "checkpoint_interval": 2, **KNOBS}
+def test_two_processes_that_draw_from_the_store_do_too(cohort, tmp_path):
+    knobs = {"dataset_dir": cohort, "cache_stacks": False, "max_epochs": 2, "checkpoint_interval": 2, **KNOBS}
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     said = together("training", MULTI, tmp_path / "two", **knobs)
-    assert "the stacks are kept there" in said
+    assert "the stacks are kept there" not in said
     alone(MULTI, tmp_path / "one", shards=2, **knobs)
     same(tmp_path / "two" / "out", tmp_path / "one" / "out", least=0.1)
 

@@ -11,13 +11,13 @@ from test_workflows import PLAIN, TINY, run, weights
 from tiny import TINY as SMALL
 from tiny import phantom_scans
 
-from scripts import gpu_cache
+from scripts import stack_cache
 from scripts.augmentation import RandVirtualSubjectd
 from scripts.cine import LoadCined
-from scripts.gpu_cache import CachedLoader, CachedStacks, CachedVirtual, bytes_of
 from scripts.phantom import write_cohort
 from scripts.point_sets import RandFramed, RandPointsd, ToStored, gather_points
 from scripts.shards import SeededDraws, ShardSampler
+from scripts.stack_cache import CachedLoader, CachedStacks, CachedVirtual, bytes_of
 from scripts.store import MappedDataset
 from scripts.transforms import CanonicalOrientationd, CropToFieldd, PoseOfd
 
@@ -107,10 +107,10 @@ def test_batches_depend_on_the_epochs_seed_alone_and_hold_each_subject_as_often(
 
 def test_a_shard_is_drawn_alike_by_whoever_holds_it(store, monkeypatch):
     both = list(loader(store, shards=2))
-    monkeypatch.setattr(gpu_cache.ranks, "world", lambda: 2)
-    monkeypatch.setattr(gpu_cache.ranks, "all_of", lambda things: things)
+    monkeypatch.setattr(stack_cache.ranks, "world", lambda: 2)
+    monkeypatch.setattr(stack_cache.ranks, "all_of", lambda things: things)
     for rank in range(2):
-        monkeypatch.setattr(gpu_cache.ranks, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(stack_cache.ranks, "rank", lambda rank=rank: rank)
         own = loader(store, shards=2)
         for whole, part in zip(both, own):
             assert all(torch.equal(whole[name][2 * rank : 2 * rank + 2], part[name]) for name in part)
@@ -137,7 +137,7 @@ def test_other_ways_of_drawing_stay_with_the_store(store, tmp_path, caplog, chan
 
 
 def test_stacks_that_do_not_fit_are_read_from_the_store(store, monkeypatch, caplog):
-    monkeypatch.setattr(gpu_cache, "free_bytes", lambda device: bytes_of(store, range(4)))
+    monkeypatch.setattr(stack_cache, "free_bytes", lambda device: bytes_of(store, range(4)))
     with caplog.at_level(logging.WARNING):
         batches = loader(store)
         found = list(batches)
@@ -161,12 +161,12 @@ def test_training_from_the_cache_learns_as_from_the_store_and_resumes_as_unbroke
     def last_loss(name, **more):
         done = run("training", ["train.json", *PLAIN], tmp_path, output_dir=name, **knobs, **more)
         assert done.returncode == 0, done.stderr[-3000:]
-        assert ("the stacks are kept there" in done.stdout + done.stderr) == bool(more.get("gpu_cache"))
+        assert ("the stacks are kept there" in done.stdout + done.stderr) == more["cache_stacks"]
         return json.loads((tmp_path / name / "training.json").read_text())[-1]["loss"]
 
-    cached = last_loss("cached", gpu_cache=True)
-    assert cached == pytest.approx(last_loss("plain"), rel=0.1)
+    cached = last_loss("cached", cache_stacks=True)
+    assert cached == pytest.approx(last_loss("plain", cache_stacks=False), rel=0.1)
     unbroken = weights(tmp_path / "cached")
     (tmp_path / "cached" / "checkpoint_epoch=4.pt").unlink()
-    last_loss("cached", gpu_cache=True, resume=True)
+    last_loss("cached", cache_stacks=True, resume=True)
     assert all(torch.equal(value, unbroken[name]) for name, value in weights(tmp_path / "cached").items())

@@ -1,7 +1,8 @@
-"""Stacks of the training subjects in a GPU's memory, and a step's points drawn there for all its subjects at once.
+"""Stacks of the training subjects in the memory of the training's device, and a step's points drawn there for all its
+subjects at once.
 
-From the store a draw is some hundred small operations on the processor for each subject of a step, about a
-millisecond; a GPU would wait for them.
+From the store a draw is some hundred small operations for each subject of a step, about a millisecond; a GPU would wait
+for them, and a processor has better things to do.
 """
 
 from __future__ import annotations
