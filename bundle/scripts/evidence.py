@@ -248,7 +248,8 @@ class RandSliced(RandomizableTransform):
         slices = to_pixel(slices, data["spacing"], self.pixel)
         classes = label[0, :, :, place, frame].long()
         shares = F.one_hot(classes).permute(2, 0, 1).float()
-        found = to_pixel(shares.unsqueeze(0), data["spacing"], self.pixel)[0].argmax(dim=0, keepdim=True)
+        # the same as argmax, which takes ten times as long over the first axis
+        found = to_pixel(shares.unsqueeze(0), data["spacing"], self.pixel)[0].max(dim=0, keepdim=True).indices
         return {"image": slices.flatten(0, 1), "label": found.float()}
 
 
