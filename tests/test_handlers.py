@@ -1,15 +1,20 @@
 """Handlers on real Ignite engines."""
 
 import json
+import logging
+import re
+import time
 
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
+from ignite.handlers import Checkpoint
+from monai.handlers import CheckpointLoader
 from sklearn.covariance import ledoit_wolf
 
 from scripts.errors import InputError
-from scripts.handlers import EarlyStopFound, PriorOfLatents, moving_average
+from scripts.handlers import EarlyStopFound, PriorOfLatents, Progress, moving_average
 from scripts.networks import NISF, LatentTable
 
 
@@ -74,3 +79,23 @@ def test_prior_is_mean_and_spread_of_the_latents():
 
 def test_moving_average_is_shorter_at_the_ends():
     np.testing.assert_allclose(moving_average(np.array([0.0, 3.0, 6.0, 9.0]), 3), [1.5, 3.0, 6.0, 7.5])
+
+
+def test_time_left_counts_only_the_epochs_of_this_run(tmp_path, caplog):
+    def trainer() -> Engine:
+        engine = Engine(lambda _, batch: time.sleep(0.05) or {"image": batch, "loss": 1.0})
+        engine.state.max_epochs = 1000
+        return engine
+
+    before = trainer()
+    before.state.epoch_length, before.state.iteration, before.state.epoch = 1, 960, 960
+    saver = Checkpoint({"trainer": before}, str(tmp_path))
+    saver(before)
+    resumed = trainer()
+    Progress(unit="slices").attach(resumed)
+    CheckpointLoader(str(next(tmp_path.glob("*.pt"))), {"trainer": resumed}).attach(resumed)
+    resumed.add_event_handler(Events.EPOCH_COMPLETED, resumed.terminate)
+    with caplog.at_level(logging.INFO):
+        resumed.run([torch.zeros(1, 1)], max_epochs=1000)
+    minutes, seconds = re.search(r"epoch 961/1000 .* (\d+):(\d+) left", caplog.text).groups()
+    assert 1 <= int(minutes) * 60 + int(seconds) < 40, "39 epochs of 0.05 s and a little are left"

@@ -88,13 +88,20 @@ class Progress:
     def attach(self, engine: Engine) -> None:
         """Registers for the start of the run, each iteration and each epoch."""
         engine.add_event_handler(Events.STARTED, self.start)
+        # no earlier: a checkpoint, and with it the epoch, is loaded when the run has started
+        engine.add_event_handler(Events.EPOCH_STARTED, self.first)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.iteration)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch)
 
     def start(self, engine: Engine) -> None:
         """Starts the clock."""
-        self.started, self.first_epoch, self.points, self.sums, self.number = time.time(), engine.state.epoch, 0, {}, 0
+        self.started, self.before, self.points, self.sums, self.number = time.time(), None, 0, {}, 0
         self.clock = time.time()
+
+    def first(self, engine: Engine) -> None:
+        """Notes how many epochs lie before this run."""
+        if self.before is None:
+            self.before = engine.state.epoch - 1
 
     def iteration(self, engine: Engine) -> None:
         """Adds up."""
@@ -113,7 +120,7 @@ class Progress:
         engine.state.metrics.update({f"train_{name}": value for name, value in means.items()})
         if epoch % self.interval == 0 or epoch == last:
             seconds = time.time() - self.started
-            left = seconds / max(epoch - self.first_epoch, 1) * (last - epoch)
+            left = seconds / (epoch - self.before) * (last - epoch)
             rate = self.points * world() / max(time.time() - self.clock, 1e-9)
             parts = " ".join(f"{name} {value:.4f}" for name, value in means.items())
             logger.info(
