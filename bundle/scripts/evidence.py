@@ -126,7 +126,7 @@ def read_frames(
     """
     count = frames.shape[-1]
     looks = [network.probabilities(frames[..., t], spacing, kept_slices) for t in evidence_frames(count, 2)]
-    center = _middle(largest_pieces(torch.stack(looks, dim=-1).argmax(dim=0), kept_slices))
+    center = _middle(largest_pieces(likeliest(torch.stack(looks, dim=-1)), kept_slices))
     read = [network.probabilities(frames[..., t], spacing, kept_slices, center) for t in range(count)]
     return torch.stack(read, dim=-1)
 
@@ -184,7 +184,7 @@ class Evidenced(Transform):
         plain = torch.as_tensor(scaled(image.as_tensor()[..., frames].float()))
         spacing, kept = spacing_of(np.asarray(image.affine)), image.meta.get("kept_slices")
         probabilities = read_frames(self.network, plain, spacing, kept)
-        raw = probabilities.argmax(dim=0)
+        raw = likeliest(probabilities)
         classes = largest_pieces(raw, kept)
         # what lies apart is taken for background, though not without doubt
         apart = torch.full((len(probabilities), 1), DOUBT / (len(probabilities) - 1))
@@ -222,6 +222,12 @@ def largest_pieces(classes: torch.Tensor, kept_slices: Sequence[int] | None = No
     return out
 
 
+def likeliest(classes: torch.Tensor) -> torch.Tensor:
+    """Numbers [...] of the largest of [K, ...]."""
+    # argmax does the same, and over the first axis takes several times as long
+    return classes.max(dim=0).indices
+
+
 # ---- training
 
 
@@ -248,9 +254,8 @@ class RandSliced(RandomizableTransform):
         slices = to_pixel(slices, data["spacing"], self.pixel)
         classes = label[0, :, :, place, frame].long()
         shares = F.one_hot(classes).permute(2, 0, 1).float()
-        # the same as argmax, which takes ten times as long over the first axis
-        found = to_pixel(shares.unsqueeze(0), data["spacing"], self.pixel)[0].max(dim=0, keepdim=True).indices
-        return {"image": slices.flatten(0, 1), "label": found.float()}
+        found = likeliest(to_pixel(shares.unsqueeze(0), data["spacing"], self.pixel)[0])
+        return {"image": slices.flatten(0, 1), "label": found.unsqueeze(0).float()}
 
 
 def labelled(label: torch.Tensor) -> list[int]:
@@ -288,6 +293,6 @@ class StackInferer(Inferer):
 def labelled_frames(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Predicted and true classes of a validated stack, one-hot, the frames as a batch: [T, K, X, Y, Z] each."""
     number = output["pred"].shape[1]
-    predicted, true = output["pred"][0].argmax(dim=0), output["label"][0, 0].long()
+    predicted, true = likeliest(output["pred"][0]), output["label"][0, 0].long()
     first, second = (F.one_hot(classes, number).permute(3, 4, 0, 1, 2) for classes in (predicted, true))
     return first, second

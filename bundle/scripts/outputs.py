@@ -16,6 +16,7 @@ from monai.transforms import Transform
 from scripts import __version__
 from scripts.cine import save_nifti, stem_of
 from scripts.errors import InputError
+from scripts.evidence import likeliest
 from scripts.files import whole_file
 from scripts.geometry import CoordinateFrame
 from scripts.networks import NISF
@@ -48,7 +49,7 @@ class SplitPredictiond(Transform):
         if len(prediction) > last:
             item["uncertainty"] = prediction[last:]
         item["recon"], item["prob"] = prediction[: self.in_channels], classes
-        item["seg"] = classes.argmax(dim=0, keepdim=True).to(torch.uint8)
+        item["seg"] = likeliest(classes).unsqueeze(0).to(torch.uint8)
         item["seg_fitted"], item["pred_fitted"] = np.asarray(item["seg"]), prediction
         item["fit"] = item["pred"].meta["fit"][0]
         return item
