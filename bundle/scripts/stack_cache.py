@@ -198,10 +198,11 @@ class CachedLoader(DataLoader):
     def _fill(self) -> None:
         """Brings this process's stacks to the device, if all processes can."""
         own, hindrance = ranks.shares(len(self.store)), self._hindrance()
-        needed, free = bytes_of(self.store, own), free_bytes(self.device)
-        sizes = f"{needed / 1e9:.2f} GB of stacks, {free / 1e9:.2f} GB free on {self.device}"
-        if hindrance is None and any(ranks.all_of([needed > SHARE * free])):
-            hindrance = f"{sizes}: they do not fit"
+        if hindrance is None:
+            needed, free = bytes_of(self.store, own), free_bytes(self.device)
+            sizes = f"{needed / 1e9:.2f} GB of stacks, {free / 1e9:.2f} GB free on {self.device}"
+            if any(ranks.all_of([needed > SHARE * free])):
+                hindrance = f"{sizes}: they do not fit"
         if hindrance is not None:
             logger.warning("%s, points are drawn from the store", hindrance)
             self.cache = False
