@@ -58,6 +58,20 @@ def test_evidence_knows_a_heart_after_a_short_training(posed):
     assert bool((factor.diagonal() > 0).all()) and spread[:2].max() < 15  # mm
 
 
+def test_weights_are_calibrated_anew_as_at_the_end_of_their_training(posed, cohort):
+    knobs = {**TINY, **POSED, **NET, "evidence_model": "ev/evidence.pt", "copies": 2, "dataset_dir": cohort}
+    trained = torch.load(posed / "out" / "model.pt", weights_only=True)
+    spoilt = {name: value.clone() for name, value in trained.items()}
+    for name in ("temperature", "pose_factor", "guess_gain"):
+        spoilt[name] *= 3
+    torch.save(spoilt, posed / "spoilt.pt")
+    knobs |= {"model": "spoilt.pt", "output_dir": "again"}
+    done = run("calibration", ["train.json", "phantom.json"], posed, **knobs)
+    assert done.returncode == 0, done.stderr[-3000:]
+    again = torch.load(posed / "again" / "model.pt", weights_only=True)
+    assert all(torch.equal(trained[name], again[name]) for name in trained)
+
+
 def test_each_virtual_subject_has_a_latent_of_its_own(posed):
     checkpoint = torch.load(posed / "out" / "checkpoint_epoch=3.pt", weights_only=True)
     assert checkpoint["latents"]["weight"].shape[0] == 6 * 2

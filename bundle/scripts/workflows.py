@@ -108,6 +108,36 @@ def train_evidence(
         logger.info("trained: %s", save_weights(state["network"].half(), folder / "evidence.pt"))
 
 
+def calibrate_anew(
+    network: NISF,
+    model: str | Path | None,
+    train_dataset: MappedDataset,
+    val_dataset: MappedDataset,
+    output_dir: str,
+    fit: Callable[[NISF, GridPoints], LatentFit],
+    class_names: Mapping[str, str],
+    guess_draws: int,
+    evidence_blend: float,
+) -> None:
+    """The end of ``train`` alone, for weights that lie there: pose prior, first guess of a fit and calibration.
+
+    They belong to the network of the class evidence, and to the way of fitting, that inference will use.
+
+    Args:
+        network: takes the weights of ``model``.
+        model: the weights to calibrate; the file stays as it is.
+        train_dataset, val_dataset: stores of subjects.
+        output_dir: folder of the calibrated ``model.pt``.
+        fit, class_names, guess_draws, evidence_blend: as in ``train``.
+    """
+    if model is None:
+        raise InputError("no weights were named to calibrate; give --model")
+    folder = check_writable(output_dir)
+    load_weights(network, model)
+    _fill({"training": train_dataset, "validation": val_dataset})
+    _finish(network, train_dataset, val_dataset, fit, folder, class_names, guess_draws, evidence_blend)
+
+
 def _fill(stores: Mapping[str, MappedDataset]) -> None:
     for name, dataset in stores.items():
         dataset.fill(
