@@ -223,7 +223,7 @@ def references(config):
 
 
 #: Named by MONAI or on the command line, not by other entries.
-ENTRY_POINTS = {"imports", "initialize", "training", "inference", "evaluation", "run"}
+ENTRY_POINTS = {"imports", "initialize", "training", "inference", "evaluation", "calibration", "run"}
 
 
 @pytest.mark.parametrize(
