@@ -29,7 +29,7 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 demo: venv
-	$(BIN)/python -m scripts.demo
+	$(BIN)/python -m nisf.cli.demo
 
 test: venv
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations=10 $(ARGS)
@@ -50,5 +50,5 @@ format: venv
 	$(BIN)/black .
 
 clean:
-	rm -rf $(VENV) output cache .pytest_cache bundle/nisf.egg-info
+	rm -rf $(VENV) output cache .pytest_cache bundle/scripts/nisf.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

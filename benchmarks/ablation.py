@@ -16,9 +16,9 @@ from pathlib import Path
 
 from options import of_patients
 
-from scripts.files import write_text
-from scripts.outputs import provenance
-from scripts.scoring import read_scores
+from nisf.evaluation.scores import read_scores
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
 ROWS = {

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from fitting import Subject, load
 
-from scripts.calibration import logits_at
-from scripts.files import write_text
-from scripts.fitting import fit_gauss_newton
-from scripts.networks import NISF
-from scripts.outputs import provenance
+from nisf.fit.gauss_newton import fit_gauss_newton
+from nisf.models.nisf import NISF
+from nisf.training.calibration import logits_at
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 
 def compare(network: NISF, subject: Subject, options: dict) -> dict[str, float]:

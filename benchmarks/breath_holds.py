@@ -20,9 +20,9 @@ from ablation import evaluate
 from changed_patients import write_changed
 from scipy import ndimage
 
-from scripts.files import write_text
-from scripts.geometry import spacing_of
-from scripts.outputs import provenance
+from nisf.geometry.orientation import spacing_of
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 SHIFT_MM = 4.0
 KNOBS = {

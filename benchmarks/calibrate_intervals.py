@@ -16,8 +16,8 @@ import numpy as np
 from measured import cases, rows_of
 from options import data_of, of_measures
 
-from scripts.intervals import Intervals, found_widening, save_intervals
-from scripts.outputs import provenance
+from nisf.measures.intervals import Intervals, found_widening, save_intervals
+from nisf.utils.provenance import provenance
 
 
 def main() -> None:

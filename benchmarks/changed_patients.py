@@ -9,7 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from scripts.cohorts import load_split
+from nisf.io.datalist import load_split
 
 #: Inside values of the ACDC's.
 INSIDE = np.array([0, 3, 2, 1])

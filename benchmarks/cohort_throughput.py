@@ -21,9 +21,9 @@ from pathlib import Path
 
 import torch
 
-from scripts.files import write_text
-from scripts.outputs import provenance
-from scripts.phantom import write_cohort
+from nisf.phantom.cohort import write_cohort
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 #: Name to threads of the process, and the further words of the command.
 WAYS = {
@@ -33,8 +33,9 @@ WAYS = {
 }
 CALL = """
 import sys
-from scripts.ray_cohort import Workers, run_cohort
-from scripts.runs import inference_of, run_bundle
+from nisf.cohort.run import Workers, run_cohort
+from nisf.runs import inference_of
+from nisf.utils.bundle import run_bundle
 data, out, fast, ray = sys.argv[1:]
 call = inference_of([data], out, "phantom", fast=bool(fast), device="cpu")
 if ray:

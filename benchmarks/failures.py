@@ -25,8 +25,8 @@ from monai.metrics import compute_roc_auc
 from options import of_patients
 from scipy import ndimage
 
-from scripts.files import write_text
-from scripts.outputs import provenance
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 FAILED = 0.7
 NUMBERS = ("reconstruction_error", "prior_distance", "pose_distance", "doubt", "disagreement")

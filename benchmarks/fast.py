@@ -16,11 +16,11 @@ import numpy as np
 from monai.metrics import compute_dice
 from torch.nn import functional as F
 
-from scripts.api import Segmenter
-from scripts.cine import LoadCined
-from scripts.cohorts import load_split
-from scripts.files import write_text
-from scripts.runs import knobs_of
+from nisf.api import Segmenter
+from nisf.io.datalist import load_split
+from nisf.transforms.load import LoadCined
+from nisf.utils.bundle import knobs_of
+from nisf.utils.files import write_text
 
 
 def dice_of(segmenter: Segmenter, subject: dict, labels: np.ndarray) -> float:

@@ -20,21 +20,22 @@ import torch
 from monai.bundle import ConfigParser
 from options import of_patients
 
-from scripts import gauss_newton
-from scripts.calibration import dice_of, labelled_points, logits_at
-from scripts.files import write_text
-from scripts.fitting import LatentFit, fit_gauss_newton
-from scripts.inferers import points_of
-from scripts.networks import NISF
-from scripts.outputs import provenance
-from scripts.points import GridPoints
+from nisf.fit import search
+from nisf.fit.gauss_newton import fit_gauss_newton
+from nisf.fit.points import GridPoints
+from nisf.fit.posterior import LatentFit
+from nisf.inference.inferers import points_of
+from nisf.models.nisf import NISF
+from nisf.training.calibration import dice_of, labelled_points, logits_at
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
 
 
 def scans(options: argparse.Namespace) -> Iterator[tuple[NISF, GridPoints, torch.Tensor]]:
     """Network, points and label of each patient, as ``evaluation`` prepares them."""
-    import scripts  # noqa: F401  (named by the configs' expressions)
+    import nisf  # noqa: F401  (named by the configs' expressions)
 
     config = ConfigParser()
     config.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in ("inference", "acdc")])
@@ -48,16 +49,16 @@ def scans(options: argparse.Namespace) -> Iterator[tuple[NISF, GridPoints, torch
 
 def fit_from(start: str, network: NISF, points: GridPoints, answer: LatentFit | None) -> tuple[LatentFit, GridPoints]:
     """The fit, and the points in the pose that it found."""
-    usual = gauss_newton.first_guess
+    usual = search.first_guess
     if start == "mean":
-        gauss_newton.first_guess = lambda network, scan: network.latent_mean.clone()
+        search.first_guess = lambda network, scan: network.latent_mean.clone()
     if start == "answer":
-        gauss_newton.first_guess = lambda network, scan: answer.latent.clone()
+        search.first_guess = lambda network, scan: answer.latent.clone()
         points = replace(points.moved(answer.pose), evidence=points.evidence.moved(answer.pose))
     try:
         fit = fit_gauss_newton(network, points)
     finally:
-        gauss_newton.first_guess = usual
+        search.first_guess = usual
     return fit, points.moved(fit.pose)
 
 

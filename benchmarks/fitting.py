@@ -29,14 +29,16 @@ import torch
 from matplotlib.figure import Figure
 from monai.bundle import ConfigParser
 
-from scripts.calibration import dice_of, logits_at
-from scripts.drawing import save_png
-from scripts.files import write_text
-from scripts.fitting import LatentFit, fit_adam, fit_gauss_newton
-from scripts.geometry import CoordinateFrame
-from scripts.networks import NISF
-from scripts.outputs import provenance
-from scripts.points import GridPoints
+from nisf.fit.adam import fit_adam
+from nisf.fit.gauss_newton import fit_gauss_newton
+from nisf.fit.points import GridPoints
+from nisf.fit.posterior import LatentFit
+from nisf.geometry.frame import CoordinateFrame
+from nisf.models.nisf import NISF
+from nisf.plots.style import save_png
+from nisf.training.calibration import dice_of, logits_at
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 CONFIGS = Path(__file__).resolve().parent.parent / "bundle" / "configs"
 ADAM_SETTINGS = [(lr, points) for lr in (1e-2, 3e-2, 6e-2) for points in (1024, 2048)]
@@ -78,7 +80,7 @@ def load(name: str, data: str, count: int) -> tuple[NISF, list[Subject], dict]:
     parser = ConfigParser()
     parser.read_config([str(CONFIGS / "inference.json"), str(CONFIGS / "evaluate.json"), str(CONFIGS / f"{name}.json")])
     parser.update({"bundle_root": str(CONFIGS.parent), "dataset_dir": data, "section": "validation"})
-    import scripts  # noqa: F401  (named by the config's expressions)
+    import nisf  # noqa: F401  (named by the config's expressions)
 
     network = parser.get_parsed_content("network").eval()
     dataset = parser.get_parsed_content("dataset")

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from scripts.files import write_text
-from scripts.phantom import write_cohort
+from nisf.phantom.cohort import write_cohort
+from nisf.utils.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -12,11 +12,11 @@ import json
 
 import numpy as np
 
-from scripts.cine import LoadCined
-from scripts.cohorts import load_split
-from scripts.files import write_text
-from scripts.geometry import spacing_of
-from scripts.transforms import CanonicalOrientationd, motion_center
+from nisf.geometry.orientation import spacing_of
+from nisf.io.datalist import load_split
+from nisf.transforms.load import LoadCined
+from nisf.transforms.spatial import CanonicalOrientationd, motion_center
+from nisf.utils.files import write_text
 
 RULE = {"last_digit": {"validation": [2], "test": [0]}}
 

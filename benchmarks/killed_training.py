@@ -20,8 +20,8 @@ from pathlib import Path
 
 import torch
 
-from scripts.checkpoints import epochs_of, newest_checkpoint
-from scripts.phantom import write_cohort
+from nisf.phantom.cohort import write_cohort
+from nisf.training.checkpoints import epochs_of, newest_checkpoint
 
 BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
 SIZE = {"matrix": 24, "voxel_mm": 6, "slices": 4, "thickness_mm": 18, "gap_mm": 2, "frames": 3, "subsamples": 1}

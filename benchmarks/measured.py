@@ -13,18 +13,20 @@ import numpy as np
 import torch
 from scipy.ndimage import map_coordinates
 
-from scripts.cardiac import Person, cardiac_values
-from scripts.cohorts import load_split
-from scripts.files import write_text
-from scripts.fitted import FittedScan, read_latent
-from scripts.geometry import permuted_affine, stated_permutation
-from scripts.intervals import Intervals, Widening
-from scripts.measures import DRAWS, measure, volumes_by_slices
-from scripts.outputs import folder_of
-from scripts.phantom import Subject, make_subject
-from scripts.runs import run_bundle
-from scripts.volumes import slice_volumes
-from scripts.wall_thickness import thickness_values
+from nisf.geometry.orientation import permuted_affine, stated_permutation
+from nisf.inference.save import folder_of
+from nisf.io.datalist import load_split
+from nisf.measures.cardiac import cardiac_values
+from nisf.measures.intervals import Intervals, Widening
+from nisf.measures.measure import DRAWS, measure, volumes_by_slices
+from nisf.measures.person import Person
+from nisf.measures.volumes import slice_volumes
+from nisf.measures.wall_thickness import thickness_values
+from nisf.phantom.cohort import Subject, make_subject
+from nisf.sampling.fitted_scan import FittedScan
+from nisf.sampling.latent_file import read_latent
+from nisf.utils.bundle import run_bundle
+from nisf.utils.files import write_text
 
 NAMES = {1: "LV", 2: "MYO", 3: "RV"}
 RULES = {"phantom": {"given": True}, "acdc": {"last_digit": {"validation": [2], "test": [0]}}}

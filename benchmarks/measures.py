@@ -6,7 +6,7 @@
 Test subjects. The phantom's peer is slice summation of the true labels on the same stacks, at the true frames. Prints
 Markdown tables; the fits are made by ``inference`` where FOLDER does not hold them. The cohort of docs/measures.md is
 
-    python -c "from scripts.phantom import write_cohort; write_cohort('COHORT', 0, 16, 30, seed=611)"
+    python -c "from nisf.phantom.cohort import write_cohort; write_cohort('COHORT', 0, 16, 30, seed=611)"
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from matplotlib.figure import Figure
 from measured import cases, rows_of
 from options import data_of, of_measures
 
-from scripts.cardiac import TITLES
-from scripts.drawing import save_png
-from scripts.files import write_text
-from scripts.intervals import load_intervals
-from scripts.outputs import provenance
+from nisf.measures.cardiac import TITLES
+from nisf.measures.intervals import load_intervals
+from nisf.plots.style import save_png
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 #: Measures whose errors are told in their own unit and not as part of the truth.
 POINTS = ("LVEF", "RVEF")

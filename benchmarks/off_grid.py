@@ -20,15 +20,15 @@ import nibabel as nib
 import numpy as np
 from ablation import evaluate
 
-from scripts.files import write_text
-from scripts.fitted import FittedScan
-from scripts.geometry import spacing_of
-from scripts.grids import Grid
-from scripts.off_grid import read_frame
-from scripts.outputs import provenance
-from scripts.phantom import Subject, make_subject
-from scripts.planes import PLANES, heart_axes, long_axis_plane
-from scripts.scoring import read_scores
+from nisf.evaluation.scores import read_scores
+from nisf.geometry.grid import Grid
+from nisf.geometry.orientation import spacing_of
+from nisf.phantom.cohort import Subject, make_subject
+from nisf.sampling.fitted_scan import FittedScan
+from nisf.sampling.planes import PLANES, heart_axes, long_axis_plane
+from nisf.sampling.resample import read_frame
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 NAMES = {1: "LV", 2: "MYO", 3: "RV"}
 WAYS = {

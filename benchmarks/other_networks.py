@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from scripts.networks import NISF, GaborLayer
+from nisf.models.nisf import NISF, GaborLayer
 
 
 class _AsTheyAre(nn.Module):

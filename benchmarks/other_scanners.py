@@ -22,9 +22,9 @@ from changed_patients import write_changed
 from monai.transforms import ResizeWithPadOrCrop
 from scipy import ndimage
 
-from scripts.files import write_text
-from scripts.geometry import SHORT_AXIS, permuted_affine, spacing_of
-from scripts.outputs import provenance
+from nisf.geometry.orientation import SHORT_AXIS, permuted_affine, spacing_of
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 
 def as_scanned(image: np.ndarray, label: np.ndarray, spacing: np.ndarray, draw: np.random.Generator) -> tuple:

@@ -21,14 +21,14 @@ import numpy as np
 from off_grid import classes_on
 from scipy.ndimage import map_coordinates
 
-from scripts.demo import rescaled
-from scripts.figures import panels_figure
-from scripts.fitted import FittedScan
-from scripts.geometry import spacing_of
-from scripts.grids import Grid
-from scripts.phantom import Subject, make_subject
-from scripts.planes import heart_axes, long_axis_plane
-from scripts.runs import run_bundle
+from nisf.cli.demo import rescaled
+from nisf.geometry.grid import Grid
+from nisf.geometry.orientation import spacing_of
+from nisf.phantom.cohort import Subject, make_subject
+from nisf.plots.panels import panels_figure
+from nisf.sampling.fitted_scan import FittedScan
+from nisf.sampling.planes import heart_axes, long_axis_plane
+from nisf.utils.bundle import run_bundle
 
 HELD = 3
 

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 
-from scripts import metrics
-from scripts.evidence import Evidenced
-from scripts.files import write_text
-from scripts.geometry import spacing_of
-from scripts.outputs import provenance
-from scripts.transforms import HoldOutd
+from nisf.evaluation import metrics
+from nisf.geometry.orientation import spacing_of
+from nisf.transforms.evidence import Evidenced
+from nisf.transforms.hold_out import HoldOutd
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 CONFIGS = Path(__file__).resolve().parent.parent / "bundle" / "configs"
 
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--weights", help="another evidence.pt than the config's")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
-    import scripts  # noqa: F401  (named by the config's expressions)
+    import nisf  # noqa: F401  (named by the config's expressions)
 
     config = ConfigParser()
     config.read_config([str(CONFIGS / f"{name}.json") for name in ("inference", "evaluate", options.config)])

@@ -30,13 +30,14 @@ from monai.transforms import Compose, MapTransform, RandCropByPosNegLabeld, Spat
 from peer_unet import CONFIGS, across_gaps
 from torch.nn import functional as F
 
-from scripts import metrics
-from scripts.evidence import labelled, largest_pieces, scaled, to_pixel
-from scripts.files import write_text
-from scripts.geometry import spacing_of
-from scripts.outputs import provenance
-from scripts.point_sets import as_intensity
-from scripts.transforms import HoldOutd
+from nisf.evaluation import metrics
+from nisf.geometry.orientation import spacing_of
+from nisf.models.slice_net import largest_pieces, scaled, to_pixel
+from nisf.training.slice_net import labelled
+from nisf.transforms.hold_out import HoldOutd
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
+from nisf.utils.tensors import as_intensity
 
 PIXEL = 1.5
 PATCH = (128, 128, 8)
@@ -160,7 +161,7 @@ def main() -> None:
     parser.add_argument("--cache_dir", default="output/peer_unet3d")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
-    import scripts  # noqa: F401  (named by the configs' expressions)
+    import nisf  # noqa: F401  (named by the configs' expressions)
 
     torch.manual_seed(0)
     np.random.seed(0)

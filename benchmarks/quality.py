@@ -24,11 +24,11 @@ import numpy as np
 from faults import FAULTS
 from spoilt_scans import Fitter, dice_of, every_fault
 
-from scripts.dice_prediction import DicePrediction
-from scripts.flags import limits_of
-from scripts.outputs import provenance
-from scripts.store import reason_of
-from scripts.trust import TRUSTED, Judge, refused_record
+from nisf.quality.dice_regression import DicePrediction
+from nisf.quality.flags import limits_of
+from nisf.quality.verdict import TRUSTED, Judge, refused_record
+from nisf.utils.errors import reason_of
+from nisf.utils.provenance import provenance
 
 #: Seeds of the faults: of the scans that the coefficients are found from, and of those that they are tried on.
 SEEDS = {"validation": 0, "test": 1}

@@ -24,9 +24,9 @@ import nibabel as nib
 import numpy as np
 import psutil
 
-from scripts.phantom import write_cohort
-from scripts.ray_cohort import Workers, run_cohort
-from scripts.runs import inference_of
+from nisf.cohort.run import Workers, run_cohort
+from nisf.phantom.cohort import write_cohort
+from nisf.runs import inference_of
 
 TINY = {"matrix": 24, "voxel_mm": 6, "slices": 4, "thickness_mm": 18, "gap_mm": 2, "frames": 3, "subsamples": 1}
 

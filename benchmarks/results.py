@@ -24,8 +24,8 @@ from pathlib import Path
 import psutil
 import torch
 
-from scripts.files import write_text
-from scripts.scoring import read_scores
+from nisf.evaluation.scores import read_scores
+from nisf.utils.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = {"phantom": "Phantom", "acdc": "ACDC", "hippocampus": "Hippocampus (Decathlon Task04)"}

@@ -21,10 +21,11 @@ from pathlib import Path
 import torch
 from monai.bundle import ConfigParser
 
-from scripts.files import write_text
-from scripts.outputs import provenance
-from scripts.phantom import write_cohort
-from scripts.runs import config_files, segment
+from nisf.phantom.cohort import write_cohort
+from nisf.runs import segment
+from nisf.utils.bundle import config_files
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 SIZE = {"matrix": 208, "voxel_mm": 1.8, "slices": 10, "frames": 50, "subsamples": 1}
 SUBJECTS = (70, 1_000, 100_000)
@@ -32,7 +33,7 @@ SUBJECTS = (70, 1_000, 100_000)
 
 def parsed(cohort: Path, folder: Path) -> ConfigParser:
     """The training of the shipped recipe on the cohort."""
-    import scripts  # noqa: F401  (named by the configs' expressions)
+    import nisf  # noqa: F401  (named by the configs' expressions)
 
     config = ConfigParser()
     config.read_config(config_files(["train", "acdc"]))

@@ -11,9 +11,9 @@ import numpy as np
 from faults import FAULTS, Stack, spoilt
 from monai.bundle import ConfigParser
 
-from scripts.cohorts import load_split
-from scripts.geometry import spacing_of
-from scripts.phantom import SPLITS, make_subject
+from nisf.geometry.orientation import spacing_of
+from nisf.io.datalist import load_split
+from nisf.phantom.cohort import SPLITS, make_subject
 
 BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
 #: The most frames of a cine that are fitted.

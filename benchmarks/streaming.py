@@ -24,9 +24,9 @@ from pathlib import Path
 import torch
 from throughput import flop_per_point, matmul_rate
 
-from scripts.files import write_text
-from scripts.fitted import read_latent
-from scripts.outputs import provenance
+from nisf.sampling.latent_file import read_latent
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 SUMMARY = re.compile(r": (\d+ x \d+ x \d+) voxels, (\d+) frames; .* ([\d,]+) of ([\d,]+) points evaluated")
 
@@ -38,7 +38,7 @@ def sampled(words: list[str], exact: bool) -> dict:
         RuntimeError: it failed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "scripts.cli", "sample", *words, "-o", str(Path(folder) / "seg.nii.gz")]
+        command = [sys.executable, "-m", "nisf.cli.main", "sample", *words, "-o", str(Path(folder) / "seg.nii.gz")]
         with open(Path(folder) / "said", "w+") as said:
             started = time.perf_counter()
             process = subprocess.Popen([*command, "--exact", str(exact)], stdout=said, stderr=subprocess.STDOUT)

@@ -13,14 +13,13 @@ import argparse
 import time
 
 import numpy as np
+from helpers.phantom_soft import CLASS_NAMES, SoftHeart
 from scipy.spatial import cKDTree
 
-from scripts.fitted import FittedScan
-from scripts.lattices import COARSEST, Box
-from scripts.level_sets import Probabilities
-from scripts.meshes import Surface
-from scripts.phantom_soft import CLASS_NAMES, SoftHeart
-from scripts.surfaces import groups_of, surfaces_at
+from nisf.level_sets.lattice import COARSEST, Box
+from nisf.level_sets.level_set import Probabilities
+from nisf.level_sets.surface import Surface, groups_of, surfaces_at
+from nisf.sampling.fitted_scan import FittedScan
 
 
 def distance(one: Surface, other: Surface) -> float:

@@ -20,16 +20,17 @@ from pathlib import Path
 import psutil
 import torch
 
-from scripts.acceleration import has_bf16
-from scripts.engines import Population, PopulationAdam, TrainingLoss
-from scripts.files import write_text
-from scripts.fitting import fit_adam, fit_gauss_newton
-from scripts.geometry import CoordinateFrame
-from scripts.losses import NISFLoss
-from scripts.networks import NISF, LatentTable
-from scripts.outputs import provenance
-from scripts.points import GridPoints
-from scripts.sampling import sample_grid
+from nisf.fit.adam import fit_adam
+from nisf.fit.gauss_newton import fit_gauss_newton
+from nisf.fit.points import GridPoints
+from nisf.geometry.frame import CoordinateFrame
+from nisf.models.losses import NISFLoss
+from nisf.models.nisf import NISF, LatentTable
+from nisf.sampling.on_grid import sample_grid
+from nisf.training.population import Population, PopulationAdam, TrainingLoss
+from nisf.utils.compile import has_bf16
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 CONFIG = Path(__file__).resolve().parent.parent / "bundle" / "configs" / "train.json"
 

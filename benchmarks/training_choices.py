@@ -23,14 +23,15 @@ import torch
 from ignite.engine import Engine, Events
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from scripts.engines import Population, attach_frame
-from scripts.files import write_text
-from scripts.fitting import fit_gauss_newton_batch
-from scripts.inferers import points_of
-from scripts.networks import NISF, LatentTable
-from scripts.outputs import provenance
-from scripts.scoring import read_scores
-from scripts.store import MappedDataset
+from nisf.evaluation.scores import read_scores
+from nisf.fit.gauss_newton import fit_gauss_newton_batch
+from nisf.inference.evaluator import attach_frame
+from nisf.inference.inferers import points_of
+from nisf.models.nisf import NISF, LatentTable
+from nisf.training.population import Population
+from nisf.training.store import MappedDataset
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
 
 HERE = Path(__file__).resolve().parent
 BUNDLE = HERE.parent / "bundle"

@@ -1,8 +1,8 @@
 """What the book needs besides mkdocs: equations as MathML, and pages of the code that its pages link to.
 
-A page links to code as a git host reads it, ``[NISF.forward](../bundle/scripts/networks.py)``. In the book the file is
-a page of its own and the link leads to the line at which the name is defined; a name that is not there is a warning,
-and so an error of ``mkdocs build --strict``. No page loads a script for its equations.
+A page links to code as a git host reads it, ``[NISF.forward](../bundle/scripts/nisf/models/nisf.py)``. In the book the
+file is a page of its own and the link leads to the line at which the name is defined; a name that is not there is a
+warning, and so an error of ``mkdocs build --strict``. No page loads a script for its equations.
 """
 
 from __future__ import annotations

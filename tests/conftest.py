@@ -15,7 +15,7 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def phantom_result(tmp_path_factory):
     """Scan folder of a small phantom that was segmented for good; tests copy it before they change it."""
-    from report_scans import measured, segmented
+    from helpers.report_scans import measured, segmented
 
     folder = segmented(tmp_path_factory.mktemp("segmented"))
     measured(folder)

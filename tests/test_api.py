@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.api import Segmenter, segment
-from scripts.errors import InputError
-from scripts.fitted import FittedScan
-from scripts.phantom import write_cohort
-from scripts.runs import run_bundle
+from nisf.api import Segmenter, segment
+from nisf.phantom.cohort import write_cohort
+from nisf.sampling.fitted_scan import FittedScan
+from nisf.utils.bundle import run_bundle
+from nisf.utils.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from scripts.files import check_writable, whole_file
+from nisf.utils.files import check_writable, whole_file
 
 NAME = "nisf_cardiac_cine"
 BUNDLE = Path(__file__).resolve().parent.parent / "bundle"

@@ -100,7 +100,7 @@ def _files(folder: Path) -> dict[str, str]:
 
 def _phantoms(folder: Path) -> Path:
     """A tiny cohort, made once."""
-    from scripts.phantom import write_cohort
+    from nisf.phantom.cohort import write_cohort
 
     there = Path("phantoms").resolve()
     if not there.is_dir():

@@ -1,16 +1,7 @@
-"""NISF: neural implicit segmentation functions as a MONAI bundle. Modules are imported when they are first named."""
+"""A MONAI bundle names its code ``scripts``; this one's is the package ``nisf`` beside this file."""
 
-import importlib
-from types import ModuleType
+import sys
+from pathlib import Path
 
-__version__ = "0.1.0"
-
-
-def __getattr__(name: str) -> ModuleType:
-    """Lets a config write ``scripts.workflows.train`` after ``import scripts`` alone."""
-    try:
-        return importlib.import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{__name__}.{name}":
-            raise
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'") from None
+if (here := str(Path(__file__).resolve().parent)) not in sys.path:
+    sys.path.insert(0, here)

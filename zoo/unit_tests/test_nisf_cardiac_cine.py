@@ -39,10 +39,10 @@ class TestNisfCardiacCine(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         sys.path.insert(0, os.path.abspath(BUNDLE))
         self.addCleanup(sys.path.remove, os.path.abspath(BUNDLE))
-        import scripts.phantom
+        import nisf.phantom.cohort
 
-        self.assertTrue(scripts.phantom.__file__.startswith(os.path.abspath(BUNDLE)))
-        scripts.phantom.write_cohort(self.folder, 2, 1, 1, matrix=(40, 44), voxel_mm=3.5, slices=4, frames=2)
+        self.assertTrue(nisf.phantom.cohort.__file__.startswith(os.path.abspath(BUNDLE)))
+        nisf.phantom.cohort.write_cohort(self.folder, 2, 1, 1, matrix=(40, 44), voxel_mm=3.5, slices=4, frames=2)
 
     def check(self, made):
         missing = made.check_properties()

@@ -1,0 +1,172 @@
+"""The steps of ``nisf segment`` in Python: a path in, labels and a function of place and time out.
+
+from nisf.api import Segmenter
+
+segmenter = Segmenter()                     # loads the weights once
+result = segmenter("scan.nii.gz")
+result.labels                               # [X, Y, Z, T] uint8 on the scan's own grid
+result.fitted.read(points, time=0.35)       # intensity and class probabilities at any world point and moment
+result.save("OUT")                          # what nisf segment writes; nisf report OUT goes on from there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.transforms import Compose
+
+from nisf.fit.posterior import LatentFit
+from nisf.inference.save import SaveLatentd
+from nisf.io.datalist import load_split
+from nisf.sampling.fitted_scan import FittedScan
+from nisf.transforms.auxiliary import with_partial
+from nisf.transforms.load import LoadCined
+from nisf.utils.bundle import parser_of, torch_device
+from nisf.utils.errors import input_error_in
+from nisf.utils.tensors import plain_array
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """The user's error in place of what MONAI wraps about it."""
+    try:
+        yield
+    except Exception as error:
+        found = input_error_in(error)
+        if found is None or found is error:
+            raise
+        raise found from None
+
+
+@dataclass
+class Segmentation:
+    """What a fit found of one scan.
+
+    Attributes:
+        labels: [X, Y, Z, T] uint8 on the scan's own grid; 0 background, the others as in ``class_names``.
+        image: [X, Y, Z, T] float32, the scan as it is in its file.
+        affine: [4, 4], voxel to world (RAS mm).
+        times: fraction of the cycle of each frame.
+        fitted: the scan as a function of place and time, with draws from the posterior where they were asked for.
+        fit: latent, pose, posterior, history, ``quality`` (numbers by which a failed fit shows).
+        class_names: number to name.
+    """
+
+    labels: np.ndarray
+    image: np.ndarray
+    affine: np.ndarray
+    times: tuple[float, ...]
+    fitted: FittedScan
+    fit: LatentFit
+    class_names: dict[int, str]
+    _item: dict = field(repr=False)
+    _writers: Sequence = field(repr=False)
+
+    @property
+    def quality(self) -> dict[str, float]:
+        """Numbers by which a failed fit shows, see ``quality.quality_of``."""
+        return self.fit.quality
+
+    def volumes(self) -> dict[str, np.ndarray]:
+        """Volume in mL of each class in each frame, by adding up the slices' voxels: name to [T]."""
+        voxel = abs(np.linalg.det(self.affine[:3, :3])) / 1000
+        return {name: (self.labels == number).sum(axis=(0, 1, 2)) * voxel for number, name in self.class_names.items()}
+
+    def save(self, output_dir: str | Path) -> list[Path]:
+        """Writes what ``nisf segment`` writes to ``output_dir/<scan>``; returns the files.
+
+        Raises:
+            InputError: the folder cannot be written or the disk is full.
+        """
+        item = {key: value for key, value in self._item.items() if key != "saved"}
+        for writer in self._writers:
+            writer.output_dir = Path(output_dir)
+            item = writer(item)
+        return [Path(file) for file in item["saved"]]
+
+
+class Segmenter:
+    """Weights and settings of ``nisf segment``, loaded once, for any number of scans.
+
+    Args:
+        config: override files of the bundle, by name (``phantom``, ``hippocampus``, ``fast``, ``adam``) or path.
+        draws: how many draws from the posterior ``fitted`` gets, for intervals and uncertainty.
+        device: cpu, cuda or cuda:N; a GPU where there is one unless named.
+        knobs: any entry at the top of ``configs/inference.json``, as ``uncertainty_draws=16``.
+
+    Raises:
+        InputError: a config, a knob or weights are wrong.
+    """
+
+    @_plain_errors()
+    def __init__(
+        self, config: str | Sequence[str] = (), draws: int = 0, device: str | None = None, **knobs: object
+    ) -> None:
+        names = ["inference", *([config] if isinstance(config, str) else config)]
+        where = {} if device is None else {"device": torch_device(device)}
+        self.parser, self.draws = parser_of(names, **knobs, **where), draws
+        wanted = ("preprocessing", "network", "inferer", "postprocessing", "class_names", "seed")
+        parts = {name: self.parser.get_parsed_content(name) for name in wanted}
+        self.preprocessing, self.network, self.inferer = parts["preprocessing"], parts["network"], parts["inferer"]
+        # those that write have a folder
+        transforms = parts["postprocessing"].transforms
+        self.writers = [one for one in transforms if hasattr(one, "output_dir")]
+        self.postprocessing = Compose([one for one in transforms if one not in self.writers])
+        self.class_names = {int(number): name for number, name in parts["class_names"].items()}
+        self.seed = parts["seed"]
+
+    @_plain_errors()
+    def __call__(self, path: str | Path | Mapping, series: Sequence[str] = (), mask: str | None = None) -> Segmentation:
+        """Segments one scan.
+
+        Args:
+            path: file of the scan, or an entry of a data list (``cohorts.find_subjects``).
+            series, mask: other series of the same subject, voxels that are valid; see ``nisf segment --help``.
+
+        Raises:
+            InputError: the scan cannot be read or fitted.
+        """
+        subject = path if isinstance(path, Mapping) else load_split("images", [str(path)], "all", strict=False)[0]
+        (subject,) = with_partial([subject], series, mask)
+        item = self.preprocessing(dict(subject))
+        image = item["image"]
+        with torch.no_grad():
+            item["pred"] = self.inferer(image.unsqueeze(0), self.network)
+        item = self.postprocessing(item)
+        (saver,) = (one for one in self.writers if isinstance(one, SaveLatentd))
+        fitted = FittedScan.of(saver.content_of(item), self.network, self.draws, self.seed)
+        return self._result(item, fitted)
+
+    def _result(self, item: dict, fitted: FittedScan) -> Segmentation:
+        files = item["image"].meta["files"]
+        scan = LoadCined("image", fourth_axis=self.parser.get_parsed_content("fourth_axis"))(
+            {"image": files if len(files) > 1 else files[0]}
+        )["image"]
+        return Segmentation(
+            labels=plain_array(item["seg"])[0],
+            image=plain_array(scan)[0],
+            affine=np.asarray(scan.affine),
+            times=tuple(item["image"].meta["times"]),
+            fitted=fitted,
+            fit=item["fit"],
+            class_names=self.class_names,
+            _item=item,
+            _writers=self.writers,
+        )
+
+
+def segment(path: str | Path | Mapping, config: str | Sequence[str] = (), **options: object) -> Segmentation:
+    """Segments one scan with the bundle's weights; see ``Segmenter``, which loads them once for many.
+
+    Args:
+        path: file of the scan, or an entry of a data list.
+        config: see ``Segmenter``.
+        options: of ``Segmenter``, and ``series`` and ``mask``.
+    """
+    partial = {name: options.pop(name) for name in ("series", "mask") if name in options}
+    return Segmenter(config, **options)(path, **partial)

@@ -1,0 +1,77 @@
+"""The command ``nisf``: a thin face over the bundle's workflows."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from nisf.cli.grid import mesh, sample
+from nisf.cli.models import doctor, evaluate, phantom, train
+from nisf.cli.parser import HELP, arranged, help_of, nearest, overview
+from nisf.cli.scans import cohort_run, report, segment
+from nisf.utils.errors import InputError, sentence_of
+
+COMMANDS = {
+    "segment": segment,
+    "report": report,
+    "sample": sample,
+    "mesh": mesh,
+    "cohort": {"run": cohort_run},
+    "train": train,
+    "evaluate": evaluate,
+    "phantom": phantom,
+    "doctor": doctor,
+}
+
+
+ABOUT = "nisf segments scans off the grid with neural implicit functions. Research use only, not for diagnosis."
+
+
+FIRST = "nisf segment SCAN.nii.gz -o OUT\nnisf report OUT"
+
+
+def run(words: Sequence[str]) -> None:
+    """Does what the words say; raises what the command raises."""
+    import fire
+
+    found, name, rest = COMMANDS, [], list(words)
+    while not callable(found):
+        if not rest or rest[0] in HELP:
+            print(overview(found, " ".join(["nisf", *name]), ABOUT, "" if name else FIRST))
+            return
+        if rest[0] not in found:
+            raise InputError(
+                f"nisf has no command {' '.join([*name, rest[0]])}{nearest(rest[0], found)}; see nisf --help"
+            )
+        name.append(rest.pop(0))
+        found = found[name[-1]]
+    if set(rest) & set(HELP):
+        print(help_of(found, " ".join(name)))
+        return
+    fire.Fire(found, command=arranged(found, " ".join(name), rest), name=" ".join(["nisf", *name]))
+
+
+def main() -> None:
+    """Entry point of ``nisf``."""
+    os.environ.setdefault("PAGER", "cat")  # fire shows its errors through a pager, which would stop scripts
+    warnings.filterwarnings("ignore", module="monai")
+    try:
+        run(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("nisf: stopped; the same command again goes on with what is left", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read this has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        found = sentence_of(error)
+        if found is None:
+            raise
+        print(f"nisf: {found}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""What fire leaves out of a command line: help that reads well, unknown options named, switches that take no word."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+from fire import decorators, docstrings
+from fire.parser import DefaultParseValue
+
+from nisf.utils.errors import InputError
+
+#: One-letter options and the words that they stand for.
+SHORT = {"-o": "--output"}
+
+
+HELP = ("-h", "--help")
+
+
+Command = Callable[..., None]
+
+
+def command(function: Command) -> Command:
+    """Marks a function as a command: options annotated ``str`` stay text.
+
+    fire takes a word that looks like a Python value for one: a folder named 2024_11 would become the number 202411.
+    """
+    parameters = inspect.signature(function).parameters
+    named = [name for name, one in parameters.items() if _kind(one) == "str"]
+    for name in named:
+        decorators.SetParseFn(str, name)(function)
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters.values()):
+        # fire gives these the default, and so every other option must be named
+        rest = [name for name, one in parameters.items() if name not in named and one.kind is not one.VAR_POSITIONAL]
+        decorators.SetParseFn(str)(function)
+        for name in rest:
+            decorators.SetParseFn(DefaultParseValue, name)(function)
+    return function
+
+
+def arranged(function: Command, name: str, words: Sequence[str]) -> list[str]:
+    """The words of a command as fire reads them rightly.
+
+    Args:
+        function: of the command.
+        name: as the user calls it, for the message.
+        words: behind the command's name.
+
+    Raises:
+        InputError: an option is unknown. fire would say so after the work was done.
+    """
+    parameters = inspect.signature(function).parameters
+    any_option = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    found = []
+    for place, word in enumerate(words):
+        key, equals, value = word.partition("=")
+        key = SHORT.get(key, key)
+        if not re.match(r"--?[A-Za-z]", key):
+            found.append(word)
+            continue
+        option = key.lstrip("-").replace("-", "_")
+        if not any_option and (key[:2] != "--" or not _known(option, parameters)):
+            raise InputError(
+                f"nisf {name} has no option {key}{nearest(option, parameters, '--')}; see nisf {name} --help"
+            )
+        switch = option in parameters and isinstance(parameters[option].default, bool)
+        following = words[place + 1] if place + 1 < len(words) else ""
+        if switch and not equals and following not in ("True", "False"):
+            equals, value = "=", "True"  # or fire would take the next word, a scan, for its value
+        if not switch and not equals and option in parameters and (not following or following.startswith("--")):
+            raise InputError(f"nisf {name}: {key} needs a value; see nisf {name} --help")
+        found.append(f"--{option}{equals}{value}")
+    return found
+
+
+def _known(option: str, parameters: Mapping[str, inspect.Parameter]) -> bool:
+    return option in parameters and parameters[option].kind is not inspect.Parameter.VAR_POSITIONAL
+
+
+def nearest(word: str, known: Mapping[str, object], before: str = "") -> str:
+    """The known word that was probably meant, in brackets; nothing where none is near."""
+    near = difflib.get_close_matches(word, known, 1)
+    return f" ({before}{near[0]}?)" if near else ""
+
+
+@contextmanager
+def summary_on_stdout(output: str, wanted: bool) -> Iterator[None]:
+    """Where ``wanted``: everything printed goes to standard error, and ``scans.json`` in the end to standard output."""
+    if not wanted:
+        yield
+        return
+    status = None
+    with redirect_stdout(sys.stderr):
+        try:
+            yield
+        except SystemExit as ended:  # some scans failed; the summary says which
+            status = ended
+    print((Path(output) / "scans.json").read_text(), end="")
+    if status is not None:
+        raise status
+
+
+def overview(commands: Mapping[str, Command | Mapping], name: str, about: str, first: str = "") -> str:
+    """The help of a group of commands: what it is, the commands with a line each, the first steps."""
+    lines = [about, "", f"usage: {name} COMMAND ...    (--help behind a command says more)", "", "commands:"]
+    for word, of in commands.items():
+        title, function = (word, of) if callable(of) else (f"{word} {next(iter(of))}", next(iter(of.values())))
+        lines.append(f"  {title:<12}{docstrings.parse(function.__doc__).summary}")
+    return "\n".join([*lines, *(["", "first steps:", textwrap.indent(first, "  ")] if first else [])])
+
+
+def help_of(function: Command, name: str) -> str:
+    """The help of one command, from its signature and docstring."""
+    parsed = docstrings.parse(function.__doc__)
+    said = {one.name.lstrip("*"): one.description for one in parsed.args or []}
+    parameters = inspect.signature(function).parameters.values()
+    places = [one for one in parameters if _by_place(one)]
+    usage = " ".join(f"{one.name.upper()}{'...' * (one.kind is one.VAR_POSITIONAL)}" for one in places)
+    width = min(shutil.get_terminal_size().columns, 110)
+    parts = [f"usage: nisf {name} {usage} [OPTIONS]".replace("  ", " ")]
+    parts += [_filled(text, width) for text in (parsed.summary, parsed.description) if text]
+    if places:
+        parts.append("arguments:\n" + "\n".join(_row(one.name.upper(), said[one.name], width) for one in places))
+    options = [one for one in parameters if one not in places and one.kind is not one.VAR_KEYWORD]
+    rows = [_row(_title(one), said[one.name] + _default(one), width) for one in options]
+    rows += [_row("--KNOB VALUE", said[one.name], width) for one in parameters if one.kind is one.VAR_KEYWORD]
+    return "\n\n".join([*parts, "options:\n" + "\n".join(rows)])
+
+
+def _filled(text: str, width: int) -> str:
+    """Paragraphs filled to a width; indented lines, which show commands, stay as they are."""
+    paragraphs = re.split(r"\n\s*\n", text.strip("\n"))
+    return "\n\n".join(p if p.startswith("    ") else textwrap.fill(" ".join(p.split()), width) for p in paragraphs)
+
+
+def _by_place(one: inspect.Parameter) -> bool:
+    """Whether users give it without its name: what has no default worth the name, the output excepted."""
+    return one.kind is one.VAR_POSITIONAL or (one.default == "" and f"--{one.name}" not in SHORT.values())
+
+
+def _kind(one: inspect.Parameter) -> str:
+    """Name of a parameter's type; whether it may be None does not count."""
+    return inspect.formatannotation(one.annotation).strip("'").split(" |")[0]
+
+
+def _title(one: inspect.Parameter) -> str:
+    short = [key for key, word in SHORT.items() if word == f"--{one.name}"]
+    value = {"bool": "", "int": " N", "float": " X"}.get(_kind(one), f" {one.name.split('_')[-1].upper()}")
+    return ", ".join([*short, f"--{one.name}{value}"])
+
+
+def _default(one: inspect.Parameter) -> str:
+    return "" if one.default is None or one.default is False or one.default == "" else f" (default {one.default})"
+
+
+def _row(title: str, text: str, width: int, indent: int = 30) -> str:
+    body = textwrap.fill(" ".join(text.split()), width, initial_indent=" " * indent, subsequent_indent=" " * indent)
+    head = f"  {title}"
+    return f"{head:<{indent}}{body.lstrip()}" if len(head) < indent - 1 else f"{head}\n{body}"

@@ -1,0 +1,180 @@
+"""Commands that begin with scans: ``segment``, ``report``, ``cohort run``."""
+
+from __future__ import annotations
+
+from nisf.cli.parser import command
+from nisf.utils.errors import InputError
+
+
+@command
+def segment(
+    *scans: str,
+    output: str = "",
+    overwrite: bool = False,
+    fast: bool = False,
+    only: str | None = None,
+    json: bool = False,
+    device: str | None = None,
+    uncertainty_draws: int = 0,
+    save_probabilities: bool = False,
+    save_reconstruction: bool = False,
+    series: str | None = None,
+    mask: str | None = None,
+    dicom_seg: str | bool | None = None,
+    keep_ids: bool = False,
+    config: str | None = None,
+    model: str | None = None,
+    evidence_model: str | None = None,
+    adam: bool = False,
+) -> None:
+    """Segments short-axis cine scans, each on its own grid.
+
+    Writes OUTPUT/<scan>/<scan>_seg.nii.gz (1 LV blood pool, 2 LV myocardium, 3 RV blood pool) and <scan>_latent.pt, the
+    fitted function, from which nisf report, sample and mesh go on; OUTPUT/scans.json sums up. The orientation is taken
+    from each file's affine.
+
+    Scans whose results are there are skipped: the same command again goes on with a batch that was stopped.
+
+    Exit status: 0 all scans done, 1 some failed (the others are done), 2 the call cannot work.
+
+    Args:
+        scans: NIfTI, MetaImage or NRRD files (3D or 4D), folders of them at any depth, folders of DICOM files as a
+            scanner exports them (the short-axis cine is found by its geometry), or one data list (cohort.json).
+        output: folder of the results.
+        overwrite: do finished scans anew.
+        fast: fewer points, in about half the time; costs 0.002 of Dice on phantoms, see docs/speed.md.
+        only: classes to write, the others become background; by name or number, as LV,MYO.
+        json: print the summary as JSON, and nothing else, on standard output; progress goes to standard error.
+        device: cpu, cuda or cuda:N; a GPU where there is one unless named.
+        uncertainty_draws: also write <scan>_uncertainty.nii.gz from so many draws (16 is enough): the mean of each
+            class probability, the entropy of the means, and the standard deviation of the likeliest class's.
+        save_probabilities: also write <scan>_prob.nii.gz.
+        save_reconstruction: also write <scan>_recon.nii.gz.
+        series: with one scan, other images of the same subject and session (NIfTI, DICOM) or CSV files of points
+            (columns x, y, z in RAS mm, intensity, time), fitted together with it; as A.nii.gz,B.csv
+        mask: with one scan, a NIfTI file on its grid that is not zero where its voxels are valid.
+        dicom_seg: of DICOM scans, also write DICOM SEG objects: of ED and ES (phases), or of every frame (all).
+        keep_ids: name the patient in them as the images do; nothing else ever names one.
+        config: settings of other weights or anatomies: phantom, hippocampus, or JSON files; as A,B.
+        model: weights of the prior; the bundle's models/model.pt unless named.
+        evidence_model: weights of the U-Net; the bundle's models/evidence.pt unless named.
+        adam: fit by the paper's Adam steps in place of Gauss-Newton.
+    """
+    from nisf import runs
+    from nisf.cli.parser import summary_on_stdout
+
+    if not scans or not output:
+        raise InputError("name one or more scans and a result folder: nisf segment SCAN... -o OUTPUT")
+    with summary_on_stdout(output, json):
+        runs.segment(
+            scans,
+            output,
+            config,
+            fast=fast,
+            adam=adam,
+            device=device,
+            skip_finished=not overwrite,
+            only=runs.words_of(only) or None,
+            model=model,
+            evidence_model=evidence_model,
+            uncertainty_draws=uncertainty_draws,
+            save_probabilities=save_probabilities,
+            save_reconstruction=save_reconstruction,
+            series=runs.words_of(series) or None,
+            mask=mask,
+            dicom_seg=dicom_seg,
+            keep_ids=keep_ids,
+        )
+
+
+@command
+def report(
+    folder: str = "",
+    height: float | None = None,
+    weight: float | None = None,
+    sex: str | None = None,
+    heart_rate: float | None = None,
+    people: str | None = None,
+) -> None:
+    """Measures segmented scans and writes a page for each: volumes, pictures, intervals.
+
+    Of every scan below FOLDER: report.html, report.png, measures.json, measures.csv; of all together measures.csv and
+    index.html. Research use only, not for diagnosis.
+
+    Exit status: 0 all scans reported, 1 some could not be, 2 the call cannot work.
+
+    Args:
+        folder: result folder of nisf segment, or the folder of one scan in it.
+        height: cm, for measures per body surface area.
+        weight: kg, with the height.
+        sex: F or M, for the reference ranges.
+        heart_rate: beats a minute, for the cardiac output; by the scan's own frame duration unless given.
+        people: CSV file of these by scan, with columns scan, height, weight, sex, heart_rate; empty cells are unknown.
+    """
+    from nisf.cohort.reporting import report_all
+
+    if not folder:
+        raise InputError("name the result folder of nisf segment: nisf report FOLDER")
+    report_all(folder, people, height=height, weight=weight, sex=sex, heart_rate=heart_rate)
+
+
+@command
+def cohort_run(
+    data: str = "",
+    output: str = "",
+    layout: str | None = None,
+    people: str | None = None,
+    overwrite: bool = False,
+    fast: bool = False,
+    config: str | None = None,
+    model: str | None = None,
+    evidence_model: str | None = None,
+    device: str | None = None,
+    ray: str | None = None,
+    workers: int | None = None,
+    threads: int = 1,
+    tries: int = 3,
+    scan_minutes: float | None = None,
+    part: str | None = None,
+) -> None:
+    """Segments every scan of a cohort, then writes the reports; run again, it goes on where it stopped.
+
+    With --ray many workers share the scans, and OUTPUT/scans.parquet has a row for each.
+
+    Exit status: 0 all scans done, 1 some failed (the others are done and reported), 2 the call cannot work.
+
+    Args:
+        data: folder of scans, or a data list (cohort.json).
+        output: folder of the results.
+        layout: how the data lies on disk: acdc, mnms, ukbb, msd, cohort or images; a data list is known as such,
+            anything else is taken for images.
+        people: CSV file of the subjects, as nisf report takes it.
+        overwrite: do finished scans anew.
+        fast: as in nisf segment.
+        config: as in nisf segment.
+        model: as in nisf segment.
+        evidence_model: as in nisf segment.
+        device: cpu, cuda or cuda:N.
+        ray: auto starts Ray on this machine; else the address of a Ray cluster.
+        workers: with ray, how many; unless given one for each GPU, or one for so many threads where there is none.
+        threads: with ray, of the processor, for each worker.
+        tries: with ray, workers that try a scan before it is given up.
+        scan_minutes: with ray, after which a worker that is still at a scan is given up and replaced; unless given it
+            may take any time.
+        part: with ray, K/N does every N-th scan from the K-th on and leaves out the page of all; for job arrays.
+    """
+    from nisf.cohort.reporting import segment_and_report
+
+    if not data or not output:
+        raise InputError("name a folder or a data list and a result folder: nisf cohort run DATA -o OUTPUT")
+    weights = {"model": model, "evidence_model": evidence_model}
+    options = {"fast": fast, "device": device, "skip_finished": not overwrite, **weights}
+    if ray is None:
+        if any(value is not None for value in (workers, scan_minutes, part)):
+            raise InputError("--workers, --scan_minutes and --part are of Ray; give --ray auto too")
+        segment_and_report(data, output, config, layout, people, **options)
+        return
+    from nisf.cohort.run import Workers
+
+    shared = Workers(ray, workers, threads, tries, scan_minutes)
+    segment_and_report(data, output, config, layout, people, shared, part, **options)

@@ -1,0 +1,121 @@
+"""A note beside a scan's results: what became of it, and checksums by which its files are known to be whole."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import math
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nisf.io.nifti import open_nifti
+from nisf.report.scan_folder import LATENT
+from nisf.sampling.latent_file import read_latent
+from nisf.utils.errors import InputError
+from nisf.utils.files import whole_file
+
+#: How the name of a receipt ends.
+RECEIPT = "_receipt.json"
+
+
+_PART = 1 << 20
+
+
+def receipt_of(latent: Path) -> Path:
+    """Where the receipt of the scan with this latent file lies."""
+    return latent.with_name(latent.name.removesuffix(LATENT) + RECEIPT)
+
+
+def write_receipt(latent: Path, files: Sequence[str | Path], record: Mapping[str, object]) -> Path:
+    """Writes the receipt of a scan, after its files have reached the disk: a power cut leaves both or no receipt.
+
+    Args:
+        latent: the scan's latent file.
+        files: all that was written of it, in the latent's folder or below.
+        record: what became of it; plain types.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full.
+    """
+    folder, sums = latent.parent, []
+    for file in map(Path, files):
+        sums.append({"name": os.path.relpath(file, folder), **_sum_of(file, flush=True)})
+        flush_folder(file.parent)
+    path = receipt_of(latent)
+    with whole_file(path) as part:
+        part.write_text(json.dumps({**record, "files": sums}, indent=1) + "\n", encoding="utf-8")
+        _sum_of(part, flush=True)
+    flush_folder(folder)
+    return path
+
+
+def read_receipt(path: Path) -> dict | None:
+    """What a receipt says; None where there is none that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    files = found.get("files") if isinstance(found, dict) else None
+    whole = isinstance(files, list) and all(
+        isinstance(one, dict) and {"name", "size", "sha256"} <= set(one) for one in files
+    )
+    return found if whole else None
+
+
+def fault_of(receipt: Mapping, folder: Path) -> str:
+    """Which file of a receipt is not as it was written, in words; empty where all are."""
+    for entry in receipt["files"]:
+        file = folder / entry["name"]
+        if not file.is_file():
+            return f"{file.name} is missing"
+        # the size first: it costs nothing
+        if file.stat().st_size != entry["size"] or _sum_of(file) != {k: entry[k] for k in ("size", "sha256")}:
+            return f"{file.name} is cut off or was changed"
+    return ""
+
+
+def unread_fault_of(files: Sequence[Path]) -> str:
+    """Which of a scan's files without a receipt cannot be read to its last byte; empty where all can."""
+    for file in files:
+        try:
+            if file.name.endswith(".nii.gz"):
+                _read_nifti(file)
+            elif file.name.endswith(LATENT):
+                read_latent(file)
+        except (OSError, EOFError, zlib.error, InputError):
+            return f"{file.name} is damaged or cut off"
+    return ""
+
+
+def _read_nifti(file: Path) -> None:
+    """Reads a compressed NIfTI file to its end, where length and checksum are; raises where it is not whole."""
+    voxels = open_nifti(str(file)).dataobj
+    left = voxels.offset + math.prod(voxels.shape) * voxels.dtype.itemsize
+    with gzip.open(file) as stream:
+        while part := stream.read(_PART):
+            left -= len(part)
+    if left > 0:
+        raise EOFError(f"{left} bytes are missing")
+
+
+def _sum_of(file: Path, flush: bool = False) -> dict[str, object]:
+    """Size and checksum of a file, which is brought to the disk before if ``flush``."""
+    digest = hashlib.sha256()
+    with open(file, "rb") as stream:
+        if flush:
+            os.fsync(stream.fileno())
+        while part := stream.read(_PART):
+            digest.update(part)
+        return {"size": stream.tell(), "sha256": digest.hexdigest()}
+
+
+def flush_folder(folder: Path) -> None:
+    """Brings the names in a folder to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,177 @@
+"""The scans of a cohort and what is known of each, in memory and on disk."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import re
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+
+from nisf.cohort.receipts import fault_of, read_receipt, receipt_of, unread_fault_of, write_receipt
+from nisf.cohort.table import TABLE, WAITING, row_of, write_table
+from nisf.inference.batch import DONE, FAILED, FINISHED, SUMMARY, Batch, Outcome
+from nisf.quality.verdict import quality_record
+from nisf.sampling.latent_file import read_latent
+from nisf.utils.bundle import parser_of
+from nisf.utils.errors import InputError, input_error_in
+from nisf.utils.files import check_writable, remove_parts
+
+logger = logging.getLogger(__name__)
+
+
+#: Table and summary are renewed after so many seconds, or later where writing them takes more than a tenth of the time.
+RENEWED = 10.0
+
+
+def part_of(text: str | None) -> tuple[int, int]:
+    """``K/N`` as numbers; 1 of 1 where none is named.
+
+    Raises:
+        InputError: it is something else.
+    """
+    found = re.fullmatch(r"(\d+)/(\d+)", str(text or "1/1"))
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise InputError(f"--part is '{text}'; write K/N with K from 1 to N, as 3/10")
+    return int(found[1]), int(found[2])
+
+
+class Cohort:
+    """The scans of a run.
+
+    Args:
+        configs, knobs: of the run id ``inference``, as ``runs.inference_of`` gives them.
+        part: ``K/N``: every N-th scan from the K-th on alone; the names of table and summary say so.
+
+    Attributes:
+        run: a name that no other run has.
+        subjects: of the data list, by name.
+        waiting: names of those to be done.
+        records: of the others, as ``ScanWorker.do`` gives them.
+
+    Raises:
+        InputError: a config, a knob or the data list is wrong, or the folder cannot be written.
+    """
+
+    def __init__(self, configs: Sequence[str], knobs: Mapping[str, object], part: str | None = None) -> None:
+        self.run, (first, step) = uuid.uuid4().hex, part_of(part)
+        names = ("subjects", "output_dir", "saved_keys", "settings", "skip_finished")
+        try:
+            parser = parser_of(configs, **knobs)
+            subjects, folder, keys, settings, self.skip = (parser.get_parsed_content(name) for name in names)
+        except Exception as error:
+            raise input_error_in(error) or error from None
+        self.subjects = {str(subject["subject"]): subject for subject in subjects[first - 1 :: step]}
+        self.waiting, self.records = list(self.subjects), {}
+        self.folder = check_writable(folder)
+        self._batch = Batch(list(self.subjects.values()), str(folder), keys, settings)
+        of_part = "" if step == 1 else f"_{first}_of_{step}"
+        self.table, self.summary = (f"{Path(n).stem}{of_part}{Path(n).suffix}" for n in (TABLE, SUMMARY))
+        self._written = self._cost = 0.0
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Holds the folder against another run of the same scans; a run that dies lets go of it.
+
+        Raises:
+            InputError: there is such a run.
+        """
+        with open(self.folder / f".{self.table}.lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{self.folder}: another run does these scans; wait for it or end it") from None
+            except OSError:  # a file system without locks
+                logger.warning("%s: cannot be locked; see that this run is not started twice", self.folder)
+            yield
+
+    def look(self) -> None:
+        """Finds the scans whose results are there, newer than their files, and whole; clears what a kill left."""
+        for subject in self.subjects.values():
+            remove_parts(self._batch.folder_for(subject))
+        if not self.skip:
+            return
+        others: Counter[str] = Counter()
+        with ThreadPoolExecutor(8) as threads:
+            for scan, record in zip(list(self.waiting), threads.map(self.finished, self.waiting)):
+                if record is not None:
+                    self.take({**record, "state": FINISHED})
+                    others.update(self._other_settings(record))
+        if self.records:
+            logger.info("%d of %d scans were finished by an earlier run", len(self.records), len(self.subjects))
+        for name, count in others.items():
+            logger.warning("%d of them with another %s; --overwrite does them anew", count, name)
+
+    def _other_settings(self, record: Mapping) -> list[str]:
+        made = (record.get("made_with") or {}).get("settings") or {}
+        return [name for name, value in self._batch.settings.items() if made.get(name) != value]
+
+    def finished(self, scan: str) -> dict | None:
+        """The record of a scan whose results are on the disk and whole; None where they are not."""
+        files = self._batch.results_of(self.subjects[scan])
+        if not files:
+            return None
+        latent = files[-1]
+        record = read_receipt(receipt_of(latent)) or {"files": []}
+        receipted = {latent.parent / entry["name"] for entry in record["files"]}
+        fault = fault_of(record, latent.parent) or unread_fault_of([file for file in files if file not in receipted])
+        if fault:
+            logger.warning("%s: %s; it is done again", scan, fault)
+            return None
+        if not receipted:  # of a run without Ray, or of one that was killed in between
+            record = self._adopted(scan, files)
+        return {**record, "scan": scan, "files": [str(latent.parent / entry["name"]) for entry in record["files"]]}
+
+    def recalled(self, subject: Mapping) -> dict | None:
+        """The record of a scan that this very run has finished, from its receipt."""
+        record = self.finished(str(subject["subject"]))
+        return record if record and record.get("run") == self.run else None
+
+    @staticmethod
+    def _adopted(scan: str, files: Sequence[Path]) -> dict:
+        """A receipt for results that have none."""
+        content = read_latent(files[-1])
+        verdict = quality_record(content)
+        quality = verdict.pop("numbers")
+        record = {"scan": scan, "state": DONE, "quality": quality, "verdict": verdict}
+        return read_receipt(write_receipt(files[-1], files, {**record, "made_with": content.get("made_with")}))
+
+    def take(self, record: Mapping) -> None:
+        """Notes what became of a scan that waited."""
+        scan = str(record["scan"])
+        self.waiting.remove(scan)
+        self.records[scan] = dict(record)
+        known = {field.name: record[field.name] for field in fields(Outcome) if field.name in record}
+        self._batch.outcomes[scan] = Outcome(**known)
+
+    def write(self, always: bool = True) -> None:
+        """Writes table and summary; unless ``always``, only where it is time to renew them.
+
+        Raises:
+            InputError: the folder cannot be written or the disk is full.
+        """
+        began = time.monotonic()
+        if not always and began - self._written < max(RENEWED, 10 * self._cost):
+            return
+        nothing = {"state": WAITING}
+        rows = [row_of({"scan": scan, **self.records.get(scan, nothing)}, self.folder) for scan in self.subjects]
+        write_table(self.folder / self.table, rows)
+        outcomes = self._batch.outcomes
+        self._batch.outcomes = {scan: outcomes[scan] for scan in self.subjects if scan in outcomes}
+        self._batch.write(self.summary)
+        self._written = time.monotonic()
+        self._cost = self._written - began
+
+    def failed(self) -> dict[str, str]:
+        """Scans that could not be done, with the reason."""
+        return {scan: one.reason for scan, one in self._batch.outcomes.items() if one.state == FAILED}
+
+    def said(self) -> str:
+        """A line for each failed scan, and the counts."""
+        return "\n".join([*(f"{scan}  failed  {why}" for scan, why in self.failed().items()), self._batch.counts()])

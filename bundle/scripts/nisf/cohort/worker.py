@@ -1,0 +1,119 @@
+"""Weights and settings of a run of ``inference``, loaded once by a process that then does scan after scan."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+
+from nisf.cohort.receipts import write_receipt
+from nisf.inference.batch import DONE, FAILED
+from nisf.report.scan_folder import LATENT
+from nisf.report.write import report_one
+from nisf.utils.bundle import parser_of
+from nisf.utils.errors import InputError, input_error_in
+
+logger = logging.getLogger(__name__)
+
+
+def worker_name() -> str:
+    """Machine and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class ScanWorker:
+    """Does single scans by the engine of the run id ``inference``, as a whole run does them.
+
+    Args:
+        configs: as of ``runs.run_bundle``.
+        knobs: as of ``runs.run_bundle``.
+        run: name of the run, kept in the receipts.
+        threads: of the processor.
+        folder: in which relative paths of the knobs begin; None leaves it.
+        people: what is known of the persons, by scan, for measures and pages; None writes neither.
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[str],
+        knobs: Mapping[str, object],
+        run: str,
+        threads: int = 1,
+        folder: str | None = None,
+        people: Mapping[str, Mapping] | None = None,
+    ) -> None:
+        self.configs, self.knobs, self.run, self.threads = configs, dict(knobs), run, threads
+        self.folder, self.people = folder, people
+
+    def load(self) -> str:
+        """Loads configs and weights; returns the worker's name.
+
+        Raises:
+            InputError: a config, a knob or weights are wrong, or the folder is not on this machine.
+        """
+        import torch
+
+        warnings.filterwarnings("ignore", module="monai")
+        torch.set_num_threads(self.threads)
+        if self.folder is not None:
+            self._enter(self.folder)
+        # one scan to be named later, in place of the whole data list
+        parser = parser_of(self.configs, **{**self.knobs, "subjects": [{}], "skip_finished": False})
+        try:
+            parser.get_parsed_content("initialize")
+            self.batch, self.evaluator = (parser.get_parsed_content(name) for name in ("batch", "evaluator"))
+        except Exception as error:
+            raise input_error_in(error) or error from None
+        return worker_name()
+
+    @staticmethod
+    def _enter(folder: str) -> None:
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: cannot be entered on {socket.gethostname()}; start from a folder that all machines share"
+            ) from error
+
+    def _report(self, latent: Path) -> None:
+        """Measures and page of a scan, for which it is done all the same if they cannot be made."""
+        if self.people is None:
+            return
+        why = report_one(latent, self.people.get(latent.parent.name, {}))
+        if why is not None:
+            logger.warning("%s: %s", latent.parent.name, why)
+
+    def do(self, subject: Mapping[str, object], attempt: int = 1) -> dict[str, object]:
+        """Fits and writes a scan, its receipt once all is on the disk, and then its page if there is to be one.
+
+        Args:
+            subject: of a data list.
+            attempt: the how many-th it is, from 1.
+
+        Returns:
+            the fields of ``batch.Outcome``; ``worker``, ``ended`` (UTC), ``attempts``, ``run``, ``made_with``; and
+            ``final``: whether another try would end in the same way.
+
+        Raises:
+            InputError: the receipt cannot be written.
+        """
+        batch, evaluator = self.batch, self.evaluator
+        batch.waiting[0] = dict(subject)  # the list that the evaluator's data set holds
+        batch.outcomes.clear()
+        evaluator.failures.clear()
+        evaluator.unexpected.clear()
+        evaluator.run()
+        (outcome,) = batch.outcomes.values()
+        ended = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        record = {**asdict(outcome), "worker": worker_name(), "ended": ended, "attempts": attempt, "run": self.run}
+        if outcome.state == DONE:
+            (latent,) = (Path(file) for file in outcome.files if file.endswith(LATENT))
+            record["made_with"] = {"settings": batch.settings, "versions": batch.versions}
+            write_receipt(latent, outcome.files, record)
+            self._report(latent)
+        return {**record, "final": outcome.state != FAILED or outcome.scan not in evaluator.unexpected}

@@ -1,0 +1,69 @@
+"""What a fit found: the latent, its pose and their posterior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from nisf.fit.blending import Correction
+from nisf.geometry.frame import CoordinateFrame
+from nisf.geometry.pose import NUMBERS, Pose
+from nisf.utils.errors import InputError
+
+
+@dataclass
+class LatentFit:
+    """What a fit found.
+
+    Attributes:
+        latent: [L].
+        history: one entry a step: ``step`` (1-based), ``loss`` (intensity BCE), ``points`` seen so far.
+        points: point evaluations in all.
+        seconds: wall-clock time; of a batch, its share.
+        reason: why it stopped.
+        covariance: posterior covariance float64, where the method gives one: [L, L], or [L + 6, L + 6] of latent and
+            pose where both were fitted.
+        pose: change [6] of the pose that the fit started with; zeros where none was fitted.
+        effects: of the acquisition on each slice [slices, 4] (``acquisition.EFFECTS``), or None.
+        quality: numbers by which a failed fit shows, once it has been sampled; see ``quality.assess``.
+        verdict: what they come to, see ``trust.Judge``.
+        correction: what class evidence adds to the latent's classes, once both have been sampled.
+    """
+
+    latent: torch.Tensor
+    history: list[dict] = field(default_factory=list)
+    points: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+    covariance: torch.Tensor | None = None
+    pose: torch.Tensor = field(default_factory=lambda: torch.zeros(NUMBERS))
+    effects: torch.Tensor | None = None
+    quality: dict[str, float] = field(default_factory=dict)
+    verdict: dict = field(default_factory=dict)
+    correction: Correction | None = None
+
+    def start(self, frame: CoordinateFrame) -> CoordinateFrame:
+        """The scan's coordinate frame with its slices where the fit found them, in the pose that the fit began with."""
+        return frame if self.effects is None else frame.shifted(self.effects[:, 2:])
+
+    def frame(self, frame: CoordinateFrame) -> CoordinateFrame:
+        """The scan's coordinate frame as the fit found it."""
+        return self.start(frame).moved(Pose.of(self.pose))
+
+    def sample(self, count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draws of latents [count, L] and poses [count, 6] from the posterior.
+
+        Raises:
+            InputError: the fit has no covariance.
+        """
+        if self.covariance is None:
+            raise InputError("this fit has no posterior to draw from; fit with fit_gauss_newton")
+        values, vectors = torch.linalg.eigh(self.covariance.cpu().double())
+        generator = torch.Generator().manual_seed(seed)
+        unit = torch.randn(count, len(values), dtype=torch.double, generator=generator)
+        draws = (unit * values.clamp_min(0).sqrt()) @ vectors.t()
+        size = len(self.latent)
+        poses = self.pose.to(self.latent) + torch.zeros(count, NUMBERS).to(self.latent)
+        poses[:, : draws.shape[1] - size] += draws[:, size:].to(poses)
+        return self.latent + draws[:, :size].to(self.latent), poses

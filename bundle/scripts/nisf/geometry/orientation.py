@@ -1,0 +1,121 @@
+"""Where things are: voxel index <-> world millimetres <-> normalised coordinate, time included; grids as point sets.
+
+World coordinates are RAS millimetres, normalised time is the fraction of the cardiac cycle.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations, product
+
+import numpy as np
+
+#: Mean direction of a heart's axes in RAS. The apex points to the left, forwards and down; the others follow from it.
+APEX = np.array([-0.65, 0.50, -0.57]) / np.linalg.norm([-0.65, 0.50, -0.57])
+
+
+INFERIOR = np.array([0.0, 0.0, -1.0]) - APEX * np.dot(APEX, [0.0, 0.0, -1.0])
+
+
+INFERIOR = INFERIOR / np.linalg.norm(INFERIOR)
+
+
+LATERAL = np.cross(APEX, INFERIOR)
+
+
+#: The canonical short-axis directions of (x, y, slice): columns are unit vectors in RAS.
+SHORT_AXIS = np.stack([LATERAL, INFERIOR, APEX], axis=1)
+
+
+#: Words for the direction in which an array axis points, and the column of SHORT_AXIS and sign that they mean.
+ANATOMY = {
+    "lateral": (0, 1),
+    "septal": (0, -1),
+    "inferior": (1, 1),
+    "anterior": (1, -1),
+    "apex": (2, 1),
+    "base": (2, -1),
+}
+
+
+def directions(affine: np.ndarray) -> np.ndarray:
+    """Unit vectors in RAS of the three array axes, columns of a [3, 3] matrix."""
+    matrix = np.asarray(affine, dtype=float)[:3, :3]
+    return matrix / np.linalg.norm(matrix, axis=0, keepdims=True)
+
+
+def spacing_of(affine: np.ndarray) -> tuple[float, float, float]:
+    """Voxel size in mm along the three array axes."""
+    x, y, z = np.linalg.norm(np.asarray(affine, dtype=float)[:3, :3], axis=0)
+    return float(x), float(y), float(z)
+
+
+def slice_axis_of(affine: np.ndarray) -> int:
+    """The array axis across the slices: the one whose voxel size differs from the others'; the last where none does."""
+    spacing = np.array(spacing_of(affine))
+    apart = [abs(spacing[(a + 1) % 3] - spacing[(a + 2) % 3]) for a in range(3)]
+    gap = [min(abs(spacing[a] - spacing[(a + 1) % 3]), abs(spacing[a] - spacing[(a + 2) % 3])) for a in range(3)]
+    odd = [gap[a] - apart[a] for a in range(3)]
+    best = int(np.argmax(odd))
+    return best if odd[best] > 0.01 * spacing.max() else 2
+
+
+def short_axis_permutation(affine: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """Axis order and flips that bring an array nearest to the canonical short-axis orientation.
+
+    The slice axis goes last. Among the orders and flips of the right handedness (a heart is never mirrored) the one
+    whose axes agree best with SHORT_AXIS is taken.
+
+    Returns:
+        ``order`` and ``flips``: the canonical axis ``a`` is the array's axis ``order[a]``, reversed where ``flips[a]``.
+    """
+    found = directions(affine)
+    slice_axis = slice_axis_of(affine)
+    handedness = np.sign(np.linalg.det(SHORT_AXIS))
+    best, choice = -np.inf, ((0, 1, 2), (False, False, False))
+    for order in permutations(range(3)):
+        if order[2] != slice_axis:
+            continue
+        for flips in product((False, True), repeat=3):
+            signed = found[:, order] * np.where(flips, -1.0, 1.0)
+            if np.sign(np.linalg.det(signed)) != handedness:
+                continue
+            agreement = float(np.sum(signed * SHORT_AXIS))
+            if agreement > best + 1e-9:
+                best, choice = agreement, (order, flips)
+    return choice
+
+
+def stated_permutation(array_axes: list[str]) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """Axis order and flips for an array whose axes point in named directions, as ``["lateral", "inferior", "apex"]``.
+
+    Raises:
+        ValueError: a word is unknown or an axis is named twice.
+    """
+    unknown = [word for word in array_axes if word not in ANATOMY]
+    if unknown or len(array_axes) != 3 or len({ANATOMY[word][0] for word in array_axes if word in ANATOMY}) != 3:
+        raise ValueError(
+            f"array_axes must name three directions out of {sorted(ANATOMY)}, one per axis, not {array_axes}"
+        )
+    order, flips = [0, 0, 0], [False, False, False]
+    for axis, word in enumerate(array_axes):
+        target, sign = ANATOMY[word]
+        order[target], flips[target] = axis, sign < 0
+    return tuple(order), tuple(flips)  # type: ignore[return-value]
+
+
+def has_orientation(affine: np.ndarray) -> bool:
+    """False where every array axis lies exactly along a world axis, as in files that have lost a scan's orientation.
+
+    A short-axis plane is always oblique, so an affine without any obliqueness says nothing about the heart.
+    """
+    return bool(np.any(np.abs(directions(affine)).max(axis=0) < 0.999))
+
+
+def permuted_affine(affine: np.ndarray, shape: tuple[int, ...], order: tuple, flips: tuple) -> np.ndarray:
+    """The affine [4, 4] of an array of ``shape`` after its axes were put in ``order`` and then flipped."""
+    to_old = np.zeros((4, 4))
+    to_old[3, 3] = 1.0
+    for new, (old, flip) in enumerate(zip(order, flips)):
+        to_old[old, new] = -1.0 if flip else 1.0
+        to_old[old, 3] = shape[old] - 1 if flip else 0.0
+    return np.asarray(affine, dtype=float) @ to_old

@@ -1,0 +1,169 @@
+"""Pose: where a subject's organ lies, how it is turned and how large it is, so that its latent need not say so.
+
+``heart = S R (x - center)``: in plane a shift, a turn and one scale, along the long axis a shift and a scale.
+Normalised coordinates, in which one is the half field of the coordinate frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+#: Radii from the densest place within which a body is looked for; its pointer within half as many again.
+REACH = 3.0
+
+
+#: A pose as a vector [6]: center along x, y, z; turn (rad); logarithms of the scales in plane and along the long axis.
+NUMBERS = 6
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Pose of one subject in its coordinate frame.
+
+    Attributes:
+        x, y, z: the centre, in normalised coordinates.
+        angle: rad, of the organ's first axis against the frame's, in plane.
+        in_plane, long_axis: logarithm of the size against the population's.
+    """
+
+    x: float = 0.0
+    y: float = 0.0
+    z: float = 0.0
+    angle: float = 0.0
+    in_plane: float = 0.0
+    long_axis: float = 0.0
+
+    @classmethod
+    def of(cls, values: torch.Tensor | Sequence[float]) -> Pose:
+        """From a vector [6]."""
+        return cls(*(float(v) for v in values))
+
+    def vector(self) -> torch.Tensor:
+        """[6] float32."""
+        return torch.tensor(astuple(self), dtype=torch.float32)
+
+    def apply(self, coords: np.ndarray) -> np.ndarray:
+        """Frame coordinates [3, N] to the organ's own [3, N]."""
+        x, y, z = coords[0] - self.x, coords[1] - self.y, coords[2] - self.z
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        plane, long = math.exp(-self.in_plane), math.exp(-self.long_axis)
+        return np.stack([plane * (cos * x + sin * y), plane * (cos * y - sin * x), long * z])
+
+    def invert(self, coords: np.ndarray) -> np.ndarray:
+        """The organ's own coordinates [3, N] to the frame's [3, N]."""
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        plane, long = math.exp(self.in_plane), math.exp(self.long_axis)
+        x, y, z = plane * coords[0], plane * coords[1], long * coords[2]
+        return np.stack([cos * x - sin * y + self.x, sin * x + cos * y + self.y, z + self.z])
+
+    def then(self, change: Pose) -> Pose:
+        """The one pose that equals this one followed by ``change``."""
+        x, y, z = self.invert(np.array([[change.x], [change.y], [change.z]]))[:, 0]
+        angle = (self.angle + change.angle + math.pi) % (2 * math.pi) - math.pi
+        return Pose(x, y, z, angle, self.in_plane + change.in_plane, self.long_axis + change.long_axis)
+
+    def change_to(self, other: Pose) -> Pose:
+        """The change after which this pose is the other: ``self.then(self.change_to(other)) == other``."""
+        x, y, z = self.apply(np.array([[other.x], [other.y], [other.z]]))[:, 0]
+        angle = (other.angle - self.angle + math.pi) % (2 * math.pi) - math.pi
+        sizes = other.in_plane - self.in_plane, other.long_axis - self.long_axis
+        return Pose(float(x), float(y), float(z), angle, *sizes)
+
+
+def moved(coords: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
+    """Coordinates [B, D, N] under poses [B, 6]; time stays."""
+    x, y, z = (coords[:, axis] - pose[:, axis, None] for axis in range(3))
+    cos, sin = pose[:, 3, None].cos(), pose[:, 3, None].sin()
+    plane, long = (-pose[:, 4, None]).exp(), (-pose[:, 5, None]).exp()
+    found = [plane * (cos * x + sin * y), plane * (cos * y - sin * x), long * z]
+    return torch.stack([*found, *coords[:, 3:].unbind(dim=1)], dim=1)
+
+
+def slopes(coords: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
+    """Derivatives of ``moved``'s first three coordinates by the pose's numbers, [B, N, 3, 6].
+
+    Args:
+        coords: what ``moved`` gave, [B, D, N].
+        pose: [B, 6].
+    """
+    x, y, z = (coords[:, axis] for axis in range(3))
+    cos, sin = pose[:, 3, None].cos().expand_as(x), pose[:, 3, None].sin().expand_as(x)
+    plane, long = (-pose[:, 4, None]).exp(), (-pose[:, 5, None]).exp()
+    none = torch.zeros_like(x)
+    rows = [
+        [-plane * cos, -plane * sin, none, y, -x, none],
+        [plane * sin, -plane * cos, none, -x, -y, none],
+        [none, none, -long.expand_as(x), none, none, -z],
+    ]
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=2)
+
+
+def pose_of_classes(
+    classes: np.ndarray,
+    places: tuple[np.ndarray, np.ndarray, np.ndarray],
+    body: Sequence[int],
+    pointer: int | None,
+    radius: float,
+    length: float,
+) -> Pose | None:
+    """The pose that a segmentation shows, by its moments.
+
+    Only what lies near the place where the body is densest counts, so that pieces elsewhere, which a network may take
+    for the organ, do no harm. The centre is that of the body; the angle points from it to the pointer's centre, less
+    half a turn (the right ventricle lies towards negative x); sizes are the body's root mean square distances in plane
+    and along the long axis, against the population's.
+
+    Args:
+        classes: [X, Y, Z, T] integer classes; all frames count alike.
+        places: normalised coordinates of the voxels along the three axes.
+        body: classes that make up the body (LV and myocardium).
+        pointer: class that shows the direction (RV); None leaves the angle 0.
+        radius, length: the population's root mean square distances, in normalised coordinates.
+
+    Returns:
+        the pose, or None where there is no body.
+    """
+    weight = np.isin(classes, list(body)).sum(axis=3).astype(float)
+    if weight.sum() == 0:
+        return None
+    away = _distance(places, _densest(weight, places, radius))
+    weight = weight * (away <= REACH * radius)[..., None]
+    center, spread = _moments(weight, places)
+    angle = 0.0
+    beside = (classes == pointer).sum(axis=3) * (away <= 1.5 * REACH * radius)[..., None]
+    if pointer is not None and beside.any():
+        there, _ = _moments(beside.astype(float), places)
+        angle = math.atan2(center[1] - there[1], center[0] - there[0])
+    plane, long = math.sqrt(max(spread[0] + spread[1], 1e-6)), math.sqrt(max(spread[2], 1e-6))
+    return Pose(*(float(c) for c in center), angle, math.log(plane / radius), math.log(long / length))
+
+
+def _densest(weight: np.ndarray, places: tuple[np.ndarray, ...], radius: float) -> tuple[float, float]:
+    """Where in plane most of the weights [X, Y, Z] lie within about ``radius``."""
+    flat = weight.sum(axis=2)
+    widths = [radius / abs(place[1] - place[0]) if len(place) > 1 else 0.0 for place in places[:2]]
+    x, y = np.unravel_index(np.argmax(ndimage.gaussian_filter(flat, widths, mode="constant")), flat.shape)
+    return float(places[0][x]), float(places[1][y])
+
+
+def _distance(places: tuple[np.ndarray, ...], center: tuple[float, float]) -> np.ndarray:
+    """Of each voxel from a point in plane, [X, Y]."""
+    return np.hypot(places[0][:, None] - center[0], places[1][None] - center[1])
+
+
+def _moments(weight: np.ndarray, places: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of weights [X, Y, Z] along the three axes, a voxel's own extent included."""
+    mean, variance = np.zeros(3), np.zeros(3)
+    for axis, place in enumerate(places):
+        share = weight.sum(axis=tuple(a for a in range(3) if a != axis))
+        share = share / share.sum()
+        mean[axis] = share @ place
+        step = abs(place[1] - place[0]) if len(place) > 1 else 0.0
+        variance[axis] = share @ (place - mean[axis]) ** 2 + step**2 / 12
+    return mean, variance

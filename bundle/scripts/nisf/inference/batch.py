@@ -1,0 +1,178 @@
+"""A batch of scans: which are waiting, what became of each, a table and a machine-readable summary in the end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ignite.engine import Engine, Events
+
+from nisf.inference.evaluator import SIGNS
+from nisf.inference.save import folder_of
+from nisf.io.nifti import stem_of
+from nisf.quality.verdict import in_a_word, quality_record, refused_record
+from nisf.sampling.latent_file import read_latent
+from nisf.utils.errors import InputError
+from nisf.utils.files import write_text
+from nisf.utils.provenance import provenance
+
+logger = logging.getLogger(__name__)
+
+
+SUMMARY = "scans.json"
+
+
+DONE, FINISHED, FAILED = "done", "finished", "failed"
+
+
+@dataclass
+class Outcome:
+    """What became of one scan.
+
+    Attributes:
+        scan: the subject.
+        state: ``done``, ``finished`` (by an earlier run) or ``failed``.
+        seconds: reading, fit, sampling and writing; None where nothing was done.
+        files: written.
+        quality: numbers of ``quality_of``.
+        verdict: ``predicted_dice``, ``trusted`` and ``flags`` of ``trust.quality_record``.
+        reason: of a failure.
+    """
+
+    scan: str
+    state: str
+    seconds: float | None = None
+    files: list[str] = field(default_factory=list)
+    quality: dict[str, float | None] = field(default_factory=dict)
+    verdict: dict[str, object] = field(default_factory=dict)
+    reason: str = ""
+
+
+def _sources(subject: Mapping) -> list[str]:
+    image = subject["image"]
+    return [str(path) for path in (image if isinstance(image, (list, tuple)) else [image])]
+
+
+class Batch:
+    """The scans of a run of ``inference``: those that wait, and an ``Outcome`` of each.
+
+    Args:
+        subjects: of a data list.
+        output_dir: folder of the results.
+        keys: results that a finished scan has, ``<stem>_<key>.nii.gz``.
+        settings: of this run; a finished scan that was made with others is named.
+        skip_finished: leave out scans whose results are there and newer than their files.
+
+    Attributes:
+        waiting: subjects to be done.
+        outcomes: of all, in the order of the data list; filled as the run goes on.
+    """
+
+    def __init__(
+        self,
+        subjects: Sequence[Mapping],
+        output_dir: str,
+        keys: Sequence[str] = ("seg",),
+        settings: Mapping[str, object] | None = None,
+        skip_finished: bool = False,
+    ) -> None:
+        self.output_dir, self.keys = Path(output_dir), tuple(keys)
+        made_with = provenance(settings or {})
+        self.settings, self.versions = made_with["settings"], made_with["versions"]
+        self.outcomes: dict[str, Outcome] = {}
+        self.waiting = []
+        for subject in subjects:
+            files = self.results_of(subject) if skip_finished else []
+            if files:
+                self._skip(str(subject["subject"]), files)
+            else:
+                self.waiting.append(subject)
+        self._began = time.perf_counter()
+
+    def folder_for(self, subject: Mapping) -> Path:
+        """Where the results of a scan are put."""
+        return self.output_dir / folder_of({"files": _sources(subject), "subject": subject["subject"]})
+
+    def results_of(self, subject: Mapping) -> list[Path]:
+        """The files of a scan that is finished, the latent's last; none where it is not."""
+        sources, folder = _sources(subject), self.folder_for(subject)
+        latent = folder / f"{folder.name}_latent.pt"  # the last to be written
+        files = [folder / f"{stem_of(source)}_{key}.nii.gz" for source in sources for key in self.keys]
+        there = all(path.is_file() for path in [*files, latent])
+        changed = there and any(os.path.getmtime(s) > latent.stat().st_mtime for s in sources if os.path.exists(s))
+        return [*files, latent] if there and not changed else []
+
+    def _skip(self, scan: str, files: list[Path]) -> None:
+        try:
+            content = read_latent(files[-1])
+        except InputError:  # a file of another version
+            content = {}
+        made = content.get("made_with", {}).get("settings", {})
+        other = sorted(name for name in self.settings if self.settings[name] != made.get(name))
+        how = f" with other settings ({', '.join(other)})" if other else ""
+        logger.info("%s: finished by an earlier run%s, skipped; --overwrite does it anew", scan, how)
+        verdict = quality_record(content)
+        quality = verdict.pop("numbers")
+        self.outcomes[scan] = Outcome(scan, FINISHED, None, [str(path) for path in files], quality, verdict)
+
+    def attach(self, engine: Engine) -> None:
+        """Registers for each scan."""
+        engine.add_event_handler(Events.STARTED, lambda _: setattr(self, "_began", time.perf_counter()))
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Notes the scan that was just done."""
+        scan, now = str(engine.state.batch.get("subject", "?")), time.perf_counter()
+        seconds, self._began = now - self._began, now
+        output = engine.state.output or {}
+        if "fit" in output:
+            fit = output["fit"]
+            verdict = quality_record({"quality": {**fit.quality, **fit.verdict}})
+            quality = verdict.pop("numbers")
+            self.outcomes[scan] = Outcome(scan, DONE, round(seconds, 2), list(output["saved"]), quality, verdict)
+        else:
+            reason = next((why for name, why in engine.failures if name == scan), "unknown")
+            verdict = refused_record(reason) or {}
+            verdict.pop("numbers", None)
+            self.outcomes[scan] = Outcome(scan, FAILED, round(seconds, 2), verdict=verdict, reason=reason)
+
+    def count(self, state: str) -> int:
+        """How many scans came to ``state``."""
+        return sum(outcome.state == state for outcome in self.outcomes.values())
+
+    def write(self, name: str = SUMMARY) -> Path:
+        """Writes the summary, ``<output_dir>/scans.json``; a quality number that is not known is null."""
+        counts = {state: self.count(state) for state in (DONE, FINISHED, FAILED)}
+        rows = [asdict(one) for one in self.outcomes.values()]
+        content = {**counts, "output": str(self.output_dir), "scans": rows, **provenance(self.settings)}
+        return write_text(self.output_dir / name, json.dumps(content, indent=1) + "\n")
+
+    def table(self) -> str:
+        """A line a scan, and the count."""
+        width = max([len("scan"), *map(len, self.outcomes)])
+        signs = [sign.replace("_", " ") for sign in SIGNS]
+        lines = ["  ".join([f"{'scan':<{width}}", f"{'':<8}", "seconds", "expected Dice", *signs]).rstrip()]
+        lines += [self._line(outcome, width) for outcome in self.outcomes.values()]
+        return "\n".join([*lines, self.counts()])
+
+    def counts(self) -> str:
+        """How many scans came to which end, in a line."""
+        done, finished, failed = (self.count(state) for state in (DONE, FINISHED, FAILED))
+        parts = [f"{done} of {len(self.outcomes)} scans done"]
+        parts += [f"{finished} finished by an earlier run"] * bool(finished) + [f"{failed} failed"] * bool(failed)
+        return ", ".join(parts)
+
+    @staticmethod
+    def _line(outcome: Outcome, width: int) -> str:
+        start = f"{outcome.scan:<{width}}  {outcome.state:<8}"
+        if outcome.state == FAILED:
+            return f"{start}  {outcome.reason}"
+        numbers = [f"{outcome.seconds:>7.1f}" if outcome.seconds is not None else " " * 7]
+        values = {"expected Dice": outcome.verdict.get("predicted_dice")} | {k: outcome.quality.get(k) for k in SIGNS}
+        numbers += [" " * len(k) if value is None else f"{value:>{len(k)}.3f}" for k, value in values.items()]
+        return "  ".join([start, *numbers, in_a_word(outcome.verdict)]).rstrip()

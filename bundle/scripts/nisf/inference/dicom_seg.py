@@ -1,0 +1,291 @@
+"""Segmentations as DICOM SEG objects that refer to the images that they were made of. Research use only."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from monai.transforms import Transform
+
+from nisf.inference.label_names import TITLES
+from nisf.inference.save import folder_of
+from nisf.io.dicom_cine import DicomScan, find_scan
+from nisf.io.dicom_headers import Picture, is_dicom
+from nisf.io.images import read_scan
+from nisf.io.nifti import image_stem, stem_of
+from nisf.plots.style import class_colour
+from nisf.utils.errors import InputError
+from nisf.utils.files import whole_file
+from nisf.utils.provenance import __version__
+
+#: Said in every object.
+NOTICE = "Research use only, not for diagnosis"
+
+
+#: SNOMED CT of each class, as keywords of pydicom's dictionary: DICOM's context group of heart structures (CID 7151)
+#: has no code for a blood pool, so the ventricle stands for it and the segment's label says blood pool.
+TYPES = {"LV": "LeftVentricle", "MYO": "LeftVentricleMyocardium", "RV": "RightVentricle"}
+
+
+#: What names a patient or tells of a visit among what a DICOM SEG takes over from its images; left empty unless asked.
+IDENTIFIERS = (
+    *("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "ReferringPhysicianName", "StudyID"),
+    *("StudyDate", "StudyTime", "StudyDescription", "InstitutionName", "OtherPatientIDs", "IssuerOfPatientID"),
+)
+
+
+#: What may be written: ED and ES, or every frame.
+CHOICES = ("phases", "all")
+
+
+class SaveDicomSegd(Transform):
+    """Writes DICOM SEG objects of ``seg`` [1, X, Y, Z, T] beside its NIfTI file; see ``write_segmentations``.
+
+    Args:
+        output_dir: folder of the results.
+        which: ``phases`` (ED and ES), ``all`` (every frame), or None: nothing is written.
+        class_names: inside class number (text) to name.
+        keep_ids: name the patient as the images do.
+    """
+
+    def __init__(
+        self, output_dir: str, which: str | None, class_names: Mapping[str, str], keep_ids: bool = False
+    ) -> None:
+        self.output_dir, self.which, self.class_names = Path(output_dir), _choice(which), dict(class_names)
+        self.keep_ids = keep_ids
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """Writes and returns the item with the files added to ``saved``."""
+        item = dict(data)
+        if self.which is not None:
+            meta = item["image"].meta
+            labels = np.asarray(item["seg"])[0]
+            folder = self.output_dir / folder_of(meta)
+            rest = (self.which, self.class_names, self.keep_ids)
+            files = write_segmentations(meta["files"][0], labels, folder, *rest)
+            item["saved"] = [*item.get("saved", []), *map(str, files)]
+        return item
+
+
+def check_sources(subjects: Sequence[Mapping], which: str | None) -> list[Mapping]:
+    """The subjects, if DICOM SEG objects can be written of all of them (or are not asked for).
+
+    Raises:
+        InputError: ``which`` is unknown, or a scan did not come as DICOM; said before anything is fitted.
+    """
+    if _choice(which) is not None:
+        for subject in subjects:
+            image = subject["image"]
+            _check_source(str(image[0] if isinstance(image, (list, tuple)) else image))
+    return list(subjects)
+
+
+def write_segmentations(
+    source: str | os.PathLike,
+    labels: np.ndarray | str | os.PathLike,
+    output_dir: str | os.PathLike,
+    which: str | Mapping[str, int] = "phases",
+    class_names: Mapping[str, str] | None = None,
+    keep_ids: bool = False,
+) -> list[Path]:
+    """Writes ``<scan>_seg_ED.dcm`` and ``_ES.dcm``, or ``_frame01.dcm`` and so on, a binary segment for each class.
+
+    The study's and the images' unique identifiers are those of the source, for the objects refer to them. The patient
+    is named, and the visit dated, only with ``keep_ids``: an archive that files by patient wants it.
+
+    Args:
+        source: folder (or enhanced file) of DICOM images that was segmented.
+        labels: whole numbers [X, Y, Z, T] on the scan's own grid, or the ``_seg.nii.gz`` that ``nisf segment`` wrote.
+        output_dir: where to.
+        which: ``phases``, ``all``, or names to frame numbers. ``phases`` are the frames in which the LV blood pool
+            is largest and smallest.
+        class_names: class number (text) to name; LV, MYO and RV unless given.
+        keep_ids: take over ``IDENTIFIERS``.
+
+    Returns:
+        the files, in the order of the frames' names.
+
+    Raises:
+        InputError: the source is no DICOM; the labels are not on its grid or show no LV; or a file cannot be written.
+    """
+    import pydicom
+
+    logging.getLogger("highdicom").setLevel(logging.WARNING)  # it tells of every module that it copies
+    _check_source(str(source))
+    names = {int(k): v for k, v in (class_names or {"1": "LV", "2": "MYO", "3": "RV"}).items() if int(k) > 0}
+    unknown = [name for name in names.values() if name not in TYPES]
+    if unknown:
+        raise InputError(f"{source}: DICOM SEG is written of {', '.join(TYPES)}, not of {unknown[0]}; leave it out")
+    scan, stem = find_scan(source), stem_of(source)
+    array = _on_grid(labels, scan, str(source))
+    frames = phases_of(array, names, str(source)) if which == "phases" else which
+    if which == "all":
+        width = max(2, len(str(array.shape[3])))
+        frames = {f"frame{t + 1:0{width}d}": t for t in range(array.shape[3])}
+    files = []
+    for number, (name, frame) in enumerate(frames.items()):
+        pictures = [slices[frame] for slices in scan.slices]
+        headers = {path: _named(pydicom.dcmread(path, force=True), keep_ids) for path in {p.path for p in pictures}}
+        segmentation = _segmentation(
+            pictures, headers, np.moveaxis(array[..., frame], 2, 0).swapaxes(1, 2), names, name, number
+        )
+        path = Path(output_dir) / f"{stem}_seg_{name}.dcm"
+        with whole_file(path) as part:
+            segmentation.save_as(part)
+        files.append(path)
+    return files
+
+
+def _named(header, keep_ids: bool):
+    """A header, its ``IDENTIFIERS`` empty unless they are to be kept."""
+    for keyword in IDENTIFIERS if not keep_ids else ():
+        if keyword in header:
+            setattr(header, keyword, None)
+    return header
+
+
+def phases_of(labels: np.ndarray, names: Mapping[int, str], source: str = "") -> dict[str, int]:
+    """{"ED": frame, "ES": frame} where the LV of ``labels`` [X, Y, Z, T] is largest and smallest; ED alone of a still.
+
+    Raises:
+        InputError: no frame shows an LV.
+    """
+    number = next((k for k, name in names.items() if name == "LV"), None)
+    sizes = (np.asarray(labels) == number).sum(axis=(0, 1, 2))
+    if not sizes.any():
+        raise InputError(f"{source}: the segmentation shows no LV, so ED and ES are not known; write all frames")
+    return {"ED": int(sizes.argmax())} | ({"ES": int(sizes.argmin())} if len(sizes) > 1 else {})
+
+
+def _choice(which: str | None) -> str | None:
+    """``which`` with True for phases and False for None, as a command line gives them."""
+    found = {True: "phases", False: None}.get(which, which) if isinstance(which, bool) else which
+    if found not in (None, *CHOICES):
+        raise InputError(f"dicom_seg is '{which}'; choose one of {', '.join(CHOICES)}")
+    return found
+
+
+def _check_source(source: str) -> None:
+    if not os.path.isdir(source) and (image_stem(source) is not None or not is_dicom(source)):
+        raise InputError(
+            f"{source}: is no DICOM scan, and a DICOM SEG must refer to the images that it was made of; give the "
+            "folder of DICOM files or leave dicom_seg out"
+        )
+
+
+def _on_grid(labels: np.ndarray | str | os.PathLike, scan: DicomScan, source: str) -> np.ndarray:
+    if isinstance(labels, (str, os.PathLike)):
+        found = read_scan(str(labels))
+        if found.array.shape != scan.shape or not np.allclose(found.affine, scan.affine, atol=1e-2):
+            raise InputError(f"{labels}: is not on the grid of {source}; give the segmentation of this scan")
+        labels = found.array
+    array = np.asarray(labels)
+    if array.shape != scan.shape:
+        raise InputError(f"{source}: has the shape {scan.shape}, its labels {array.shape}; give those of this scan")
+    return array.astype(np.uint8)
+
+
+def _segmentation(
+    pictures: Sequence[Picture], headers: Mapping, array: np.ndarray, names: Mapping[int, str], name: str, number: int
+):
+    """One object of the slices [Z, rows, columns] of one frame; every slice is stated for every class, empty or not."""
+    import highdicom
+    from pydicom.uid import generate_uid
+
+    first = headers[pictures[0].path]
+    # the same labels of the same images are the same object
+    made_of = ["nisf", __version__, name, array.tobytes().hex(), *(p.uid for p in pictures)]
+    uids = [generate_uid(entropy_srcs=[what, *made_of]) for what in ("series", "instance")]
+    where = {}
+    if len(headers) == len(pictures):
+        images = _as_one_series([headers[picture.path] for picture in pictures])
+    else:  # one enhanced file: which of its frames these are is told by their places
+        images, where = [first], _places(highdicom, pictures)
+    numbers = np.zeros(max(names) + 1, np.uint8)
+    numbers[sorted(names)] = np.arange(1, len(names) + 1)  # segments count from 1 without gaps
+    made = highdicom.seg.Segmentation(
+        source_images=images,
+        pixel_array=numbers[array],
+        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_segment(highdicom, i + 1, k, names[k]) for i, k in enumerate(sorted(names))],
+        series_instance_uid=uids[0],
+        series_number=int(first.get("SeriesNumber") or 0) * 100 + 90 + number,
+        sop_instance_uid=uids[1],
+        instance_number=1,
+        manufacturer="NISF",
+        manufacturer_model_name="NISF (research use only)",
+        software_versions=f"nisf {__version__}, {NOTICE}",
+        device_serial_number="0",
+        content_description=NOTICE,
+        content_label="NISF",
+        series_description=f"NISF {name} - {NOTICE}"[:64],
+        omit_empty_frames=False,
+        **where,
+    )
+    _refer_to_series(made, pictures)
+    if not first.get("PatientID"):
+        made.PatientIdentityRemoved = "YES"
+        made.DeidentificationMethod = "nisf without keep_ids: patient, visit and dates left out"
+    return made
+
+
+def _as_one_series(headers: list) -> list:
+    """Headers as highdicom takes them, which knows no stack whose slices are series of their own."""
+    first = headers[0].SeriesInstanceUID
+    for header in headers:
+        header.SeriesInstanceUID = first
+    return headers
+
+
+def _refer_to_series(made, pictures: Sequence[Picture]) -> None:
+    """Lists the instances that were used under the series that they are really of (PS3.3 C.12.2)."""
+    import pydicom
+
+    listed = {
+        item.ReferencedSOPInstanceUID: item
+        for s in made.ReferencedSeriesSequence
+        for item in s.ReferencedInstanceSequence
+    }
+    series: dict[str, dict[str, object]] = {}
+    for picture in pictures:
+        series.setdefault(picture.series, {})[picture.uid] = listed[picture.uid]
+    items = []
+    for uid, instances in series.items():
+        item = pydicom.Dataset()
+        item.SeriesInstanceUID = uid
+        item.ReferencedInstanceSequence = list(instances.values())
+        items.append(item)
+    made.ReferencedSeriesSequence = items
+
+
+def _segment(highdicom, number: int, label: int, name: str):
+    from pydicom.sr.codedict import codes
+
+    algorithm = highdicom.AlgorithmIdentificationSequence(
+        name="NISF", family=codes.cid7162.ArtificialIntelligence, version=__version__
+    )
+    return highdicom.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=TITLES[name],
+        segmented_property_category=codes.SCT.AnatomicalStructure,
+        segmented_property_type=getattr(codes.SCT, TYPES[name]),
+        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=algorithm,
+        display_color=highdicom.color.CIELabColor.from_string(class_colour(label)),
+    )
+
+
+def _places(highdicom, pictures: Sequence[Picture]) -> dict[str, object]:
+    first = pictures[0]
+    step = np.linalg.norm(pictures[-1].position - first.position) / max(len(pictures) - 1, 1)
+    system = highdicom.CoordinateSystemNames.PATIENT
+    return {
+        "plane_positions": [
+            highdicom.PlanePositionSequence(system, image_position=tuple(p.position)) for p in pictures
+        ],
+        "plane_orientation": highdicom.PlaneOrientationSequence(system, tuple(first.directions.ravel())),
+        "pixel_measures": highdicom.PixelMeasuresSequence(first.spacing[::-1], slice_thickness=float(step)),
+    }

@@ -1,0 +1,229 @@
+"""Data lists: which subjects a data set has, and which of them train, validate and test.
+
+    subjects = find_subjects("acdc", "data/acdc")
+    splits = split_subjects(subjects, {"last_digit": {"validation": [2], "test": [0]}})
+    test = load_split("acdc", "data/acdc", "test", rule=..., splits_file="output/splits.json")   # both in one call
+
+What a subject is, and how each layout lies on disk: `layouts`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nisf.io.layouts.common import SECTIONS
+from nisf.io.layouts.registry import LOOKED_FOR, READERS
+from nisf.io.nifti import image_stem
+from nisf.utils.errors import InputError
+from nisf.utils.files import write_text
+
+logger = logging.getLogger(__name__)
+
+
+Subject = dict
+
+
+Source = str | os.PathLike | Sequence
+
+
+def find_subjects(layout: str, dataset_dir: Source, use_4d: bool = False, strict: bool = True) -> list[Subject]:
+    """All subjects of a data set, sorted by id, with absolute paths.
+
+    Args:
+        layout: "acdc", "mnms", "ukbb", "msd", "cohort" (a cohort.json or its folder) or "images" (any image files,
+            folders of DICOM files).
+        dataset_dir: the folder; for "cohort" also the JSON file, for "images" also a file or a list of files.
+        use_4d: ACDC only: take patientNNN_4d.nii.gz as the image where it is there, not the single frames.
+        strict: False lets a subject whose image is missing or unreadable through, to fail on its own when it is
+            loaded, so that the rest of a batch is still done.
+
+    Raises:
+        InputError: unknown layout; nothing there; an id that occurs twice; with `strict`, a named image that is
+            missing. A named label that is missing becomes None, with a warning.
+    """
+    if layout not in READERS:
+        raise InputError(f'Unknown data layout "{layout}"; choose one of {", ".join(READERS)}.')
+    single = isinstance(dataset_dir, (str, os.PathLike))
+    named_files = layout == "images" and not (single and os.path.isdir(dataset_dir))
+    if single and not os.path.exists(dataset_dir) and (strict or not named_files or image_stem(dataset_dir) is None):
+        raise InputError(f"{dataset_dir} does not exist; give the folder of the {layout} data ({LOOKED_FOR[layout]}).")
+    options = {"use_4d": use_4d} if layout == "acdc" else {}
+    subjects = READERS[layout](dataset_dir, strict=strict, **options)
+    if not subjects:
+        raise InputError(f"{dataset_dir} holds no {layout} data; looked for {LOOKED_FOR[layout]}.")
+    _check_ids(subjects)
+    return sorted((_check_files(subject, strict) for subject in subjects), key=lambda s: s["subject"])
+
+
+def _check_ids(subjects: list[Subject]) -> None:
+    """Every id once, and each fit to be the name of a folder: nothing may be written elsewhere."""
+    seen: dict[str, Subject] = {}
+    for subject in subjects:
+        name = str(subject["subject"])
+        if not name.isprintable() or set(name) & set("/\\") or name.strip(". ") == "" or len(name) > 150:
+            raise InputError(f"The subject {name[:160]!r} cannot be a folder's name; use letters, digits, - and _.")
+        other = seen.setdefault(subject["subject"], subject)
+        if other is not subject:
+            # a cohort file says where an id is by its sections, a folder by its files
+            places = [s.get("split") or str(_as_list(s["image"])[0]) for s in (other, subject)]
+            raise InputError(f'Subject "{subject["subject"]}" is there twice ({" and ".join(places)}); remove one.')
+
+
+def _as_list(value) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def _check_files(subject: Subject, strict: bool) -> Subject:
+    """The subject, with labels that are not on disk set to None; raises InputError for an image that is not."""
+    for path in _as_list(subject["image"]):
+        if strict and not os.path.exists(path):
+            raise InputError(f'{path}, the image of subject "{subject["subject"]}", does not exist; correct the path.')
+    missing = [path for path in _as_list(subject["label"]) if path and not os.path.isfile(path)]
+    for path in missing:
+        logger.warning("%s: label %s does not exist; going on without it.", subject["subject"], path)
+    if missing and isinstance(subject["label"], list):
+        label = [None if path in missing else path for path in subject["label"]]
+        return {**subject, "label": label if any(label) else None}
+    return {**subject, "label": None} if missing else subject
+
+
+def split_subjects(subjects: list[Subject], rule: Mapping | str | os.PathLike) -> dict[str, list[Subject]]:
+    """Subjects by section, each sorted by id.
+
+    Args:
+        subjects: what `find_subjects` returned.
+        rule: one of
+            {"last_digit": {"validation": [2], "test": [0]}}: by the last digit in the id, the rest is training;
+            {"ids": {"training": [...], "validation": [...], "test": [...]}}: subjects not named are left out;
+            {"given": True}: as the cohort file has them;
+            {"given": path} or the path itself: a JSON file as `write_splits` writes it.
+
+    Raises:
+        InputError: a subject in two sections, an id without files, a rule that does not fit.
+    """
+    ids = _split_ids(subjects, {"given": rule} if isinstance(rule, (str, os.PathLike)) else rule)
+    check_splits(ids, [subject["subject"] for subject in subjects])
+    by_id = {subject["subject"]: subject for subject in subjects}
+    return {section: [by_id[i] for i in sorted(ids[section])] for section in SECTIONS}
+
+
+def _split_ids(subjects: list[Subject], rule: Mapping) -> dict[str, list[str]]:
+    if not isinstance(rule, Mapping) or len(rule) != 1 or next(iter(rule)) not in ("last_digit", "ids", "given"):
+        raise InputError(f'Split rule {rule!r} is not understood; use one of "last_digit", "ids" or "given".')
+    kind, value = next(iter(rule.items()))
+    if kind == "last_digit":
+        return _by_last_digit(subjects, value)
+    if kind == "ids":
+        return _named_ids(value, "the split rule")
+    if isinstance(value, (str, os.PathLike)):
+        return _named_ids(_read_json(value), value)
+    without = [subject["subject"] for subject in subjects if subject.get("split") not in SECTIONS]
+    if without:
+        raise InputError(f'Subject "{without[0]}" has no split of its own; give a split rule or a splits file.')
+    return {section: [s["subject"] for s in subjects if s["split"] == section] for section in SECTIONS}
+
+
+def _by_last_digit(subjects: list[Subject], digits: Mapping) -> dict[str, list[str]]:
+    unknown = set(digits) - set(SECTIONS)
+    if unknown:
+        raise InputError(f'Split rule names "{sorted(unknown)[0]}"; sections are {", ".join(SECTIONS)}.')
+    ids: dict[str, list[str]] = {section: [] for section in SECTIONS}
+    wanted = {section: {int(d) for d in digits.get(section, [])} for section in SECTIONS}
+    for name in (subject["subject"] for subject in subjects):
+        found = re.findall(r"[0-9]", name)
+        if not found:
+            raise InputError(f'Subject "{name}" has no digit in its id; split by "ids" or a splits file instead.')
+        sections = [section for section in SECTIONS if int(found[-1]) in wanted[section]]
+        # a digit named for training too is left to check_splits; a digit named for nothing trains, as the rule says
+        for section in sections or ["training"]:
+            ids[section].append(name)
+    return ids
+
+
+def _named_ids(value, source) -> dict[str, list[str]]:
+    good = isinstance(value, Mapping) and not set(value) - set(SECTIONS)
+    if not good or not all(isinstance(i, str) for section in value.values() for i in section):
+        raise InputError(f"{source}: expected lists of subject ids named {', '.join(SECTIONS)}.")
+    return {section: list(value.get(section, [])) for section in SECTIONS}
+
+
+def _read_json(path):
+    try:
+        return json.loads(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"Splits file {path} cannot be read; correct the path.") from error
+    except ValueError as error:
+        raise InputError(f"Splits file {path} is not valid JSON ({error}); write it again.") from error
+
+
+def _ids(section: Sequence) -> list[str]:
+    return [item["subject"] if isinstance(item, Mapping) else item for item in section]
+
+
+def check_splits(splits: Mapping[str, Sequence], known: Sequence[str] | None = None) -> None:
+    """Raise InputError naming the first subject that is in two sections (or twice in one), or is not in `known`.
+
+    Args:
+        splits: section -> subjects or ids.
+        known: ids that have files; None: not checked.
+    """
+    place: dict[str, str] = {}
+    available = None if known is None else set(known)
+    for section, items in splits.items():
+        for name in _ids(items):
+            if name in place:
+                raise InputError(f'Subject "{name}" is in both "{place[name]}" and "{section}"; leave it in one split.')
+            if available is not None and name not in available:
+                raise InputError(f'Subject "{name}" of split "{section}" has no files; add them or remove the id.')
+            place[name] = section
+
+
+def write_splits(splits: Mapping[str, Sequence], file: str | os.PathLike) -> None:
+    """Write the ids of each section as JSON, sorted; the file is whole at any moment, whoever else writes it."""
+    text = json.dumps({section: sorted(_ids(items)) for section, items in splits.items()}, indent=1) + "\n"
+    write_text(file, text)
+
+
+def load_split(
+    layout: str,
+    dataset_dir: Source,
+    section: str,
+    rule: Mapping | str | os.PathLike | None = None,
+    splits_file: str | os.PathLike | None = None,
+    use_4d: bool = False,
+    strict: bool = True,
+) -> list[Subject]:
+    """The subjects of one section: what a config calls.
+
+    Args:
+        layout, dataset_dir, use_4d, strict: see `find_subjects`.
+        section: "training", "validation", "test" or "all" (every subject found, split or not).
+        rule: see `split_subjects`; None: the cohort file's own splits, and only "all" for other layouts.
+        splits_file: where to write the ids of every section; None: nowhere.
+
+    Raises:
+        InputError: data missing, splits wrong, no rule where one is needed, or no subject in the section.
+    """
+    if section not in (*SECTIONS, "all"):
+        raise InputError(f'Unknown section "{section}"; choose one of {", ".join(SECTIONS)}, all.')
+    subjects = find_subjects(layout, dataset_dir, use_4d=use_4d, strict=strict)
+    if rule is None and layout == "cohort":
+        rule = {"given": True}
+    if rule is None:
+        if section == "all":
+            return subjects
+        raise InputError(f'No split rule for layout "{layout}"; name one, or ask for the section "all".')
+    if section == "all" and splits_file is None:
+        return subjects
+    splits = split_subjects(subjects, rule)
+    if splits_file is not None:
+        write_splits(splits, splits_file)
+    chosen = subjects if section == "all" else splits[section]
+    if not chosen:
+        raise InputError(f'{dataset_dir}: no subject is in "{section}" by the split rule; change the rule or the data.')
+    return chosen

@@ -1,0 +1,132 @@
+"""The short-axis cine of a folder of DICOM files as one array in the world."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nisf.io.dicom_headers import Picture, read_pictures
+from nisf.io.dicom_stack import line_through, short_axis
+from nisf.utils.errors import InputError
+
+#: From DICOM's world (left, posterior, superior) to this one's (right, anterior, superior).
+RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass
+class DicomScan:
+    """A cine stack read from DICOM files.
+
+    Attributes:
+        slices: its pictures, slices by frames; slices along cross(X, Y) of DICOM's world.
+        affine: voxel index to world, RAS mm [4, 4], values that float32 keeps, as a NIfTI header does.
+        frame_duration: seconds, 0 where nothing tells.
+        person: ``heart_rate`` (beats a minute), ``sex`` (F or M), ``height_cm``, ``weight_kg``, None where not told.
+        label: the series that it came from, for people.
+        left: a line about each series that is not part of it.
+    """
+
+    slices: list[list[Picture]]
+    affine: np.ndarray
+    frame_duration: float
+    person: dict[str, float | str | None]
+    label: str
+    left: list[str]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """X, Y, Z, T: columns, rows, slices, frames."""
+        return (*self.slices[0][0].size, len(self.slices), len(self.slices[0]))
+
+    def array(self) -> np.ndarray:
+        """Pixel values, rescaled as the headers say, float32 [X, Y, Z, T].
+
+        Raises:
+            InputError: the pixels of a file are damaged, cut off or compressed in a way that cannot be undone.
+        """
+        out = np.empty(self.shape, np.float32)
+        opened: tuple[str, np.ndarray] = ("", np.empty(0))
+        for z, pictures in enumerate(self.slices):
+            for t, picture in enumerate(pictures):
+                if opened[0] != picture.path:  # an enhanced file holds many pictures
+                    opened = (picture.path, _pixels(picture.path))
+                pixels = opened[1][picture.number]
+                if pixels.shape != picture.size[::-1]:
+                    raise InputError(f"{picture.path}: its pixels are not of the size in its header; export it anew")
+                out[:, :, z, t] = pixels.T * np.float64(picture.slope) + picture.intercept
+        return out
+
+
+def find_scan(source: str | os.PathLike) -> DicomScan:
+    """Finds the short-axis cine in a folder of DICOM files, or in one enhanced file, by the headers alone.
+
+    Raises:
+        InputError: there is no DICOM image, pictures of several patients, no short-axis cine, or an incomplete one.
+    """
+    stack, left = short_axis(read_pictures(source), str(source))
+    slices = stack.slices
+    return DicomScan(slices, affine_of(slices), _duration(slices), _person(slices), stack.label, left)
+
+
+def affine_of(slices: Sequence[Sequence[Picture]]) -> np.ndarray:
+    """Voxel index (column, row, slice) to RAS mm, [4, 4]; see PS3.3 C.7.6.2.1.1 of the DICOM standard."""
+    first = slices[0][0]
+    origin, step = line_through(np.array([pictures[0].position for pictures in slices]))
+    affine = np.eye(4)
+    affine[:3, 0] = first.directions[0] * first.spacing[0]
+    affine[:3, 1] = first.directions[1] * first.spacing[1]
+    affine[:3, 2], affine[:3, 3] = step, origin
+    return (RAS @ affine).astype(np.float32).astype(float)
+
+
+def _duration(slices: Sequence[Sequence[Picture]]) -> float:
+    """Seconds from frame to frame: by trigger times, else by the length of a beat."""
+    frames = len(slices[0])
+    spans = [s[-1].trigger - s[0].trigger for s in slices if None not in (s[0].trigger, s[-1].trigger)]
+    step = np.median(spans) / (frames - 1) / 1000 if spans else 0.0
+    if step > 0:
+        return float(step)
+    interval = _median([p.interval for s in slices for p in s], 200, 3000)
+    rate = _rate(slices)
+    return interval / 1000 / frames if interval else 60 / rate / frames if rate else 0.0
+
+
+def _rate(slices: Sequence[Sequence[Picture]]) -> float | None:
+    """Beats a minute by the headers."""
+    told = _median([p.rate for s in slices for p in s], 20, 300)
+    interval = _median([p.interval for s in slices for p in s], 200, 3000)
+    return told or (60_000 / interval if interval else None)
+
+
+def _person(slices: Sequence[Sequence[Picture]]) -> dict[str, float | str | None]:
+    first = slices[0][0]
+    height = _median([first.height], 0.3, 2.6)  # DICOM's is in metres
+    return {
+        "heart_rate": _rate(slices),
+        "sex": first.sex,
+        "height_cm": None if height is None else round(100 * height, 1),
+        "weight_kg": _median([first.weight], 1, 400),
+    }
+
+
+def _median(values: Sequence[float | None], low: float, high: float) -> float | None:
+    """Of the values that can be true (scanners write 0 for what nobody typed in)."""
+    good = [v for v in values if v is not None and low <= v <= high]
+    return float(np.median(good)) if good else None
+
+
+def _pixels(path: str) -> np.ndarray:
+    """Stored values [pictures, rows, columns] of a file."""
+    import pydicom
+
+    try:
+        array = np.asarray(pydicom.dcmread(path, force=True).pixel_array)
+    except Exception as error:  # pydicom fails in many ways, and has no decoder for some compressions
+        raise InputError(
+            f"{path}: its pixels cannot be read ({' '.join(str(error).split())[:200]}); "
+            "export the series anew, uncompressed"
+        ) from error
+    return array if array.ndim == 3 else array[None]

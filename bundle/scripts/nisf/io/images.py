@@ -1,0 +1,167 @@
+"""Scans from files of any kind as an array in the world: NIfTI, a folder of DICOM files, MetaImage, NRRD."""
+
+from __future__ import annotations
+
+import logging
+import os
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from monai.transforms import LoadImage
+
+from nisf.geometry.grid import Grid, moments, unit_vector
+from nisf.io.dicom_cine import find_scan
+from nisf.io.dicom_headers import is_dicom
+from nisf.io.nifti import image_stem, new_header, open_nifti, seconds_per_frame
+from nisf.utils.errors import InputError
+from nisf.utils.files import check_readable
+
+logger = logging.getLogger(__name__)
+
+
+#: Endings of image files that ITK reads.
+ITK_ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
+
+
+@dataclass
+class Scan:
+    """A scan as it was stored.
+
+    Attributes:
+        array: [X, Y, Z, T] float32.
+        affine: voxel index to world, RAS mm [4, 4].
+        frame_duration: seconds; 0 for a single frame or where the file does not tell.
+        header: of a NIfTI file on this grid for what is made of the scan; None where the file is NIfTI and has its own.
+        person: what a DICOM header tells of patient and beat, see ``dicom_scan.DicomScan``.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    frame_duration: float
+    header: nib.Nifti1Header | None = None
+    person: dict[str, float | str | None] = field(default_factory=dict)
+
+
+def read_scan(path: str) -> Scan:
+    """Reads a NIfTI file, a MetaImage or NRRD file, or the short-axis cine of a DICOM folder or file.
+
+    Raises:
+        InputError: the file is missing, damaged, of another kind, has not three or four axes, or a degenerate affine;
+            or as ``dicom_scan.find_scan``.
+    """
+    path = str(path)
+    if os.path.isdir(path) or (image_stem(path) is None and is_dicom(path)):
+        return _of_dicom(path)
+    return _of_itk(path) if path.endswith(ITK_ENDINGS) else _of_nifti(path)
+
+
+def read_volume(path: str) -> tuple[np.ndarray, np.ndarray]:
+    """Array [X, Y, Z, T] in float32 and affine [4, 4] of an image; raises as ``read_scan``."""
+    scan = read_scan(path)
+    return scan.array, scan.affine
+
+
+def read_image(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Array [X, Y, Z] or [X, Y, Z, T] and affine [4, 4] (RAS mm) of an image file or a folder of DICOM files.
+
+    Raises:
+        InputError: it cannot be read or is no volume or series of volumes.
+    """
+    if not Path(path).exists():
+        raise InputError(f"{path}: there is no such image; check the path")
+    try:
+        image = LoadImage(ensure_channel_first=False)(str(path))
+        affine = np.asarray(image.affine, dtype=float)
+    except Exception as error:  # each of MONAI's readers fails in ways of its own
+        raise InputError(f"{path}: cannot be read as an image ({error}); give a whole file") from error
+    array = image.numpy()
+    if array.ndim == 2:  # a lone DICOM slice, to which MONAI gives a third direction that means nothing
+        affine[:3, 2] = unit_vector(np.cross(affine[:3, 0], affine[:3, 1]))
+        array = array[..., None]
+    if array.ndim not in (3, 4) or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise InputError(f"{path}: has {array.ndim} axes or no affine; name a volume or a series of volumes")
+    return array, affine
+
+
+def image_grid(path: str | Path) -> Grid:
+    """Grid and frames of an image file: NIfTI, a DICOM file or folder, or what else MONAI reads; raises as
+    ``read_image``."""
+    array, affine = read_image(path)
+    return Grid(affine, array.shape[:3], moments(array.shape[3] if array.ndim == 4 else 1))
+
+
+def _checked(path: str, array: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """The array with four axes."""
+    while array.ndim > 4 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim not in (3, 4):
+        raise InputError(f"{path}: has {array.ndim} axes; give a 3D volume or a 4D series")
+    if not np.all(np.isfinite(affine)) or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise InputError(f"{path}: its affine is degenerate; repair the voxel sizes and orientation in the header")
+    return array if array.ndim == 4 else array[..., None]
+
+
+# ---------------------------------------------------------------------------------------------------------- DICOM
+def _of_dicom(path: str) -> Scan:
+    found = find_scan(path)
+    logger.info("%s: short-axis cine %s, %d slices, %d frames", path, found.label, *found.shape[2:])
+    for line in found.left:
+        logger.info("%s: left %s", path, line)
+    header = new_header(found.shape, found.affine, found.frame_duration)
+    return Scan(found.array(), found.affine, found.frame_duration, header, found.person)
+
+
+# ------------------------------------------------------------------------------------------------------------ ITK
+def _of_itk(path: str) -> Scan:
+    """Through MONAI's reader, which turns ITK's world (LPS) into this one's (RAS)."""
+    check_readable(path)
+    try:
+        import itk
+        from monai.data import ITKReader
+    except ImportError as error:
+        raise InputError(f"{path}: needs ITK; install it (pip install itk) or give the scan as NIfTI") from error
+    itk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        components, kind = _components(itk, path)
+        # ITK has no Python type for every kind of number in four axes or with several components, but has these
+        reader = ITKReader(pixel_type=itk.F if components == 1 else itk.VariableLengthVector[itk.F])
+        raw, meta = reader.get_data(reader.read(path))
+    except Exception as error:  # ITK has one exception for all
+        raise InputError(f"{path}: is empty, cut off or no image; give a whole MetaImage or NRRD file") from error
+    if kind not in ("scalar", "vector"):  # 3D Slicer stores the frames of a sequence as components
+        raise InputError(f"{path}: holds colours or complex numbers; give one real number a voxel")
+    affine = np.asarray(meta["affine"], dtype=float).astype(np.float32).astype(float)
+    array = _checked(path, np.asarray(raw, dtype=np.float32), affine)
+    spacing = np.asarray(meta["spacing"], dtype=float)
+    duration = _likely_seconds(float(spacing[3])) if len(spacing) > 3 and array.shape[3] > 1 else 0.0
+    shape = array.shape if raw.ndim > 3 else array.shape[:3]
+    return Scan(array, affine, duration, new_header(shape, affine, duration))
+
+
+def _components(itk, path: str) -> tuple[int, str]:
+    """Numbers a voxel, and what they are, as ITK calls it: scalar, vector, rgb, complex..."""
+    io = itk.ImageIOFactory.CreateImageIO(path, itk.CommonEnums.IOFileMode_ReadMode)
+    io.SetFileName(path)
+    io.ReadImageInformation()
+    return io.GetNumberOfComponents(), io.GetPixelTypeAsString(io.GetPixelType())
+
+
+def _likely_seconds(step: float) -> float:
+    """Seconds of a time step whose unit no one named: 1 is ITK's word for unknown, above 5 only ms make sense."""
+    return 0.0 if step == 1 or not step > 0 else step / 1000 if step > 5 else step
+
+
+# ---------------------------------------------------------------------------------------------------------- NIfTI
+def _of_nifti(path: str) -> Scan:
+    image = open_nifti(path)
+    if image.get_data_dtype().kind not in "iufb":
+        raise InputError(f"{path}: holds colours or complex numbers; give one real number a voxel")
+    try:
+        array = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
+    except (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
+        raise InputError(f"{path}: the voxel data is damaged or cut off; copy the file anew") from error
+    affine = np.asarray(image.affine, dtype=float)
+    return Scan(_checked(path, array, affine), affine, seconds_per_frame(image))

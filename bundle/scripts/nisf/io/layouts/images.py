@@ -1,0 +1,62 @@
+"""Any image files and DICOM folders, without labels."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from nisf.io.dicom_headers import dicom_paths, is_dicom, study_of
+from nisf.io.layouts.common import DERIVED, make_subject
+from nisf.io.nifti import image_stem
+from nisf.utils.errors import InputError
+from nisf.utils.files import walk_files
+
+logger = logging.getLogger(__name__)
+
+
+def read_images(source, strict=True) -> list[dict]:
+    """An image file, a folder of them (any depth), a folder of DICOM files, or a list of these; no labels.
+
+    Each NIfTI, MetaImage or NRRD file is a subject, and so is each DICOM examination (see `dicom_folders`). The id is
+    the file's stem or the folder's name; where these repeat (a/sa.nii.gz, b/sa.nii.gz), the folders' names go before
+    it. In a folder, files named as in DERIVED (*_gt, *_seg, ...) are passed over; a file named itself is always
+    taken.
+    """
+    paths: list[str] = []
+    for item in [source] if isinstance(source, (str, os.PathLike)) else source:
+        item = os.path.abspath(item)
+        if not os.path.isdir(item):
+            if strict and image_stem(item) is None and not is_dicom(item):
+                raise InputError(f"{item} is no image file; give NIfTI, MetaImage, NRRD or a folder of DICOM files.")
+            paths.append(item)
+            continue
+        found = [p for p in walk_files(item) if image_stem(p)]
+        paths += [p for p in found if not image_stem(p).endswith(DERIVED)]
+        passed = sum(image_stem(p).endswith(DERIVED) for p in found)
+        if passed:
+            logger.info("%s: passed over %d files named %s.", item, passed, ", ".join("*" + d for d in DERIVED))
+        paths += dicom_folders(item)
+    paths = sorted(set(paths))
+    stems = [image_stem(p) or os.path.basename(p).removesuffix(".dcm") for p in paths]
+    base = os.path.commonpath([os.path.dirname(p) for p in paths]) if paths else ""
+    long = [os.path.join(os.path.relpath(os.path.dirname(p), base), s) for p, s in zip(paths, stems)]
+    names = [s if stems.count(s) == 1 else os.path.normpath(n).replace(os.sep, "_") for s, n in zip(stems, long)]
+    return [make_subject(name, path) for name, path in zip(names, paths)]
+
+
+def dicom_folders(folder) -> list[str]:
+    """The folders below `folder`, itself included, that hold one DICOM examination each.
+
+    An examination's folder is the one that holds all files of its study; where those of two lie within each other
+    they are one (a scan whose reader then refuses to mix patients).
+    """
+    places: dict[str, str] = {}
+    named = [p for p in dicom_paths(folder) if image_stem(p) is None]
+    if len({os.path.dirname(p) for p in named}) < 2:  # no header has to be read
+        return sorted({os.path.dirname(p) for p in named} and {os.path.abspath(folder)})
+    for path in named:
+        study, place = study_of(path), os.path.dirname(path)
+        places[study] = os.path.commonpath([places.get(study, place), place])
+    found = set(places.values())
+    outer = sorted(p for p in found if not any(p != q and os.path.commonpath([p, q]) == q for q in found))
+    return [os.path.abspath(folder)] if len(outer) == 1 else outer

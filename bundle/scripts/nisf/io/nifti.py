@@ -1,0 +1,108 @@
+"""NIfTI files: headers, times, and writing on the grid of another file."""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+
+from nisf.utils.errors import InputError
+from nisf.utils.files import check_readable, whole_file
+
+
+def save_nifti(
+    path: str | Path, array: np.ndarray, like: str | nib.Nifti1Header, frame_duration: float | None = None
+) -> Path:
+    """Writes ``array`` on the grid of the NIfTI file or header ``like``: its affine, codes, units and frame duration.
+
+    What ``like`` says in words, and its extensions, are left out: they may name the patient. The file appears under
+    its name only when it is whole.
+
+    Args:
+        path: file to write, ``.nii.gz``.
+        array: [X, Y, Z], [X, Y, Z, T] or [X, Y, Z, T, K]; axes of one at the end of ``like``'s shape are added.
+        like: file whose header is taken over, or a header.
+        frame_duration: seconds; None or 0 keeps the header's.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full.
+    """
+    path, source = Path(path), like if isinstance(like, nib.Nifti1Header) else open_nifti(str(like)).header
+    shape, affine = source.get_data_shape(), source.get_best_affine()
+    if array.size == np.prod(shape) and array.shape == shape[: array.ndim]:
+        array = array.reshape(shape)
+    header = nib.Nifti1Header.from_header(source)
+    header.set_data_dtype(array.dtype)
+    header.set_data_shape(array.shape)
+    header.set_slope_inter(1, 0)
+    header["cal_min"] = header["cal_max"] = 0
+    for field in ("descrip", "db_name", "aux_file", "intent_name"):  # converters write patients' names there
+        header[field] = b""
+    header.extensions.clear()
+    header["pixdim"][1 + len(shape) : 1 + array.ndim] = 1
+    if len(shape) > 3 and array.ndim > 3 and frame_duration:
+        header["pixdim"][4] = frame_duration / time_unit(header)
+    with whole_file(path) as temporary:
+        nib.save(nib.Nifti1Image(array, affine, header), temporary)
+    return path
+
+
+def stem_of(path: str | Path) -> str:
+    """File name without folder and without .nii, .nii.gz or another single ending; a folder's whole name."""
+    path = Path(path)
+    return path.name if path.is_dir() else image_stem(path) or path.stem
+
+
+#: Seconds in the time units of NIfTI; where a file names none, seconds are meant.
+SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
+
+
+_STEM = re.compile(r"^(?P<stem>[^.].*?)(\.nii|\.nii\.gz|\.seq\.nrrd|\.mha|\.mhd|\.nrrd|\.nhdr)$")
+
+
+def image_stem(path: str | os.PathLike) -> str | None:
+    """File name without the ending of a NIfTI, MetaImage or NRRD file; None for any other or a hidden file."""
+    match = _STEM.match(os.path.basename(path))
+    return match["stem"] if match else None
+
+
+def new_header(shape: tuple[int, ...], affine: np.ndarray, frame_duration: float) -> nib.Nifti1Header:
+    """A NIfTI header of scanner coordinates, mm and seconds; ``shape`` [X, Y, Z] or [X, Y, Z, T]."""
+    header = nib.Nifti1Header()
+    header.set_data_shape(shape)
+    header.set_xyzt_units("mm", "sec")
+    header.set_sform(affine, code=1)
+    header.set_qform(affine, code=1)
+    if len(shape) > 3:
+        header.set_zooms([*header.get_zooms()[:3], frame_duration])
+    return header
+
+
+def open_nifti(path: str) -> nib.spatialimages.SpatialImage:
+    """The file opened, its voxels unread. Raises InputError where it is missing, damaged or of another kind."""
+    check_readable(path)
+    try:
+        image = nib.load(path)
+    except (nib.filebasedimages.ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError(f"{path}: is empty, cut off or no image; give a whole NIfTI file (.nii or .nii.gz)") from error
+    if not isinstance(image, nib.spatialimages.SpatialImage):
+        raise InputError(f"{path}: is no volume; give a NIfTI file (.nii or .nii.gz)")
+    if any(size < 1 for size in image.shape):
+        raise InputError(f"{path}: its header tells of {image.shape} voxels; copy the file anew or repair the header")
+    return image
+
+
+def seconds_per_frame(image: nib.spatialimages.SpatialImage) -> float:
+    """Seconds from one frame to the next by the header of a 4D file; 0 for a 3D one."""
+    zooms = image.header.get_zooms()
+    return float(zooms[3]) * time_unit(image.header) if len(zooms) > 3 else 0.0
+
+
+def time_unit(header: nib.spatialimages.SpatialHeader) -> float:
+    """Seconds in one of a header's time units."""
+    return SECONDS.get(header.get_xyzt_units()[1], 1.0) if hasattr(header, "get_xyzt_units") else 1.0

@@ -1,0 +1,118 @@
+"""Closed surfaces as files: VTK XML (.vtp), STL and PLY, all saying that their millimetres are RAS; lists over time."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+
+from nisf.utils.errors import InputError
+from nisf.utils.files import whole_file, write_text
+
+# 3D Slicer takes meshes for LPS unless they say otherwise, in these words
+_SPACE = "SPACE=RAS"
+
+
+def save_mesh(path: str | Path, vertices: np.ndarray, triangles: np.ndarray) -> Path:
+    """Writes a triangle mesh as its file's ending says: .vtp, .stl or .ply; returns the path.
+
+    Args:
+        path: of the file.
+        vertices: [V, 3], RAS mm; stored as float32.
+        triangles: [F, 3], numbers of vertices.
+
+    Raises:
+        InputError: an ending that is none of these, a folder that cannot be written or a full disk.
+    """
+    path = Path(path)
+    content = encoder_of(path.suffix)(np.asarray(vertices, "<f4"), np.asarray(triangles, "<i4"))
+    with whole_file(path) as part:
+        part.write_bytes(content)
+    return path
+
+
+def encoder_of(ending: str) -> Callable[[np.ndarray, np.ndarray], bytes]:
+    """What makes a file's bytes, by its ending with or without the dot.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = _ENCODERS.get(str(ending).lower().removeprefix("."))
+    if found is None:
+        raise InputError(f"format: {ending!r} is no mesh format known here; choose one of {', '.join(_ENCODERS)}")
+    return found
+
+
+def save_collection(path: str | Path, files: Sequence[Path], times: Sequence[float]) -> Path:
+    """Writes a ParaView collection (.pvd) of meshes in the same folder, one for each moment; returns the path.
+
+    Args:
+        path: of the collection.
+        files: .vtp, the only one of the formats that a collection may name.
+        times: one for each file.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full.
+    """
+    rows = [f"<DataSet timestep={quoteattr(f'{t:.6g}')} file={quoteattr(f.name)}/>" for f, t in zip(files, times)]
+    return write_text(path, _xml("Collection", "<Collection>\n" + "\n".join(rows) + "\n</Collection>"))
+
+
+def _vtp(vertices: np.ndarray, triangles: np.ndarray) -> bytes:
+    ends = np.arange(3, 3 * len(triangles) + 1, 3, dtype="<i4")
+    space = " ".join(str(letter) for letter in b"RAS\0")
+    body = f"""<PolyData>
+<FieldData><Array type="String" Name="SPACE" NumberOfTuples="1" format="ascii">{space}</Array></FieldData>
+<Piece NumberOfPoints="{len(vertices)}" NumberOfPolys="{len(triangles)}">
+<Points>{_data_array(vertices, 'Float32', 'Points', 3)}</Points>
+<Polys>{_data_array(triangles, 'Int32', 'connectivity')}{_data_array(ends, 'Int32', 'offsets')}</Polys>
+</Piece>
+</PolyData>"""
+    return _xml("PolyData", body).encode()
+
+
+def _data_array(values: np.ndarray, kind: str, name: str, components: int = 1) -> str:
+    """Numbers with their count of bytes before them, in base 64."""
+    content = values.tobytes()
+    text = base64.b64encode(np.array(len(content), "<u4").tobytes() + content).decode()
+    return (
+        f'<DataArray type="{kind}" Name="{name}" NumberOfComponents="{components}" format="binary">{text}</DataArray>'
+    )
+
+
+def _xml(kind: str, body: str) -> str:
+    head = f'<VTKFile type="{kind}" version="1.0" byte_order="LittleEndian" header_type="UInt32">'
+    return f'<?xml version="1.0"?>\n{head}\n{body}\n</VTKFile>\n'
+
+
+def _stl(vertices: np.ndarray, triangles: np.ndarray) -> bytes:
+    """Binary: 80 bytes, a count, and for each triangle its normal, its three corners and two bytes that say nothing."""
+    rows = np.zeros(len(triangles), np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("unused", "<u2")]))
+    corners = vertices[triangles]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    rows["normal"] = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
+    rows["corners"] = corners
+    return _SPACE.encode().ljust(80) + np.array(len(rows), "<u4").tobytes() + rows.tobytes()
+
+
+def _ply(vertices: np.ndarray, triangles: np.ndarray) -> bytes:
+    rows = np.zeros(len(triangles), np.dtype([("count", "u1"), ("corners", "<i4", 3)]))
+    rows["count"], rows["corners"] = 3, triangles
+    head = f"""ply
+format binary_little_endian 1.0
+comment {_SPACE}
+element vertex {len(vertices)}
+property float x
+property float y
+property float z
+element face {len(triangles)}
+property list uchar int vertex_indices
+end_header
+"""
+    return head.encode() + vertices.tobytes() + rows.tobytes()
+
+
+_ENCODERS = {"vtp": _vtp, "stl": _stl, "ply": _ply}

@@ -1,0 +1,166 @@
+"""A triangle mesh: what it encloses, whether it is closed, and its pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from skimage.measure import marching_cubes
+
+from nisf.level_sets.lattice import COARSEST, Box, Lattice
+from nisf.level_sets.level_set import LevelField, Probabilities
+from nisf.utils.errors import InputError
+
+#: Pieces and holes of a surface that enclose less, in mL, are dropped.
+LEAST_ML = 1.0
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A triangle mesh that encloses some classes, perhaps in several pieces, perhaps none.
+
+    Attributes:
+        name: of the surface.
+        vertices: [V, 3] RAS mm.
+        triangles: [F, 3] numbers of vertices, counter-clockwise seen from outside.
+        time: fraction of the cycle.
+    """
+
+    name: str
+    vertices: np.ndarray
+    triangles: np.ndarray
+    time: float
+
+    @property
+    def volume_ml(self) -> float:
+        """Enclosed volume by the divergence theorem, mL; negative if the triangles were turned inside out."""
+        return float(_signed_volumes(self.vertices, self.triangles).sum() / 1000)
+
+    @property
+    def area_mm2(self) -> float:
+        """Sum of the triangles' areas, mm^2."""
+        a, b, c = (self.vertices[self.triangles[:, corner]] for corner in range(3))
+        return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
+
+    @property
+    def watertight(self) -> bool:
+        """Whether each edge belongs to two triangles, once in either direction; true where there is no triangle."""
+        edges = _edges(self.triangles)
+        once = np.unique(edges, axis=0)
+        return len(once) == len(edges) and np.array_equal(once, np.unique(edges[:, ::-1], axis=0))
+
+    def without_small_pieces(self, least_ml: float = LEAST_ML) -> Surface:
+        """The pieces that enclose at least ``least_ml``. A hole within another piece counts as a piece."""
+        piece = _pieces(len(self.vertices), self.triangles)
+        enclosed = np.bincount(piece[self.triangles[:, 0]], _signed_volumes(self.vertices, self.triangles))
+        kept = np.abs(enclosed[piece[self.triangles[:, 0]]]) >= 1000 * least_ml
+        used, triangles = np.unique(self.triangles[kept], return_inverse=True)
+        return Surface(self.name, self.vertices[used], triangles.reshape(-1, 3), self.time)
+
+
+def _signed_volumes(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Volume of the tetrahedron between each triangle and one point, mm^3, [F]; over a closed piece they add up."""
+    origin = vertices.mean(axis=0) if len(vertices) else 0.0
+    a, b, c = (vertices[triangles[:, corner]] - origin for corner in range(3))
+    return np.einsum("ij,ij->i", a, np.cross(b, c)) / 6
+
+
+def _edges(triangles: np.ndarray) -> np.ndarray:
+    """The three directed edges of each triangle, [3 F, 2]."""
+    return np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+
+
+def _pieces(count: int, triangles: np.ndarray) -> np.ndarray:
+    """Number of the connected piece that each of ``count`` vertices belongs to, [count]."""
+    start, end = _edges(triangles).T
+    return connected_components(coo_array((np.ones(len(start)), (start, end)), shape=(count, count)), False)[1]
+
+
+#: What each surface of a heart encloses.
+HEART = {"LV_endocardium": ("LV",), "LV_epicardium": ("LV", "MYO"), "RV": ("RV",)}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The surfaces of one moment and what they took.
+
+    Attributes:
+        surfaces: one for each name, in order.
+        evaluated: points at which the class probabilities were asked for.
+        dense: points of the same lattice within the box.
+    """
+
+    surfaces: list[Surface]
+    evaluated: int
+    dense: int
+
+
+def surfaces_at(
+    probabilities: Probabilities,
+    time: float,
+    box: Box,
+    groups: Mapping[str, tuple[int, ...]],
+    spacing: float = 1.0,
+    least_ml: float = LEAST_ML,
+    coarsest: float = COARSEST,
+) -> Moment:
+    """Where sums of class probabilities are one half, as closed meshes.
+
+    Pieces and holes that enclose less than ``least_ml`` are dropped. What lies outside the box is background: a surface
+    that reaches its face ends there.
+
+    Args:
+        probabilities: of K classes anywhere; all surfaces share what is asked for.
+        time: fraction of the cycle.
+        box: where to look.
+        groups: name of each surface to the class numbers that it encloses.
+        spacing: mm between the samples; triangles are about so large.
+        least_ml: mL.
+        coarsest: mm between the first samples; a piece narrower than this may be overlooked. 0 samples everywhere.
+
+    Raises:
+        InputError: the spacing is no length, or too small for the box.
+    """
+    lattice = Lattice.over(box, spacing, coarsest)
+    field = LevelField(probabilities, time, list(groups.values()), lattice)
+    surfaces = [
+        _mesh(name, values, lattice, time).without_small_pieces(least_ml) for name, values in zip(groups, field.values)
+    ]
+    return Moment(surfaces, field.evaluated, lattice.size)
+
+
+def groups_of(
+    class_names: Mapping[int, str], surfaces: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Name of each surface to the class numbers that it encloses.
+
+    Args:
+        class_names: inside class number to name.
+        surfaces: name to class names; unless given ``HEART`` where all its classes are there, else one surface for each
+            class but the background.
+
+    Raises:
+        InputError: a class that is not there, or a surface without classes.
+    """
+    numbers = {name: number for number, name in class_names.items()}
+    if surfaces is None:
+        is_heart = {name for names in HEART.values() for name in names} <= set(numbers)
+        surfaces = HEART if is_heart else {name: (name,) for number, name in class_names.items() if number}
+    for name, wanted in surfaces.items():
+        unknown = [word for word in wanted if word not in numbers]
+        if unknown or not wanted or isinstance(wanted, str):
+            raise InputError(f"surfaces: {name} must list some of the classes {sorted(numbers)}, not {wanted!r}")
+    return {name: tuple(numbers[word] for word in wanted) for name, wanted in surfaces.items()}
+
+
+def _mesh(name: str, values: np.ndarray, lattice: Lattice, time: float) -> Surface:
+    """The zero level of samples [X, Y, Z], enclosing what is above it."""
+    if not (values > 0).any():
+        return Surface(name, np.zeros((0, 3)), np.zeros((0, 3), int), time)
+    vertices, triangles, _, _ = marching_cubes(values, 0.0, gradient_direction="ascent")
+    # axes of the other handedness turn the mesh inside out
+    triangles = triangles if np.linalg.det(lattice.box.axes) > 0 else triangles[:, ::-1]
+    return Surface(name, lattice.points(vertices), triangles.astype(int), time)

@@ -1,0 +1,67 @@
+"""Cardiac measures from volume curves: volumes, function, mass; whose heart it is.
+
+Myocardium weighs 1.05 g/mL. Body surface area: Mosteller, New England Journal of Medicine 317:1098, 1987.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from nisf.measures.volume_curve import FRAMES, at_frames, peak_rates
+
+#: g/mL.
+DENSITY = 1.05
+
+
+#: Name to title, unit, and whether it is divided by the body surface area too.
+TITLES = {
+    "LVEDV": ("LV end-diastolic volume", "mL", True),
+    "LVESV": ("LV end-systolic volume", "mL", True),
+    "LVSV": ("LV stroke volume", "mL", True),
+    "LVEF": ("LV ejection fraction", "%", False),
+    "LVM": ("LV myocardial mass", "g", True),
+    "RVEDV": ("RV end-diastolic volume", "mL", True),
+    "RVESV": ("RV end-systolic volume", "mL", True),
+    "RVSV": ("RV stroke volume", "mL", True),
+    "RVEF": ("RV ejection fraction", "%", False),
+    "CO": ("cardiac output", "L/min", True),
+    "PER": ("LV peak ejection rate", "mL/s", False),
+    "PFR": ("LV peak filling rate", "mL/s", False),
+}
+
+
+def cardiac_values(
+    volumes: Mapping[str, np.ndarray],
+    times: Sequence[float],
+    moments: np.ndarray | None,
+    phases: Mapping[str, int | None],
+    heart_rate: float | None,
+) -> dict[str, np.ndarray]:
+    """Measures by name, [n] each: of n curves of every class.
+
+    Args:
+        volumes: name of a class to [n, T], mL.
+        times: of the scan's frames, fractions of the cycle.
+        moments: [T] of the curves; None where they are those of the frames.
+        phases: frames of ED and ES.
+        heart_rate: beats a minute, or None.
+    """
+    found, ed, es = {}, phases["ED"], phases["ES"]
+    own = {n: v if moments is None else at_frames(tuple(times), moments, v) for n, v in volumes.items()}
+    for name in ("LV", "RV"):
+        if name in own:
+            found[f"{name}EDV"] = own[name][:, ed]
+        if name in own and es is not None:
+            end = own[name][:, es]
+            stroke = found[f"{name}EDV"] - end
+            fraction = 100 * stroke / np.maximum(found[f"{name}EDV"], 1e-6)
+            found |= {f"{name}ESV": end, f"{name}SV": stroke, f"{name}EF": fraction}
+    if "MYO" in own:
+        found["LVM"] = DENSITY * own["MYO"][:, ed]
+    if heart_rate and "LVSV" in found:
+        found["CO"] = found["LVSV"] * heart_rate / 1000
+        if moments is not None and len(times) >= FRAMES:
+            found["PER"], found["PFR"] = peak_rates(moments, volumes["LV"], 60 / heart_rate)
+    return {name: found[name] for name in TITLES if name in found}

@@ -1,0 +1,154 @@
+"""95% intervals of measures: from the spread of posterior draws, widened by what validation subjects showed.
+
+Draws know how well the scan determines the latent. They know nothing of what the network cannot represent, nor of how
+far the class evidence is wrong. So a predictive standard deviation is found from both,
+
+    sd^2 = (spread * sd of the draws)^2 + (part * value)^2
+
+with ``spread`` and ``part`` of each measure by maximum likelihood over the errors of validation subjects. The mean
+error found there is kept beside them; values are never corrected by it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.stats import norm, t
+
+from nisf.utils.errors import InputError
+from nisf.utils.files import write_text
+
+#: Part of cases in which the truth is to lie within.
+LEVEL = 0.95
+
+
+#: Bounds of ``spread`` and ``part``.
+SPREADS, PARTS = (0.05, 10.0), (1e-4, 0.5)
+
+
+@dataclass(frozen=True)
+class Widening:
+    """How the draws of one measure are made a predictive distribution.
+
+    Attributes:
+        spread: by which the draws' standard deviation is multiplied.
+        part: standard deviation besides, part of the value.
+        quantile: standard deviations to either end of the interval.
+        bias: mean of (value - truth) / truth on validation; told, not used.
+        cases: how many errors it was found from.
+    """
+
+    spread: float = 1.0
+    part: float = 0.0
+    quantile: float = float(norm.ppf(0.5 + LEVEL / 2))
+    bias: float = 0.0
+    cases: int = 0
+
+    def deviation(self, value: np.ndarray | float, deviation: np.ndarray | float) -> np.ndarray:
+        """Predictive standard deviation of values whose draws have ``deviation``."""
+        return np.hypot(self.spread * np.asarray(deviation), self.part * np.asarray(value))
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Widenings by measure; a measure without one has the draws' own interval.
+
+    Attributes:
+        widenings: name of the measure to its own.
+        made_with: of the script that found them.
+    """
+
+    widenings: Mapping[str, Widening] = field(default_factory=dict)
+    made_with: Mapping[str, object] = field(default_factory=dict)
+
+    def kind(self, name: str) -> str:
+        """``calibrated`` or ``posterior``."""
+        return "calibrated" if name in self.widenings else "posterior"
+
+    def of(self, name: str, value: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Low and high end of the interval of a measure; NaN where there are fewer than two draws.
+
+        Args:
+            name: of the measure.
+            value: [...].
+            draws: [n, ...].
+        """
+        if len(draws) < 2:
+            return np.full(np.shape(value), np.nan), np.full(np.shape(value), np.nan)
+        return self.ends(name, value, np.std(draws, axis=0, ddof=1))
+
+    def ends(self, name: str, value: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same from the draws' standard deviation [...]; of positive values not below 0."""
+        widening = self.widenings.get(name, Widening())
+        away = widening.quantile * widening.deviation(value, deviation)
+        low = value - away
+        return np.where(np.asarray(value) > 0, np.maximum(low, 0), low), value + away
+
+
+def found_widening(values: np.ndarray, deviations: np.ndarray, truths: np.ndarray) -> Widening:
+    """The widening under which the errors of N validation cases are likeliest.
+
+    Args:
+        values: as measured, [N].
+        deviations: standard deviations of their draws, [N].
+        truths: [N].
+
+    Raises:
+        InputError: fewer than five cases.
+    """
+    known = np.isfinite(values) & np.isfinite(deviations) & np.isfinite(truths)
+    values, deviations, truths = values[known], deviations[known], truths[known]
+    if len(values) < 5:
+        raise InputError(f"an interval cannot be calibrated on {len(values)} cases; give five or more")
+
+    def loss(logs: np.ndarray) -> float:
+        deviation = Widening(*np.exp(logs)).deviation(values, deviations)
+        return -float(norm.logpdf(values - truths, scale=np.maximum(deviation, 1e-9)).sum())
+
+    bounds = [tuple(np.log(pair)) for pair in (SPREADS, PARTS)]
+    starts = [np.log([spread, part]) for spread in (0.3, 1.0, 3.0) for part in (0.003, 0.03)]
+    best = min((minimize(loss, start, bounds=bounds) for start in starts), key=lambda found: found.fun)
+    spread, part = np.exp(best.x)
+    bias = float(np.mean((values - truths) / truths))
+    quantile = float(t.ppf(0.5 + LEVEL / 2, len(values) - 1))
+    return Widening(float(spread), float(part), quantile, bias, len(values))
+
+
+def intervals_path(weights: str | Path) -> Path:
+    """Where the widenings of a weight file lie."""
+    weights = Path(weights)
+    return weights.with_name(f"{weights.stem}_intervals.json")
+
+
+def load_intervals(weights: str | Path, digest: str) -> Intervals:
+    """Those that lie beside a weight file; none where there is no such file or where it is of other weights.
+
+    Args:
+        weights: file.
+        digest: of the network's weights, see ``digest_of``.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = intervals_path(weights)
+    if not path.is_file():
+        return Intervals()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["digest"] != digest:
+            return Intervals()
+        return Intervals({name: Widening(**row) for name, row in content["measures"].items()}, content["made_with"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: is damaged; copy it anew, or delete it for intervals of the posterior") from error
+
+
+def save_intervals(intervals: Intervals, weights: str | Path, digest: str) -> Path:
+    """Writes them beside a weight file."""
+    rows = {name: {k: round(v, 5) for k, v in vars(row).items()} for name, row in intervals.widenings.items()}
+    content = {"digest": digest, "measures": rows, "made_with": dict(intervals.made_with)}
+    return write_text(intervals_path(weights), json.dumps(content, indent=1) + "\n")

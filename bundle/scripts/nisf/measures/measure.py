@@ -1,0 +1,208 @@
+"""What a cardiac image tool tells of a scan: volumes, function, mass and wall thickness, each with a 95% interval.
+
+Of a fitted scan (``measure``), or of a result folder of ``nisf segment`` into files (``measure_folder``). Volumes are
+those of the continuous function (``volumes.py``); ``by_slices`` are those of the written label files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from nisf.io.images import read_volume
+from nisf.io.nifti import stem_of
+from nisf.measures.cardiac import TITLES, cardiac_values
+from nisf.measures.intervals import Intervals, load_intervals
+from nisf.measures.person import Person, heart_rate_of
+from nisf.measures.tables import write_measures
+from nisf.measures.volume_curve import moments_of, phases_of
+from nisf.measures.volumes import Volumes, class_list, slice_volumes, volume_curves
+from nisf.measures.wall_thickness import SEGMENTS, thickness_values
+from nisf.models.weights import digest_of
+from nisf.quality.verdict import quality_record
+from nisf.sampling.fitted_scan import FittedScan
+from nisf.sampling.latent_file import read_latent
+from nisf.utils.errors import InputError
+
+#: Posterior draws by which intervals are found.
+DRAWS = 16
+
+
+def measure(
+    fitted: FittedScan,
+    by_slices: Mapping[str, np.ndarray] | None = None,
+    person: Person = Person(),
+    intervals: Intervals = Intervals(),
+) -> dict:
+    """All measures of a scan, as ``measures.json`` holds them (but for the names of files).
+
+    Args:
+        fitted: with its draws, if intervals are wanted.
+        by_slices: name of a class to its volumes [frames] by slice summation, mL.
+        person: of the scan.
+        intervals: of the weights.
+
+    Raises:
+        InputError: no organ is found, or the person's numbers are none.
+    """
+    surface = person.surface()
+    times = fitted.frame.times
+    volumes = volume_curves(fitted, moments_of(times))
+    by_slices = dict(by_slices or {})
+    rate = person.heart_rate or heart_rate_of(fitted.duration)
+    cardiac = "LV" in volumes.names
+    phases = phases_of(times, volumes.times, volumes.values[volumes.names.index("LV")]) if cardiac else {}
+    if cardiac:
+        found = cardiac_values({n: volumes.of(n) for n in volumes.names}, times, volumes.times, phases, rate)
+        slices = cardiac_values({n: v[None] for n, v in by_slices.items()}, times, None, phases, rate)
+        titles = TITLES
+    else:
+        found = {f"{name} volume": volumes.of(name)[:, 0] for name in volumes.names}
+        slices = {f"{name} volume": values[:1] for name, values in by_slices.items()}
+        titles = {f"{name} volume": (f"{name} volume", "mL", True) for name in volumes.names}
+    rows = [_row(name, *titles[name], found[name], slices.get(name), surface, intervals) for name in found]
+    return {
+        "subject": fitted.subject,
+        "phases": phases,
+        "heart_rate": rate,
+        "body_surface_area": surface,
+        "sex": person.sex,
+        "measures": rows,
+        "curves": _curves(volumes, by_slices, fitted.duration if heart_rate_of(fitted.duration) else None, intervals),
+        "wall_thickness": _thickness(fitted, times[phases["ED"]], intervals) if cardiac else None,
+        "interval": "calibrated" if any(row["interval"] == "calibrated" for row in rows) else "posterior",
+    }
+
+
+def _row(
+    name: str,
+    title: str,
+    unit: str,
+    indexable: bool,
+    values: np.ndarray,
+    by_slices: np.ndarray | None,
+    surface: float | None,
+    intervals: Intervals,
+) -> dict:
+    """One entry of ``measures``, of a fit's own value and its draws' [1 + n]."""
+    low, high = intervals.of(name, values[0], values[1:])
+    indexed = values[0] / surface if indexable and surface else None
+    return {
+        "name": name,
+        "title": title,
+        "unit": unit,
+        "value": _number(values[0]),
+        "low": _number(low),
+        "high": _number(high),
+        "by_slices": None if by_slices is None else _number(by_slices[0]),
+        "indexed": _number(indexed),
+        "indexed_unit": f"{unit}/m2" if indexed is not None else None,
+        "interval": intervals.kind(name) if len(values) > 2 else None,
+    }
+
+
+def _curves(
+    volumes: Volumes, by_slices: Mapping[str, np.ndarray], duration: float | None, intervals: Intervals
+) -> dict:
+    curves = {"time": volumes.times.tolist(), "seconds": (volumes.times * duration).tolist() if duration else None}
+    for place, name in enumerate(volumes.names):
+        low, high = intervals.of(name, volumes.values[place], volumes.draws[:, place])
+        parts = {"value": volumes.values[place], "low": low, "high": high}
+        curves[name] = {key: [_number(v) for v in values] for key, values in parts.items()}
+        curves[name]["by_slices"] = [_number(v) for v in by_slices[name]] if name in by_slices else None
+    return curves
+
+
+def _thickness(fitted: FittedScan, time: float, intervals: Intervals) -> dict | None:
+    """``wall_thickness`` of the contract; None where the heart has no axis to measure about."""
+    try:
+        values = thickness_values(fitted, time)
+    except InputError:
+        return None
+    low, high = intervals.of("thickness", values[0], values[1:])
+    rows = [
+        {"segment": number + 1, "name": name, **{k: _number(v[number]) for k, v in parts.items()}}
+        for parts in [{"value": values[0], "low": low, "high": high}]
+        for number, name in enumerate(SEGMENTS)
+    ]
+    return {"unit": "mm", "segments": rows}
+
+
+def _number(value: float | None) -> float | None:
+    """A plain number of six digits; None where there is none."""
+    return None if value is None or not np.isfinite(value) else float(f"{float(value):.6g}")
+
+
+def label_files(folder: Path, files: Sequence[str]) -> list[Path]:
+    """The label files of a result folder, in the order of the scan's own files."""
+    return [path for path in (folder / f"{stem_of(file)}_seg.nii.gz" for file in files) if path.is_file()]
+
+
+def written_classes(names: Mapping[int, str], settings: Mapping[str, object]) -> dict[int, str]:
+    """Those of the classes that the label files show: all, or what ``only`` named when they were written."""
+    only = {word.lower() for word in re.findall(r"[^\[\]',\s]+", str(settings.get("only") or ""))}
+    return {k: name for k, name in names.items() if not only or only & {name.lower(), str(k)}}
+
+
+def volumes_by_slices(folder: Path, files: Sequence[str], names: Mapping[int, str], frames: int) -> dict:
+    """Class to volumes [frames] by slice summation of a result folder's label files; empty where they are not all
+    there."""
+    volumes = [slice_volumes(*read_volume(str(path)), names) for path in label_files(folder, files)]
+    joined = {name: np.concatenate([one[name] for one in volumes]) for name in names.values()} if volumes else {}
+    return joined if all(len(values) == frames for values in joined.values()) else {}
+
+
+def measure_folder(
+    folder: str | Path,
+    person: Person | None = None,
+    model: str | Path | None = None,
+    device: str = "cpu",
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict:
+    """Measures one scan folder of ``nisf segment`` and writes ``measures.json`` and ``measures.csv`` there.
+
+    Args:
+        folder: OUT/<scan>, with ``<scan>_latent.pt`` and the label files.
+        person: of the scan; what the latent file holds under ``person`` (the fields of ``Person``) unless given.
+        model: weights; those that the latent file names unless given.
+        device: where the network runs.
+        draws: from the posterior; 0 for no intervals.
+        seed: of the draws.
+
+    Returns:
+        the content of ``measures.json``.
+
+    Raises:
+        InputError: there is no latent file or more than one, it is damaged, or no organ is found.
+    """
+    folder = Path(folder)
+    latents = sorted(folder.glob("*_latent.pt"))
+    if len(latents) != 1:
+        raise InputError(f"{folder}: holds {len(latents)} latent files where one is needed; segment the scan anew")
+    content = read_latent(latents[0])
+    draws = draws if content.get("covariance") is not None else 0  # Adam's fits have no posterior
+    fitted = FittedScan.load(latents[0], model, device, draws, seed)
+    names = {number: name for number, name in zip(range(1, fitted.network.num_classes), class_list(fitted))}
+    made = content.get("made_with") or {}
+    written = written_classes(names, made.get("settings", {}))
+    by_slices = volumes_by_slices(folder, content.get("files", []), written, len(fitted.frame.times))
+    person = Person(**content.get("person") or {}) if person is None else person
+    weights = Path(model or content["network"]["weights"])
+    found = measure(fitted, by_slices, person, load_intervals(weights, digest_of(fitted.network)))
+    settings = {**made.get("settings", {}), "measure_draws": draws, "measure_seed": seed}
+    about = {"subject": found.pop("subject"), "scan": latents[0].name.removesuffix("_latent.pt")}
+    whole = {
+        **about,
+        **found,
+        "quality": quality_record(content),
+        "versions": made.get("versions", {}),
+        "settings": settings,
+    }
+    whole = json.loads(json.dumps(whole), parse_constant=lambda _: None)  # plain, and no NaN
+    write_measures(whole, folder)
+    return whole

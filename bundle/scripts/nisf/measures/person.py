@@ -1,0 +1,119 @@
+"""What is known of the people behind the scans: height, weight, sex, heart rate, from a CSV file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nisf.utils.errors import InputError
+
+#: Beats a minute outside which a header's frame duration is taken for no such thing.
+RATES = (25.0, 220.0)
+
+
+@dataclass(frozen=True)
+class Person:
+    """What a scan does not show. None where it is not known.
+
+    Attributes:
+        height_cm, weight_kg: for the body surface area.
+        heart_rate: beats a minute; of the scan's cycle unless given.
+        sex: F or M.
+    """
+
+    height_cm: float | None = None
+    weight_kg: float | None = None
+    heart_rate: float | None = None
+    sex: str | None = None
+
+    def surface(self) -> float | None:
+        """Body surface area in m2 by Mosteller; None where height or weight is not known.
+
+        Raises:
+            InputError: a number is no height in cm or no weight in kg.
+        """
+        if self.height_cm is None or self.weight_kg is None:
+            return None
+        if not 20 <= self.height_cm <= 260 or not 0.3 <= self.weight_kg <= 500:
+            raise InputError(
+                f"a height of {self.height_cm} cm and a weight of {self.weight_kg} kg are no person's; give cm and kg"
+            )
+        return float(np.sqrt(self.height_cm * self.weight_kg / 3600))
+
+
+def heart_rate_of(duration: float) -> float | None:
+    """Beats a minute of a cycle in seconds; None where it is none that a heart has."""
+    rate = 60 / duration if duration > 0 else 0.0
+    return rate if RATES[0] <= rate <= RATES[1] else None
+
+
+#: Numbers of a person, with the least and the most that can be meant.
+LIMITS = {"height": (50.0, 260.0), "weight": (2.0, 400.0), "heart_rate": (20.0, 300.0)}
+
+
+COLUMNS = ("scan", *LIMITS, "sex")
+
+
+def people_of(file: str | None) -> dict[str, dict[str, float | str]]:
+    """Height (cm), weight (kg), heart rate (beats a minute) and sex (F, M) by scan.
+
+    Args:
+        file: CSV with a column ``scan`` (the name of its result folder) and any of the others; None for none. An empty
+            cell is not known.
+
+    Returns:
+        of each scan what is known.
+
+    Raises:
+        InputError: the file is missing, has no column ``scan`` or an unknown one, names a scan twice, or holds a value
+            that cannot be.
+    """
+    if file is None:
+        return {}
+    if not Path(file).is_file():
+        raise InputError(f"{file}: there is no such file; give a CSV file with the columns {', '.join(COLUMNS)}")
+    with open(file, newline="", encoding="utf-8-sig") as stream:
+        reader = csv.DictReader(stream)
+        rows, columns = list(reader), set(reader.fieldnames or [])
+    if "scan" not in columns or not columns <= set(COLUMNS):
+        raise InputError(
+            f"{file}: its columns must be scan and any of {', '.join(COLUMNS[1:])}; correct its first line"
+        )
+    found: dict[str, dict[str, float | str]] = {}
+    for row in rows:
+        scan = (row.pop("scan") or "").strip()
+        if scan in found:
+            raise InputError(f"{file}: names the scan {scan} twice; remove one line")
+        found[scan] = checked(file, scan, row)
+    return found
+
+
+def checked(source: str, scan: str, person: Mapping[str, object]) -> dict[str, float | str]:
+    """The numbers as numbers, without what is not known (None or empty).
+
+    Raises:
+        InputError: a value cannot be; the message names ``source`` and ``scan``.
+    """
+    given = {name: str(value).strip() for name, value in person.items() if value is not None and str(value).strip()}
+    return {name: _value(source, scan, name, text) for name, text in given.items()}
+
+
+def _value(source: str, scan: str, name: str, text: str) -> float | str:
+    if name == "sex":
+        if text.upper() not in ("F", "M"):
+            raise InputError(f"{source}: the sex of {scan} is '{text}'; write F, M or nothing")
+        return text.upper()
+    low, high = LIMITS[name]
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise InputError(
+            f"{source}: the {name} of {scan} is '{text}'; give a number from {low:g} to {high:g}, or nothing"
+        )
+    return value

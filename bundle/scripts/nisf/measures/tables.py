@@ -1,0 +1,43 @@
+"""Measures as files: JSON with everything, CSV with a row a measure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nisf.utils.files import write_text
+
+COLUMNS = ("name", "title", "unit", "value", "low", "high", "by_slices", "indexed", "indexed_unit", "interval")
+
+
+def write_measures(found: Mapping, folder: str | Path) -> tuple[Path, Path]:
+    """Writes ``measures.json`` and ``measures.csv`` of one scan into its folder; returns their paths.
+
+    Args:
+        found: what ``measures.measure_folder`` gives.
+        folder: of the scan.
+    """
+    folder = Path(folder)
+    rows = [*found["measures"], *thickness_rows(found)]
+    first = write_text(folder / "measures.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
+    return first, write_text(folder / "measures.csv", _table(COLUMNS, rows))
+
+
+def thickness_rows(found: Mapping) -> list[dict]:
+    """The segments' thickness as rows like those of ``measures``; named WT1 to WT16."""
+    wall = found.get("wall_thickness")
+    return [
+        {**row, "name": f"WT{row['segment']}", "title": f"wall thickness, {row['name']}", "unit": wall["unit"]}
+        for row in (wall["segments"] if wall else [])
+    ]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Mapping]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

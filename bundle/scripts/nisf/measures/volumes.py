@@ -1,0 +1,228 @@
+"""Volumes of a fitted scan's classes through the cycle: of the continuous function, and by adding up the slices.
+
+The function's volume of a class is the integral of its probability, the volume to be expected, on a lattice about the
+heart that ends one slice distance beyond the stack. Each cell counts with the mean of its probability over the cell,
+from value and slope of its logit, so that a lattice of some 5 mm is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import binary_dilation, generate_binary_structure, label, maximum_filter, minimum_filter
+
+from nisf.geometry.grid import Grid
+from nisf.geometry.orientation import spacing_of
+from nisf.sampling.fitted_scan import FittedScan
+from nisf.utils.errors import InputError
+
+#: Points of the look that finds the organ, of a volume, and of the largest and the smallest.
+LOOK, POINTS, FINE_POINTS = 8000, 12000, 40000
+
+
+#: Moments at which draws are read, besides the largest and the smallest; between them their ratio to the fit's own
+#: volume is interpolated.
+DRAW_MOMENTS = 3
+
+
+#: Slice distances beyond the stack.
+BEYOND = 1.0
+
+
+#: Probabilities below it are taken for it.
+LEAST = 1e-7
+
+
+#: Probability of all classes together from which a place is looked at closely.
+SEEN = 0.02
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """Volumes in mL at moments of the cycle.
+
+    Attributes:
+        times: [T], fractions of the cycle.
+        values: [K - 1, T], in the order of ``names``.
+        draws: [n, K - 1, T], of posterior draws; n is 0 without.
+        names: of the classes, background left out.
+    """
+
+    times: np.ndarray
+    values: np.ndarray
+    draws: np.ndarray
+    names: tuple[str, ...]
+
+    def of(self, name: str) -> np.ndarray:
+        """The fit's own and the draws' volumes of one class, [1 + n, T]."""
+        place = self.names.index(name)
+        return np.concatenate([self.values[None, place], self.draws[:, place]])
+
+
+@dataclass(frozen=True)
+class Region:
+    """Points of a lattice about the organ.
+
+    Attributes:
+        points: [N, 3], RAS mm.
+        cell: volume of each, mL.
+        inside: which points of a whole box of them these are, [X, Y, Z].
+    """
+
+    points: np.ndarray
+    cell: float
+    inside: np.ndarray
+
+
+def longer_stack(fitted: FittedScan, beyond: float = BEYOND) -> Grid:
+    """One voxel that fills the fitted grid and ``beyond`` slice distances more at both its ends; to be resampled."""
+    whole = Grid.of_scan(fitted.frame)
+    affine, count = whole.affine.copy(), whole.shape[2] + 2 * beyond
+    affine[:3, 3] += affine[:3, 2] * (whole.shape[2] - 1) / 2  # the slices' middle
+    affine[:3, 2] *= count
+    return replace(whole, affine=affine, shape=(*whole.shape[:2], 1))
+
+
+def region_of(fitted: FittedScan, times: Sequence[float], points: int = POINTS, beyond: float = BEYOND) -> Region:
+    """The lattice on which volumes are taken: what lies about the largest piece that is seen at any of ``times``.
+
+    Args:
+        fitted: any classes.
+        times: at most three of them are looked at.
+        points: of the lattice, about.
+        beyond: slice distances beyond the stack.
+
+    Raises:
+        InputError: no class is seen anywhere.
+    """
+    box = longer_stack(fitted, beyond)
+    size = np.prod(np.array(spacing_of(box.affine)) * box.shape)
+    look = box.resampled([(size / LOOK) ** (1 / 3)] * 3)
+    world, seen = look.world(), np.zeros(look.voxels)
+    for time in np.asarray(times)[np.linspace(0, len(times) - 1, min(len(times), 3)).round().astype(int)]:
+        seen = np.maximum(seen, 1 - fitted.classes(world, time)[0])
+    pieces, count = label((seen > SEEN).reshape(look.shape), np.ones((3, 3, 3)))
+    if count == 0 or seen.max() < 0.5:
+        raise InputError(f"{fitted.subject}: no organ is found in the scan; look at its segmentation")
+    weights = np.bincount(pieces.ravel(), weights=seen)
+    weights[0] = 0
+    wanted = binary_dilation(pieces == weights.argmax(), np.ones((3, 3, 3)))
+    cell = np.prod(spacing_of(look.affine))
+    fine = box.resampled([(wanted.sum() * cell / points) ** (1 / 3)] * 3)
+    world, inverse = fine.world(), np.linalg.inv(look.affine)
+    voxels = np.rint(world @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
+    inside = wanted[tuple(np.clip(voxels, 0, np.array(look.shape) - 1).T)]
+    return Region(world[inside], float(np.prod(spacing_of(fine.affine)) / 1000), inside.reshape(fine.shape))
+
+
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    certain = np.clip(probabilities, LEAST, 1 - LEAST)
+    return np.log(certain / (1 - certain))
+
+
+def _half_ranges(logits: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Half of what logits [K - 1, N] at the middle of cells rise by along the slope in a cell, [K - 1, N]."""
+    whole = np.full((len(logits), *inside.shape), float(_logits(np.zeros(1))[0]))
+    whole[:, inside] = logits
+    slopes = [np.gradient(whole, axis=axis) for axis in (1, 2, 3) if whole.shape[axis] > 1]
+    return np.maximum(np.sqrt(sum(slope**2 for slope in slopes))[:, inside] / 2, 1e-3)
+
+
+def _volumes(classes: np.ndarray, region: Region, half: np.ndarray | None = None) -> np.ndarray:
+    """mL of the classes but the background, [K - 1], from the probabilities of all [K, N] at the middle of cells.
+
+    The logit is taken to be linear in a cell, and its values there to be spread evenly over as much as they would be
+    along the slope; the mean of the logistic function over that range is known. ``half`` is that of ``_half_ranges``,
+    found unless given.
+    """
+    middle = _logits(classes[1:])
+    half = _half_ranges(middle, region.inside) if half is None else half
+    means = (np.logaddexp(0, middle + half) - np.logaddexp(0, middle - half)) / (2 * half)
+    return means.sum(axis=1) * region.cell
+
+
+def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POINTS) -> Volumes:
+    """Volumes at moments of the cycle, with those of the scan's posterior draws.
+
+    The largest and the smallest are taken on a finer lattice; what that changes is passed on to the moments between.
+    Draws are read at a few moments, about the boundaries that the fit has there.
+
+    Args:
+        fitted: of any organ.
+        times: fractions of the cycle, ascending.
+        points: of the lattice, about.
+
+    Raises:
+        InputError: no class is seen anywhere.
+    """
+    times = np.asarray(times, dtype=float)
+    region = region_of(fitted, times, points)
+    classes = [fitted.classes(region.points, time) for time in times]
+    values = np.stack([_volumes(one, region) for one in classes], axis=1)
+    values *= _refined(fitted, times, values)
+    draws = np.ones((len(fitted.draws), *values.shape))
+    few = _few(values[_first(fitted)]) if fitted.draws else []
+    near = {place: _unsure(classes[place], region.inside) for place in few}
+    half = {place: _half_ranges(_logits(classes[place][1:]), region.inside) for place in few}
+    for number, (latent, frame) in enumerate(fitted.draws):
+        other, ratios = replace(fitted, latent=latent, frame=frame), []
+        for place, where in near.items():
+            changed = classes[place].copy()
+            changed[:, where] = other.classes(region.points[where], times[place])
+            own = _volumes(classes[place], region, half[place])
+            ratios.append(_volumes(changed, region, half[place]) / np.maximum(own, 1e-6))
+        draws[number] = values * [np.interp(times, times[few], row, period=1.0) for row in np.transpose(ratios)]
+    return Volumes(times, values, draws, tuple(class_list(fitted)))
+
+
+def _refined(fitted: FittedScan, times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """By how much volumes [K - 1, T] change on a finer lattice, [K - 1, T]."""
+    curve = values[_first(fitted)]
+    ends = np.unique([curve.argmax(), curve.argmin()])
+    region = region_of(fitted, times[ends], FINE_POINTS)
+    fine = np.stack([_volumes(fitted.classes(region.points, time), region) for time in times[ends]], axis=1)
+    ratio = fine / np.maximum(values[:, ends], 1e-6)
+    return np.stack([np.interp(times, times[ends], row, period=1.0) for row in ratio])
+
+
+def _few(curve: np.ndarray) -> np.ndarray:
+    """Places of the moments at which draws are read: the largest, the smallest, some between."""
+    even = np.linspace(0, len(curve), DRAW_MOMENTS, endpoint=False).astype(int)
+    return np.unique([*even, curve.argmax(), curve.argmin()])
+
+
+def _unsure(classes: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """The points [N] that lie beside one of another class, or whose own class is not certain."""
+    label, sure = np.zeros(inside.shape, int), np.ones(inside.shape, bool)
+    label[inside], sure[inside] = classes.argmax(axis=0), classes.max(axis=0) > 1 - SEEN
+    around = generate_binary_structure(3, 1)
+    differs = maximum_filter(label, footprint=around) != minimum_filter(label, footprint=around)
+    return (differs | ~sure)[inside]
+
+
+def class_list(fitted: FittedScan) -> list[str]:
+    """Names of the classes but the background, in the order of their numbers."""
+    return [fitted.class_names.get(number, f"class {number}") for number in range(1, fitted.network.num_classes)]
+
+
+def _first(fitted: FittedScan) -> int:
+    """Place of the class whose curve shows the phases."""
+    names = class_list(fitted)
+    return names.index("LV") if "LV" in names else 0
+
+
+def slice_volumes(labels: np.ndarray, affine: np.ndarray, names: Mapping[int, str]) -> dict[str, np.ndarray]:
+    """Volumes by slice summation: voxels of a class times the voxel's volume, the gap between slices included.
+
+    Args:
+        labels: [X, Y, Z, T].
+        affine: of the file, [4, 4].
+        names: class number to name.
+
+    Returns:
+        name to [T], mL.
+    """
+    cell = abs(np.linalg.det(np.asarray(affine, dtype=float)[:3, :3])) / 1000
+    return {name: (labels == number).sum(axis=(0, 1, 2)) * cell for number, name in names.items() if number > 0}

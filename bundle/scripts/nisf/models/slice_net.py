@@ -1,0 +1,157 @@
+"""The U-Net that says of each voxel, slice by slice, which class it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from monai.networks.nets import BasicUNet
+from monai.transforms import KeepLargestConnectedComponent, ScaleIntensityRangePercentiles
+from torch import nn
+from torch.nn import functional as F
+
+from nisf.utils.errors import InputError
+from nisf.utils.tensors import likeliest
+
+#: Probability left to the other classes where a piece apart from the organ is taken for background.
+DOUBT = 0.05
+
+
+class SliceNet(nn.Module):
+    """MONAI's 2D U-Net on a slice and its two neighbours, resampled to one pixel size.
+
+    Args:
+        num_classes: K, background included.
+        in_channels: image channels C.
+        pixel: mm, in plane.
+        features: channels of the U-Net's levels, and of its last layer.
+        patch: pixels along a side of the training's patches.
+    """
+
+    #: slices of a stack evaluated at once
+    BATCH = 8
+    #: logit of the background beyond the window
+    SURE = 5.0
+    #: the U-Net halves its input four times
+    MULTIPLE = 16
+
+    def __init__(
+        self,
+        num_classes: int = 4,
+        in_channels: int = 1,
+        pixel: float = 1.5,
+        features: Sequence[int] = (16, 32, 64, 96, 128, 16),
+        patch: int = 128,
+    ) -> None:
+        super().__init__()
+        self.num_classes, self.in_channels = num_classes, in_channels
+        self.unet = BasicUNet(2, 3 * in_channels, num_classes, tuple(features))
+        self.register_buffer("pixel", torch.tensor(float(pixel)))
+        self.register_buffer("patch", torch.tensor(int(patch)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, 3 C, H, W] (slice below, slice, slice above) to class logits [B, K, H, W]."""
+        return self.unet(x)
+
+    @torch.no_grad()
+    def probabilities(
+        self,
+        stack: torch.Tensor,
+        spacing: Sequence[float],
+        kept_slices: Sequence[int] | None = None,
+        center: tuple[float, float] | None = None,
+    ) -> torch.Tensor:
+        """Class probabilities of a stack on its own grid.
+
+        Args:
+            stack: [C, X, Y, Z] in [0, 1].
+            spacing: mm along x and y.
+            kept_slices: slices that may be seen; the others are given the background.
+            center: voxel along x and y about which a window as large as the training's patches is looked at; beyond it
+                lies background. None looks at the whole slices, which the network, whose normalisation takes in all
+                that it sees, does less well.
+
+        Returns:
+            [K, X, Y, Z] float32.
+        """
+        kept = list(range(stack.shape[3])) if kept_slices is None else list(kept_slices)
+        slices = to_pixel(stack[..., kept].permute(3, 0, 1, 2).float(), spacing, float(self.pixel))
+        number = torch.arange(len(slices))
+        below, above = slices[(number - 1).clamp(min=0)], slices[(number + 1).clamp(max=len(slices) - 1)]
+        logits = self._logits(torch.cat([below, slices, above], dim=1).to(self.pixel.device), stack.shape[1:3], center)
+        size = tuple(stack.shape[1:3])
+        found = F.interpolate(logits, size=size, mode="bilinear", align_corners=False).softmax(dim=1)
+        whole = torch.zeros((*stack.shape[1:], self.num_classes))
+        whole[..., 0] = 1
+        whole[:, :, kept] = found.cpu().permute(2, 3, 0, 1)
+        return whole.permute(3, 0, 1, 2)
+
+    def _logits(self, slices: torch.Tensor, size: Sequence[int], center: tuple[float, float] | None) -> torch.Tensor:
+        """[Z, 3 C, H, W] at the pixel size to class logits [Z, K, H, W], of a window about ``center`` alone."""
+        height, width = slices.shape[-2:]
+        if center is None:
+            padded = F.pad(slices, (0, -width % self.MULTIPLE, 0, -height % self.MULTIPLE))
+            return torch.cat([self(part) for part in padded.split(self.BATCH)])[..., :height, :width].float()
+        reach = int(self.patch) // 2
+        x, y = (int((c + 0.5) * n / m + 0.5) for c, n, m in zip(center, (height, width), size))
+        padded = F.pad(slices, (reach, reach, reach, reach))[..., x : x + 2 * reach, y : y + 2 * reach]
+        found = torch.cat([self(part) for part in padded.split(self.BATCH)]).float()
+        # far beyond doubt, and the same for all classes but the background
+        whole = found.new_full((len(slices), self.num_classes, height + 2 * reach, width + 2 * reach), -self.SURE)
+        whole[:, 0] = self.SURE
+        whole[..., x : x + 2 * reach, y : y + 2 * reach] = found
+        return whole[..., reach : reach + height, reach : reach + width]
+
+
+@torch.no_grad()
+def read_frames(
+    network: SliceNet, frames: torch.Tensor, spacing: Sequence[float], kept_slices: Sequence[int] | None = None
+) -> torch.Tensor:
+    """Class probabilities [K, X, Y, Z, T] of the frames [C, X, Y, Z, T] of a stack.
+
+    A first look at whole slices of two frames finds where the organ is; then a window about it is read in every frame.
+    """
+    count = frames.shape[-1]
+    looks = [network.probabilities(frames[..., t], spacing, kept_slices) for t in evidence_frames(count, 2)]
+    center = _middle(largest_pieces(likeliest(torch.stack(looks, dim=-1)), kept_slices))
+    read = [network.probabilities(frames[..., t], spacing, kept_slices, center) for t in range(count)]
+    return torch.stack(read, dim=-1)
+
+
+def _middle(classes: torch.Tensor) -> tuple[float, float] | None:
+    """Mean voxel along x and y of what is not background in [X, Y, Z, T]; None where all is."""
+    inside = classes.nonzero()[:, :2].double()
+    return tuple(inside.mean(dim=0).tolist()) if len(inside) else None
+
+
+def to_pixel(slices: torch.Tensor, spacing: Sequence[float], pixel: float) -> torch.Tensor:
+    """Slices [N, C, X, Y] resampled to ``pixel`` mm, the outer edges kept in place."""
+    size = [max(SliceNet.MULTIPLE, round(n * s / pixel)) for n, s in zip(slices.shape[2:], spacing)]
+    # coarser pixels are means, or thin structures would flicker
+    return F.interpolate(slices, size=size, mode="bilinear", align_corners=False, antialias=pixel > min(spacing[:2]))
+
+
+def evidence_frames(frames: int, count: int) -> list[int]:
+    """Numbers of at most ``count`` of ``frames`` frames, spread evenly from the first."""
+    if count < 1:
+        raise InputError(f"evidence_frames is {count}; at least 1 is needed")
+    return sorted({round(i * frames / count) for i in range(count)} & set(range(frames)))
+
+
+def scaled(image: torch.Tensor) -> torch.Tensor:
+    """A sequence [C, ...] to [0, 1] between its 1st and 99th percentile."""
+    return ScaleIntensityRangePercentiles(1, 99, 0.0, 1.0, clip=True, channel_wise=True)(image)
+
+
+def largest_pieces(classes: torch.Tensor, kept_slices: Sequence[int] | None = None) -> torch.Tensor:
+    """Classes [X, Y, Z, T] with the largest connected piece of all classes together kept in each frame.
+
+    Slices that may be seen count as neighbours also where others between them may not.
+    """
+    keep = KeepLargestConnectedComponent(is_onehot=False, independent=False)
+    kept = list(range(classes.shape[2])) if kept_slices is None else list(kept_slices)
+    out = torch.zeros_like(classes)
+    for t in range(classes.shape[3]):
+        # a copy, for MONAI changes its input
+        out[:, :, kept, t] = torch.as_tensor(keep(classes[:, :, kept, t].unsqueeze(0).clone()))[0]
+    return out

@@ -1,0 +1,58 @@
+"""Weight files: reading them, and a name by which a result says which ones made it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from nisf.utils.errors import InputError
+from nisf.utils.tensors import save_tensors
+
+
+def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
+    """Takes the weights of ``path`` into ``network``.
+
+    Raises:
+        InputError: the file is missing, cut off, or of another network.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: there is no such model file; train one or name another with --model")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a different type for each way in which a file can be broken
+        raise InputError(
+            f"{path}: the model file is damaged or cut off ({type(error).__name__}); copy or train it anew"
+        ) from error
+    state = state.get("network", state) if isinstance(state, Mapping) else {}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise InputError(
+            f"{path}: the weights are of another network ({reason}); use the config that they were trained with"
+        ) from error
+    return network
+
+
+def digest_of(network: torch.nn.Module) -> str:
+    """A short name of a network's weights, the same for the same numbers."""
+    found = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def save_weights(network: torch.nn.Module, path: str | Path) -> Path:
+    """The network's state, buffers included, written whole or not at all."""
+    return save_tensors({name: value.detach().cpu().clone() for name, value in network.state_dict().items()}, path)
+
+
+def load_evidence(
+    network: torch.nn.Module, path: str | Path | None, device: torch.device | str
+) -> torch.nn.Module | None:
+    """The network of the class evidence with the weights of ``path``; None where no path is given."""
+    return None if path is None else load_weights(network, path).to(device).eval()

@@ -1,0 +1,92 @@
+"""What was seen of a scan, and what latent, class evidence and both together say of it, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nisf.fit.points import GridPoints
+from nisf.fit.posterior import LatentFit
+from nisf.geometry.orientation import spacing_of
+from nisf.models.nisf import NISF
+from nisf.utils.tensors import as_intensity
+
+#: The most frames that are looked at where there is no class evidence.
+FRAMES = 10
+
+
+@dataclass(frozen=True)
+class Look:
+    """Some frames of a scan, in the slices that may be seen. Z' slices, T' frames.
+
+    Attributes:
+        image, recon: [C, X, Y, Z', T'], intensities in [0, 1]; the reconstruction as the scanner would show it.
+        own: class probabilities of the latent alone, [K, X, Y, Z', T'].
+        final: of latent and class evidence together.
+        evidence: of the class evidence alone, or None without.
+        mask: voxels [X, Y, Z'] that may be seen, or None for all.
+        spacing: mm along x, y and the slices.
+        slices: numbers of the slices in the scan.
+        times: fraction of the cycle of each frame.
+    """
+
+    image: torch.Tensor
+    recon: torch.Tensor
+    own: torch.Tensor
+    final: torch.Tensor
+    evidence: torch.Tensor | None
+    mask: torch.Tensor | None
+    spacing: tuple[float, float, float]
+    slices: list[int]
+    times: list[float]
+
+    @classmethod
+    def of(
+        cls, network: NISF, fit: LatentFit, points: GridPoints, values: torch.Tensor, final: torch.Tensor | None = None
+    ) -> Look:
+        """From a scan and what was sampled on its grid.
+
+        Args:
+            network: that was fitted.
+            fit: of ``points``.
+            points: the scan.
+            values: reconstruction and the latent's own classes, [C + K, X, Y, Z, T].
+            final: classes [K, X, Y, Z, T] with the class evidence blended in; None where nothing was.
+        """
+        seen = points.kept_frames or list(range(values.shape[-1]))
+        frames = points.evidence_frames or [
+            seen[i] for i in sorted({round(j) for j in np.linspace(0, len(seen) - 1, FRAMES)})
+        ]
+        kept = points.kept_slices or list(range(values.shape[3]))
+
+        def part(whole: torch.Tensor) -> torch.Tensor:
+            return whole[..., frames][..., kept, :]
+
+        said = part(values).float()
+        recon, own = said[: network.in_channels], said[network.in_channels :]
+        if fit.effects is not None and bool(fit.effects.any()):
+            gain, offset = fit.effects[kept, :2].t()[:, None, None, None, :, None]
+            recon = ((1 + gain) * recon.clamp(1e-3, 1 - 1e-3).logit() + offset).sigmoid()
+        evidence = None if points.evidence is None else as_intensity(points.evidence.image[..., kept, :])
+        return cls(
+            as_intensity(part(points.image)),
+            recon,
+            own,
+            own if final is None else part(final).float(),
+            evidence,
+            None if points.mask is None else points.mask[:, :, kept],
+            spacing_of(points.frame.affine),
+            kept,
+            [points.frame.times[t] for t in frames],
+        )
+
+    def known(self, values: torch.Tensor) -> torch.Tensor:
+        """Of [C, X, Y, Z', T'] those voxels that may be seen."""
+        return values if self.mask is None else values[:, self.mask]
+
+    @property
+    def rival(self) -> torch.Tensor:
+        """What the latent's classes are held against: the evidence, or without any the final classes."""
+        return self.final if self.evidence is None else self.evidence

@@ -1,0 +1,107 @@
+"""Signs of a scan that a fit cannot do well by: noise, contrast, the volumes that come out, an unsure result."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from nisf.quality.comparison import Look
+
+#: Frames from which a volume curve can be called rough, and the harmonics that a smooth one is made of.
+CURVE, HARMONICS = 12, 4
+
+
+#: A class that is seen in fewer voxels has no brightness.
+LEAST = 20
+
+
+def noise_of(look: Look) -> float:
+    """Standard deviation of the pixels' noise, from the median of their mixed second differences in plane."""
+    corners = [look.image[:, a : a - 1 or None, b : b - 1 or None] for a in (0, 1) for b in (0, 1)]
+    mixed = corners[0] - corners[1] - corners[2] + corners[3]
+    known = torch.stack([(one > 0) & (one < 1) for one in corners]).all(dim=0)  # clipped intensities have lost theirs
+    mixed = mixed[known]
+    return float(1.4826 * mixed.abs().median() / 2) if len(mixed) else 0.0
+
+
+def contrast_of(look: Look) -> tuple[float, float]:
+    """By how much the first class (LV blood) is brighter than the second (myocardium), in image and reconstruction.
+
+    By the median, where latent and class evidence are of one mind; NaN where either class is not seen.
+    """
+    own = look.own.argmax(dim=0)
+    agreed = own == look.rival.argmax(dim=0)
+    inside = [agreed & (own == kind) for kind in (1, 2)]
+    if min(int(one.sum()) for one in inside) < LEAST:
+        return math.nan, math.nan
+    image, recon = (values.mean(dim=0) for values in (look.image, look.recon))
+    return tuple(float(values[inside[0]].median() - values[inside[1]].median()) for values in (image, recon))
+
+
+def likeness(look: Look) -> float:
+    """Correlation of image and reconstruction about the organ; 0 where there is none."""
+    near = (look.own[0] < 0.5) | (look.rival[0] < 0.5)
+    if int(near.sum()) < LEAST:
+        return 0.0
+    pairs = torch.stack([look.image.mean(dim=0)[near], look.recon.mean(dim=0)[near]])
+    found = torch.corrcoef(pairs)[0, 1]
+    return float(found) if bool(found.isfinite()) else 0.0
+
+
+def volume_of(classes: torch.Tensor, look: Look) -> float:
+    """All classes' volume in the slices, mL, mean over frames, of probabilities [K, X, Y, Z', T']."""
+    voxel = float(np.prod(look.spacing)) / 1000
+    return float((classes.argmax(dim=0) > 0).sum()) * voxel / len(look.times)
+
+
+def least_share(classes: torch.Tensor) -> float:
+    """Part of all classes' voxels that is of the rarest class, of probabilities [K, ...]; 0 where nothing is found."""
+    found = classes.argmax(dim=0)
+    counts = [int((found == kind).sum()) for kind in range(1, len(classes))]
+    return min(counts) / sum(counts) if sum(counts) else 0.0
+
+
+def roughness(classes: torch.Tensor) -> float:
+    """How uneven the first class's volume curve is: what is left of it without its slow part, by its range.
+
+    The slow part is the mean and the first ``HARMONICS`` of the cycle, by which a beating heart is well described; of
+    the rest the root mean square is taken.
+
+    Args:
+        classes: probabilities [K, X, Y, Z, T] of all frames of a closed cycle, evenly spread.
+
+    Returns:
+        NaN for fewer than ``CURVE`` frames or a curve that does not move.
+    """
+    if classes.shape[-1] < CURVE:
+        return math.nan
+    curve = torch.stack([classes[1, ..., t].sum(dtype=torch.float64) for t in range(classes.shape[-1])])
+    waves = torch.fft.rfft(curve)
+    waves[: HARMONICS + 1] = 0
+    span = float(curve.max() - curve.min())
+    rest = torch.fft.irfft(waves, n=len(curve))
+    return float(rest.square().mean().sqrt()) / span if span > 1e-6 else math.nan
+
+
+def expected_dice(classes: torch.Tensor) -> float:
+    """Mean Dice of the likeliest classes, were the probabilities [K, ...] right and voxels independent.
+
+    Of each class the ratio of expected sums, ``2 sum p / (n + sum p)`` with the upper sum over the n voxels that are
+    taken for it; 0 where nothing is taken for any class.
+    """
+    found, scores = classes.argmax(dim=0), []
+    for kind in range(1, len(classes)):
+        inside = found == kind
+        total = float(inside.sum()) + float(classes[kind].sum())
+        if bool(inside.any()):
+            scores.append(2 * float(classes[kind][inside].sum()) / total)
+    return sum(scores) / len(scores) if scores else 0.0
+
+
+def doubt_of(classes: torch.Tensor) -> float:
+    """Mean over the voxels taken for a class of one minus its probability; 1 where none is."""
+    best, found = classes.max(dim=0)
+    inside = found > 0
+    return float((1 - best)[inside].mean()) if bool(inside.any()) else 1.0

@@ -1,0 +1,76 @@
+"""Whether a stack lies as its file says and holds the whole organ: base and apex exchanged, or an end missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from nisf.fit.points import GridPoints
+from nisf.fit.posterior import LatentFit
+from nisf.geometry.frame import CoordinateFrame
+from nisf.geometry.pose import Pose
+from nisf.models.nisf import NISF
+from nisf.quality.slice_features import BODY
+
+#: Points of class evidence that are looked at.
+POINTS = 4096
+
+
+#: Every so many voxels are read along x and y beyond the stack, and points at once.
+STEP, CHUNK = 2, 8192
+
+
+def flipped(frame: CoordinateFrame) -> CoordinateFrame:
+    """The same scan with its slices mirrored about the organ's centre."""
+    middle = (frame.pose or Pose()).z
+    scale, offset = list(frame.scale), list(frame.offset)
+    scale[2], offset[2] = -scale[2], 2 * middle - offset[2]
+    return replace(frame, scale=tuple(scale), offset=tuple(offset))
+
+
+@torch.no_grad()
+def upside_down(network: NISF, points: GridPoints, seed: int = 0) -> float:
+    """By how much the class evidence fits the population's mean heart better once the stack is flipped.
+
+    The difference of mean cross entropies (nats a point), the stack as it is less the stack flipped, of points near the
+    organ: above zero the flipped one fits better. The latent is the prior's mean, because a fitted one has bent itself
+    to the stack as it is. NaN without class evidence.
+    """
+    evidence = points.evidence
+    if evidence is None or evidence.frame.pose is None:
+        return float("nan")
+    number = evidence.spread(POINTS, seed)[:POINTS]
+    losses = [_loss(network, replace(evidence, frame=one), number) for one in (evidence.frame, flipped(evidence.frame))]
+    return losses[0] - losses[1]
+
+
+def _loss(network: NISF, evidence: GridPoints, number: torch.Tensor) -> float:
+    """Mean cross entropy of numbered points of the class evidence under the prior's mean."""
+    coords, wanted = (values.unsqueeze(0).to(network.latent_mean) for values in evidence.take(number))
+    logits = network(coords)[:, network.in_channels :]
+    return float(F.cross_entropy(logits, wanted))
+
+
+@torch.no_grad()
+def cut_ends(network: NISF, fit: LatentFit, points: GridPoints) -> tuple[float, float]:
+    """How much of the organ's body goes on beyond the stack's first and last slice, by the fitted latent.
+
+    The latent's classes are read one slice distance beyond either end, in the first frame that may be seen: the area of
+    the body there, by that of the largest slice of the stack. 0 where nothing of it is left, 1 where it has not begun
+    to get smaller.
+    """
+    frame, depth = fit.frame(points.frame), points.frame.shape[2]
+    time = frame.times[points.kept_frames[0] if points.kept_frames else 0]
+    x, y = (np.arange(0, n, STEP) for n in frame.shape[:2])
+    voxels = np.stack(np.meshgrid(x, y, np.arange(-1, depth + 1), indexing="ij"), axis=-1)
+    coords = frame.voxel_to_normalised(voxels.reshape(-1, 3))
+    coords = np.concatenate([coords, np.full((len(coords), 1), time)], axis=1)[:, : network.coord_dims]
+    parts = torch.from_numpy(coords.T.copy()).to(network.latent_mean).split(CHUNK, dim=1)
+    latent = fit.latent.to(network.latent_mean).unsqueeze(0)
+    found = torch.cat([network(part[None], latent)[0, network.in_channels :].argmax(dim=0) for part in parts])
+    area = sum((found == kind) for kind in BODY).reshape(voxels.shape[:3]).sum(dim=(0, 1)).double()
+    largest = float(area[1:-1].max())
+    return (float(area[0]) / largest, float(area[-1]) / largest) if largest else (0.0, 0.0)

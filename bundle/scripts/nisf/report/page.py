@@ -1,0 +1,206 @@
+"""The page of one scan: measures, pictures and surfaces put into the template, every word from a file escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+
+from nisf.measures import reference_ranges
+from nisf.plots.style import class_colour
+from nisf.report.charts import bulls_eye, curves_chart, has_band, names_of
+from nisf.report.scan_folder import ScanFolder
+from nisf.report.views import View
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+
+
+#: Measures that are shown large, in this order, where they are known.
+KEY = ("LVEF", "LVEDV", "LVESV", "LVSV", "LVM", "RVEF", "RVEDV", "RVESV")
+
+
+#: What the numbers of a fit's quality mean.
+NUMBERS = {
+    "reconstruction_error": "root mean square difference of reconstruction and image, intensities 0 to 1",
+    "prior_distance": "distance of the latent from the population's mean, in standard deviations",
+    "pose_distance": "distance of position, direction and size from what was expected, in standard deviations",
+    "doubt": "mean over the segmented voxels of one minus the probability of their class",
+    "disagreement": "one minus the mean Dice between the fitted function's classes and those of the U-Net",
+}
+
+
+@lru_cache
+def _environment():
+    # jinja2 escapes what it puts into a page, and <, >, &, ' in JSON
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    found = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    found.filters["number"] = number
+    found.trim_blocks = found.lstrip_blocks = True
+    return found
+
+
+def render(template: str, **values: object) -> str:
+    """A template of the bundle as text, style and scripts put in; values are escaped."""
+    plain = {path.name.replace(".", "_"): Markup(path.read_text()) for path in TEMPLATES.glob("*.[cj]s*")}
+    made = datetime.now().strftime("%Y-%m-%d %H:%M")
+    return _environment().get_template(template).render(**plain, made=made, **values)
+
+
+def scan_page(
+    scan: ScanFolder, measures: Mapping, slices: View, planes: Sequence[View], surface: Mapping | None, back: str | None
+) -> str:
+    """The page of a scan as HTML.
+
+    Args:
+        scan: as it was read from its folder.
+        measures: measures.json.
+        slices, planes: moving pictures.
+        surface: of ``report_surface``.
+        back: relative address of the cohort's page.
+    """
+    phases = {word: scan.times[i] for word, i in (measures.get("phases") or {}).items() if i is not None}
+    curves = measures.get("curves") or {}
+    wall = measures.get("wall_thickness") or {}
+    data = {
+        "views": [slices.plain(), *(plane.plain() for plane in planes)],
+        "levels": [None, *(level_of(scan, plane) for plane in planes)],
+        "numbers": slices.numbers,
+        "surface": surface,
+        "seconds": scan.fitted.duration or None,
+        "phases": phases,
+        "colours": {number: class_colour(number) for number in scan.class_names},
+    }
+    return render(
+        "report.html",
+        title=str(measures.get("subject") or scan.content.get("subject") or scan.name),
+        scan=scan.name,
+        back=back,
+        facts=facts(scan, measures),
+        quality=quality_words(scan, measures),
+        key=key_measures(measures),
+        rows=rows(measures),
+        sex=measures.get("sex") if measures.get("sex") in reference_ranges.SEXES else None,
+        reference=reference_ranges,
+        missing=scan.missing,
+        classes=[(name, class_colour(number_)) for number_, name in scan.class_names.items()],
+        slices=slices,
+        planes=planes,
+        moving=len(scan.times) > 1,
+        curves=Markup(curves_chart(curves, phases, scan.times)) if has_curves(curves) else None,
+        banded=any(isinstance(one, Mapping) and has_band(one) for one in curves.values()),
+        wall=Markup(bulls_eye(wall["segments"], wall.get("unit", "mm"))) if wall.get("segments") else None,
+        surface=surface,
+        versions=measures.get("versions") or (scan.content.get("made_with") or {}).get("versions") or {},
+        settings=without_folders(measures.get("settings") or (scan.content.get("made_with") or {}).get("settings")),
+        data=data,
+    )
+
+
+def without_folders(settings: Mapping | None) -> dict:
+    """Settings with the name of a file in place of its path."""
+    return {
+        name: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+        for name, value in (settings or {}).items()
+    }
+
+
+def has_curves(curves: Mapping) -> bool:
+    """Whether there is a curve of two moments or more."""
+    return bool(names_of(curves)) and len(curves.get("time") or []) > 1
+
+
+def number(value: float | None, like: float | None = None) -> str:
+    """A measure as people write it: two decimals below 2, one below 20, else none; a dash where it is not known.
+
+    Args:
+        value: of the measure.
+        like: number that says how many decimals; the value itself unless given.
+    """
+    if value is None or value != value:
+        return "–"
+    size = abs(value if like is None else like)
+    return f"{value:.{2 if size < 2 else 1 if size < 20 else 0}f}"
+
+
+def facts(scan: ScanFolder, measures: Mapping) -> list[str]:
+    """What is known of scan and subject, in a few words each."""
+    x, y, z, t = scan.labels.shape
+    found = [
+        f"{z} slices",
+        f"{t} frames" if t > 1 else "one frame",
+        "{:.2f} × {:.2f} × {:.1f} mm".format(*scan.spacing),
+    ]
+    if scan.fitted.duration:
+        found.append(f"cycle {1000 * scan.fitted.duration:.0f} ms")
+    if measures.get("heart_rate"):
+        found.append(f"heart rate {measures['heart_rate']:.0f}/min")
+    if measures.get("body_surface_area"):
+        found.append(f"body surface {measures['body_surface_area']:.2f} m²")
+    if measures.get("sex"):
+        found.append({"F": "female", "M": "male"}.get(measures["sex"], str(measures["sex"])))
+    return found
+
+
+def quality_words(scan: ScanFolder, measures: Mapping) -> dict:
+    """Whether the result is to be trusted: a word for the style, a headline, flags, and numbers with their meaning."""
+    quality = measures.get("quality") or {}
+    trusted, dice = quality.get("trusted"), quality.get("predicted_dice")
+    kind = "unknown" if trusted is None else "good" if trusted else "bad"
+    words = {
+        "unknown": "Quality: not assessed",
+        "good": "Quality: trusted",
+        "bad": "Quality: not to be trusted",
+    }
+    flags = sorted(quality.get("flags") or [], key=lambda flag: not flag.get("severe"))
+    numbers = quality.get("numbers") or scan.content.get("quality") or {}
+    shown = [(name, value, NUMBERS.get(name, "")) for name, value in numbers.items() if isinstance(value, (int, float))]
+    return {"kind": kind, "headline": words[kind], "dice": dice, "flags": flags, "numbers": shown}
+
+
+def rows_of(measures: Mapping) -> list[dict]:
+    """The measures with every field of the agreed form, None or empty where it is not known."""
+    blank = {"unit": "", "indexed_unit": "", **dict.fromkeys(("value", "low", "high", "by_slices", "indexed"))}
+    return [{**blank, "title": one["name"], **one} for one in measures.get("measures") or []]
+
+
+def key_measures(measures: Mapping) -> list[dict]:
+    """The measures that are shown large."""
+    known = {one["name"]: one for one in rows_of(measures) if one["value"] is not None}
+    return [known[name] for name in KEY if name in known] or list(known.values())[:6]
+
+
+def rows(measures: Mapping) -> list[dict]:
+    """The table of measures: each with its references and whether it lies outside of them."""
+    sex, found = measures.get("sex"), []
+    for one in rows_of(measures):
+        value, indexed = one["value"], one["indexed"]
+        marks = [
+            "" if v is None else reference_ranges.outside(v, one["name"], sex, of_index)
+            for v, of_index in ((value, False), (indexed, True))
+        ]
+        refs = [reference_ranges.references(one["name"], sex, of_index) for of_index in (False, True)]
+        unit = str(one["indexed_unit"] or "").replace("m2", "m²")
+        found.append(
+            {
+                **one,
+                "indexed_unit": unit,
+                "outside": marks[0],
+                "indexed_outside": marks[1],
+                "refs": refs[0],
+                "indexed_refs": refs[1],
+            }
+        )
+    return found
+
+
+def level_of(scan: ScanFolder, plane: View) -> list[float] | None:
+    """a, b, c such that a x + b y + c is the slice number at pixel x, y of a plane."""
+    if plane.affine is None:
+        return None
+    to_voxel = (np.linalg.inv(scan.fitted.frame.affine) @ plane.affine)[2]
+    return [float(to_voxel[0]), float(to_voxel[1]), float(to_voxel[3])]

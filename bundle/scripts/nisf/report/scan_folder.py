@@ -1,0 +1,143 @@
+"""What lies in a scan's result folder, read again: the fitted function, the segmentation and the image beneath it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nisf.geometry.orientation import spacing_of
+from nisf.io.images import read_volume
+from nisf.io.nifti import stem_of
+from nisf.sampling.fitted_scan import FittedScan
+from nisf.sampling.latent_file import read_latent
+from nisf.transforms.load import LoadCined
+from nisf.utils.errors import InputError
+
+#: How the names of latent and segmentation files end.
+LATENT, SEGMENTATION = "_latent.pt", "_seg.nii.gz"
+
+
+@dataclass
+class ScanFolder:
+    """A segmented scan on the grid that was fitted: x to the lateral, y to the inferior wall, slices from the base.
+
+    Attributes:
+        folder: of its results.
+        name: of the scan, that of its folder's files.
+        content: of the latent file.
+        fitted: the scan as a function.
+        labels: uint8 [X, Y, Z, T].
+        image: float32 [X, Y, Z, T], or None where the file cannot be read any more.
+        missing: why the image is None, one sentence.
+    """
+
+    folder: Path
+    name: str
+    content: dict
+    fitted: FittedScan
+    labels: np.ndarray
+    image: np.ndarray | None = None
+    missing: str = ""
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size in mm."""
+        return spacing_of(self.fitted.frame.affine)
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """Fraction of the cycle of each frame."""
+        return tuple(self.fitted.frame.times)
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Class number to name, without the background."""
+        return {number: name for number, name in self.fitted.class_names.items() if number}
+
+
+def latent_files(folder: str | Path) -> list[Path]:
+    """Latent files of a result folder, or of the one scan that the folder belongs to, by name.
+
+    Raises:
+        InputError: there is none.
+    """
+    folder = Path(folder)
+    found = sorted(folder.glob(f"*{LATENT}")) or sorted(folder.glob(f"*/*{LATENT}"))
+    if not found:
+        raise InputError(f"{folder}: holds no results; name the folder that nisf segment wrote with -o")
+    return found
+
+
+def load_scan(latent_file: Path, model: str | Path | None = None, device: str = "cpu") -> ScanFolder:
+    """Reads a scan's results.
+
+    Args:
+        latent_file: of the scan.
+        model: weights; those that the file names unless given.
+        device: where the network runs.
+
+    Raises:
+        InputError: a file is missing or damaged, or the segmentation is not that of the latent.
+    """
+    content = read_latent(latent_file)
+    fitted = FittedScan.load(latent_file, model, device)
+    name = latent_file.name.removesuffix(LATENT)
+    scan = ScanFolder(latent_file.parent, name, content, fitted, _labels(latent_file, content, fitted))
+    try:
+        scan.image = _image(content, fitted)
+    except InputError as error:
+        scan.missing = _without_folders(str(error), content)
+    return scan
+
+
+def _labels(latent_file: Path, content: dict, fitted: FittedScan) -> np.ndarray:
+    folder = latent_file.parent
+    stems = [stem_of(file) for file in content.get("files") or []]
+    files = [folder / f"{stem}{SEGMENTATION}" for stem in stems]
+    if not files or not all(file.is_file() for file in files):
+        files = sorted(folder.glob(f"*{SEGMENTATION}"))
+    if not files:
+        raise InputError(f"{folder}: holds no segmentation (*{SEGMENTATION}); segment the scan anew")
+    volumes = [read_volume(str(file)) for file in files]
+    array = np.concatenate([volume for volume, _ in volumes], axis=3)
+    return on_fitted_grid(array, volumes[0][1], fitted, str(files[0])).astype(np.uint8)
+
+
+def _image(content: dict, fitted: FittedScan) -> np.ndarray:
+    """The first channel [X, Y, Z, T] of the scan that was fitted."""
+    paths = list(content.get("image_files") or [])
+    if not paths:
+        raise InputError("the latent file does not say where the scan lies")
+    axis = "time" if fitted.network.in_channels == 1 else "channel"
+    image = LoadCined("image", fourth_axis=axis)({"image": paths if len(paths) > 1 else paths[0]})["image"]
+    return on_fitted_grid(image[0].numpy(), np.asarray(image.affine), fitted, Path(paths[0]).name)
+
+
+def _without_folders(words: str, content: dict) -> str:
+    """A message with the names of files in place of their paths, which are nobody's business who reads a report."""
+    for path in content.get("image_files") or []:
+        words = words.replace(path, Path(path).name)
+    return words
+
+
+def on_fitted_grid(array: np.ndarray, affine: np.ndarray, fitted: FittedScan, name: str) -> np.ndarray:
+    """An array [X, Y, Z, T] of the scan's own file, its axes turned and cut as those of the fitted grid.
+
+    Raises:
+        InputError: the grids are not of one scan.
+    """
+    frame = fitted.frame
+    step = np.linalg.inv(affine) @ frame.affine  # fitted voxel to voxel of the file
+    turn, start = np.rint(step[:3, :3]).astype(int), np.rint(step[:3, 3]).astype(int)
+    whole = np.allclose(step[:3, :3], turn, atol=0.02) and (np.abs(turn).sum(axis=0) == 1).all()
+    last = start + turn @ (np.array(frame.shape) - 1)
+    inside = (np.minimum(start, last) >= 0).all() and (np.maximum(start, last) < array.shape[:3]).all()
+    if not whole or not inside or array.shape[3] != len(frame.times):
+        raise InputError(f"{name}: is not on the grid or has not the frames of the latent file; segment the scan anew")
+    ranges = [slice(min(a, b), max(a, b) + 1) for a, b in zip(start, last)]
+    order = [int(np.flatnonzero(turn[:, axis])[0]) for axis in range(3)]
+    cut = array[tuple(ranges)].transpose(*order, 3)
+    back = [axis for axis in range(3) if turn[order[axis], axis] < 0]
+    return np.flip(cut, back)

@@ -1,0 +1,168 @@
+"""A fitted scan as a continuous function: intensity and classes at any point of the world and moment of the cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nisf.fit.blending import Correction, cut_off
+from nisf.fit.posterior import LatentFit
+from nisf.geometry.frame import CoordinateFrame
+from nisf.geometry.pose import Pose
+from nisf.models.nisf import NISF
+from nisf.models.weights import digest_of, load_weights
+from nisf.sampling.latent_file import read_latent
+from nisf.sampling.on_grid import spread_of
+from nisf.utils.bundle import bundle_root
+from nisf.utils.compile import compiled
+from nisf.utils.errors import InputError
+
+#: Points from which compiling the network (about 10 s on two cores) pays.
+COMPILE_FROM = 2_000_000
+
+
+#: The bundle's own weights.
+MODELS = bundle_root() / "models"
+
+
+@dataclass
+class FittedScan:
+    """What a latent, its pose and the class evidence say, as one function of place and time.
+
+    Attributes:
+        network: trained, on the device where it is to run.
+        latent: [L].
+        frame: coordinate frame of the fitted grid, in the fitted pose.
+        correction: what class evidence adds, or None.
+        class_names: inside class number to name.
+        subject: of the scan.
+        duration: seconds of the cycle, 0 where unknown.
+        draws: others that explain the scan as well, each a latent [L] and the frame in its own pose.
+        chunk: points evaluated at once.
+    """
+
+    network: NISF
+    latent: torch.Tensor
+    frame: CoordinateFrame
+    correction: Correction | None = None
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    subject: str = ""
+    duration: float = 0.0
+    draws: Sequence[tuple[torch.Tensor, CoordinateFrame]] = ()
+    chunk: int = 16384
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        model: str | Path | None = None,
+        device: str | torch.device = "cpu",
+        draws: int = 0,
+        seed: int = 0,
+    ) -> FittedScan:
+        """From a ``_latent.pt`` file and the weights that it was fitted with.
+
+        Args:
+            path: file written by ``inference`` or ``nisf segment``.
+            model: weights; those that the file names unless given.
+            device: where the network runs.
+            draws: how many to draw from the posterior.
+            seed: of the draws.
+
+        Raises:
+            InputError: a file is missing, cut off, of another kind, or the weights are not those of the fit.
+        """
+        content = read_latent(path)
+        made = content["network"]
+        weights = Path(model or made["weights"])
+        if not model and not weights.is_file() and weights.parent.name == MODELS.name:  # the bundle may have been moved
+            weights = MODELS / weights.name
+        if not weights.is_file():
+            raise InputError(f"{path}: was fitted with {weights}, which is not there; name the weights with --model")
+        network = load_weights(NISF(**made["options"]), weights)
+        if digest_of(network) != made["digest"]:
+            raise InputError(f"{path}: was fitted with other weights than {weights}; name the right ones with --model")
+        return cls.of(content, network.to(device).eval(), draws, seed)
+
+    @classmethod
+    def of(cls, content: Mapping[str, object], network: NISF, draws: int = 0, seed: int = 0) -> FittedScan:
+        """From the content of a latent file (``outputs.SaveLatentd.content_of``) and the network of the fit."""
+        correction = content["correction"]
+        return cls(
+            network,
+            content["latent"],
+            CoordinateFrame.from_dict(content["frame"]),
+            None if correction is None else Correction.from_dict(correction),
+            {int(number): name for number, name in content["class_names"].items()},
+            content["subject"],
+            content["duration"],
+            _drawn(content, draws, seed) if draws else (),
+        )
+
+    @torch.no_grad()
+    def read(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> torch.Tensor:
+        """Intensities and class probabilities at world points.
+
+        Args:
+            points: [N, 3] RAS mm.
+            time: fraction of the cycle, any number.
+            compile: worth its ten seconds where millions of points are read, in calls of any size.
+
+        Returns:
+            [C + K, N] in [0, 1], float32, on the CPU.
+        """
+        voxels = self.voxels(points)
+        count, time = len(voxels), float(time) % 1.0
+        chunk = self.chunk if compile else min(self.chunk, max(count, 1))
+        fast = compiled(self.network, compile, self.network.latent_mean.device)
+        latent = self.latent.to(self.network.latent_mean).unsqueeze(0)
+        out = torch.empty(self.network.in_channels + self.network.num_classes, count)
+        for start in range(0, count, chunk):
+            part = voxels[start : start + chunk]
+            coords = self.frame.voxel_to_normalised(part).T
+            coords = np.concatenate([coords, np.full((1, len(part)), time)])[: self.frame.dims]
+            # a compiled network would be compiled anew for another size: a rest is filled up, or run as it is where
+            # that is less
+            run, size = (fast, chunk) if 2 * len(part) > chunk else (self.network, len(part))
+            filled = np.pad(coords, ((0, 0), (0, size - len(part))), mode="edge")
+            logits = run(torch.from_numpy(filled).to(latent).unsqueeze(0), latent)[:, :, : len(part)]
+            out[:, start : start + chunk] = self._values(logits, part, time)
+        return out
+
+    def classes(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> np.ndarray:
+        """Class probabilities [K, N] at world points [N, 3], as ``read`` gives them."""
+        return self.read(points, time, compile)[self.network.in_channels :].numpy()
+
+    def _values(self, logits: torch.Tensor, voxels: np.ndarray, time: float) -> torch.Tensor:
+        """Logits [1, C + K, n] at fractional voxels [n, 3] to intensities and probabilities [C + K, n]."""
+        if self.correction is None:
+            return self.network.probabilities(logits)[0].cpu()
+        first = self.network.in_channels
+        intensity, own = logits[0, :first].sigmoid().cpu(), cut_off(logits[0, first:].float().cpu())
+        classes = own + self.correction.at(voxels, time)
+        return torch.cat([intensity, (classes / float(self.network.temperature)).softmax(dim=0)])
+
+    def uncertainty(self, points: np.ndarray, time: float = 0.0) -> torch.Tensor:
+        """What the ``draws`` say of world points [N, 3]: [K + 2, N], see ``sampling.sample_uncertainty``."""
+        others = [replace(self, latent=latent, frame=frame) for latent, frame in self.draws]
+        return spread_of(torch.stack([one.read(points, time)[self.network.in_channels :] for one in others]))
+
+    def voxels(self, points: np.ndarray) -> np.ndarray:
+        """World points [N, 3] to fractional voxels [N, 3] of the fitted grid."""
+        inverse = np.linalg.inv(self.frame.affine)
+        return np.asarray(points, dtype=float) @ inverse[:3, :3].T + inverse[:3, 3]
+
+    def beyond(self, points: np.ndarray) -> np.ndarray:
+        """How far world points [N, 3] lie outside the fitted grid, mm, [N]; what is read there is extrapolated."""
+        return self.frame.beyond(points)
+
+
+def _drawn(content: Mapping, count: int, seed: int) -> list[tuple[torch.Tensor, CoordinateFrame]]:
+    """Latents and frames from a file's posterior."""
+    fit = LatentFit(content["latent"], covariance=content["covariance"], pose=content["pose"])
+    start = CoordinateFrame.from_dict(content["start_frame"])
+    return [(latent, start.moved(Pose.of(pose))) for latent, pose in zip(*fit.sample(count, seed))]

@@ -1,0 +1,165 @@
+"""A fitted latent read on a grid, frame by frame: reconstruction, class probabilities, their uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from nisf.fit.blending import Correction, cut_off
+from nisf.geometry.frame import CoordinateFrame
+from nisf.geometry.pose import moved
+from nisf.models.nisf import NISF
+from nisf.utils.compile import compiled, has_bf16
+
+#: Points from which compiling the network (about 10 s on two cores) pays.
+COMPILE_FROM = 2_000_000
+
+
+def sample_grid(
+    network: NISF,
+    latent: torch.Tensor,
+    frame: CoordinateFrame,
+    chunk: int = 8192,
+    dtype: torch.dtype = torch.float16,
+    bf16: bool = False,
+    step: int = 1,
+) -> torch.Tensor:
+    """Reconstruction and class probabilities on the grid of a coordinate frame.
+
+    Frame by frame and ``chunk`` points at a time straight into the result, so memory is the result's and little more.
+    A terminal sees a progress bar.
+
+    Args:
+        network: the trained network.
+        latent: [L].
+        frame: whose grid is sampled.
+        chunk: points evaluated at once.
+        dtype: of the result.
+        bf16: evaluate the layers after the first in bfloat16 where the hardware has it.
+        step: evaluate every so many voxels along x and y; between them intensities and log probabilities are
+            interpolated linearly.
+
+    Returns:
+        [C + K, X, Y, Z, T] in [0, 1] of ``dtype``, on the CPU.
+    """
+    device = network.latent_mean.device
+    run = compiled(network, frame.size >= COMPILE_FROM * step**2, device)
+    latent = latent.to(network.latent_mean).unsqueeze(0)
+
+    def evaluate(coords: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
+        return network.probabilities(run(coords, latent))[0]
+
+    first = network.in_channels
+    found = _over_grid(evaluate, network, frame, first + network.num_classes, chunk, dtype, bf16, step=step)
+    return found if step == 1 else _filled_in(found, first, frame, step)
+
+
+def _stepped(size: int, step: int) -> torch.Tensor:
+    """Numbers of every ``step``-th voxel of an axis, and of the last."""
+    return torch.cat([torch.arange(0, size - 1, step), torch.tensor([size - 1])])
+
+
+def _weights(size: int, step: int) -> torch.Tensor:
+    """Matrix [size, n] that interpolates linearly between the n voxels of ``_stepped``."""
+    places = _stepped(size, step).double().numpy()
+    columns = [np.interp(np.arange(size), places, unit) for unit in np.eye(len(places))]
+    return torch.from_numpy(np.stack(columns, axis=1)).float()
+
+
+def _filled_in(values: torch.Tensor, first: int, frame: CoordinateFrame, step: int) -> torch.Tensor:
+    """Values at every ``step``-th voxel along x and y to those at all, [C + K, X, Y, Z, T]; C is ``first``."""
+    along_x, along_y = (_weights(size, step) for size in frame.shape[:2])
+    out = torch.empty((len(values), *frame.shape, len(frame.times)), dtype=values.dtype)
+    for t in range(len(frame.times)):
+        part = values[..., t].float()
+        part[first:] = cut_off(part[first:].clamp_min(1e-7).log())
+        part = torch.einsum("xa,yb,cabz->cxyz", along_x, along_y, part)
+        part[first:] = part[first:].softmax(dim=0)
+        out[..., t] = part.to(out.dtype)
+    return out
+
+
+def sample_uncertainty(
+    network: NISF,
+    draws: tuple[torch.Tensor, torch.Tensor],
+    frame: CoordinateFrame,
+    chunk: int = 8192,
+    dtype: torch.dtype = torch.float16,
+    bf16: bool = False,
+    correction: Correction | None = None,
+) -> torch.Tensor:
+    """What draws from a posterior over latents say of each voxel.
+
+    Args:
+        network: the trained network.
+        draws: latents [n, L] and poses [n, 6], see ``LatentFit.sample``.
+        frame: whose grid is sampled, in the pose that the fit started with.
+        chunk: points times draws evaluated at once.
+        dtype: of the result.
+        bf16: as in ``sample_grid``.
+        correction: what class evidence adds to the classes of every draw.
+
+    Returns:
+        [K + 2, X, Y, Z, T]: the mean over draws of each class's probability, the entropy of that mean (nats, at most
+        ln K), and the standard deviation over draws of the probability of the class that is likeliest in the mean.
+    """
+    latents, poses = (values.to(network.latent_mean) for values in draws)
+
+    def evaluate(coords: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
+        logits = network(moved(coords.expand(len(poses), -1, -1), poses), latents)[:, network.in_channels :].float()
+        if added is not None:
+            logits = torch.stack([cut_off(one) + added for one in logits])
+        return spread_of((logits / network.temperature).softmax(dim=1))
+
+    chunk = max(1, chunk // len(latents))
+    return _over_grid(evaluate, network, frame, network.num_classes + 2, chunk, dtype, bf16, correction)
+
+
+def spread_of(every: torch.Tensor) -> torch.Tensor:
+    """Class probabilities of draws [n, K, N] to the maps of ``sample_uncertainty`` [K + 2, N]."""
+    mean = every.mean(dim=0)
+    likeliest = mean.argmax(dim=0).expand(len(every), 1, -1)
+    spread = every.gather(1, likeliest).std(dim=0, correction=0)
+    entropy = -torch.xlogy(mean, mean).sum(dim=0, keepdim=True)
+    return torch.cat([mean, entropy, spread])
+
+
+@torch.no_grad()
+def _over_grid(
+    evaluate: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor],
+    network: NISF,
+    frame: CoordinateFrame,
+    channels: int,
+    chunk: int,
+    dtype: torch.dtype,
+    bf16: bool,
+    correction: Correction | None = None,
+    step: int = 1,
+) -> torch.Tensor:
+    """``evaluate`` on all voxels of all frames, [channels, X, Y, Z, T] on the CPU.
+
+    With a ``step`` on every so many along x and y alone (a correction goes with every voxel). It is given coordinates
+    [1, D, n] and what the correction adds there, [K, n] or None, and gives [channels, n].
+    """
+    device, count = network.latent_mean.device, len(frame.times)
+    every = torch.arange(frame.size // count).reshape(frame.shape)
+    every = every[_stepped(frame.shape[0], step)][:, _stepped(frame.shape[1], step)] if step > 1 else every
+    shape, voxels = every.shape, every.numel()
+    coords = frame.points(every.flatten() * count).to(network.latent_mean)  # of the first frame
+    # the last chunk is filled up: a compiled network would be compiled anew for another size
+    chunk = min(chunk, voxels)
+    filled = torch.cat([coords, coords[:, : -voxels % chunk]], dim=1)
+    out = torch.empty((count, channels, voxels), dtype=dtype)
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and has_bf16(device)):
+        for index, time in enumerate(tqdm(frame.times, desc="sampling", unit="frame", leave=False, disable=None)):
+            filled[3:] = time  # no row where there is no time
+            added = None if correction is None else correction.on_grid(time).flatten(1).to(device)
+            added = None if added is None else torch.cat([added, added[:, : -voxels % chunk]], dim=1)
+            for start in range(0, voxels, chunk):
+                part = slice(start, start + chunk)
+                values = evaluate(filled[None, :, part], None if added is None else added[:, part])
+                out[index, :, start : start + chunk] = values[:, : voxels - start].to(dtype).cpu()
+    return out.permute(1, 2, 0).reshape(channels, *shape, count)

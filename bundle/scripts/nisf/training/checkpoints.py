@@ -1,0 +1,127 @@
+"""Checkpoints of a training: written whole and to the disk, found again, never mixed with those of another training."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from ignite.engine import Events
+from ignite.handlers import Checkpoint
+from ignite.handlers.checkpoint import BaseSaveHandler
+from monai.engines import SupervisedTrainer
+from monai.handlers import CheckpointLoader
+
+from nisf.utils.distributed import rank
+from nisf.utils.errors import InputError
+from nisf.utils.tensors import save_tensors
+
+logger = logging.getLogger(__name__)
+
+
+PATTERN = "checkpoint_epoch={global_step}.{ext}"
+
+
+def checkpoints_in(folder: str | Path) -> list[Path]:
+    """The checkpoints of a folder, those with the fewest epochs first."""
+    return sorted(Path(folder).glob("checkpoint_epoch=*.pt"), key=epochs_of)
+
+
+def epochs_of(path: Path) -> int:
+    """Epochs that a checkpoint has behind it, by its name."""
+    return int(path.stem.split("=")[1])
+
+
+def newest_checkpoint(folder: str | Path) -> Path | None:
+    """The training checkpoint with the most epochs in ``folder``."""
+    return next(reversed(checkpoints_in(folder)), None)
+
+
+def load_checkpoint(path: Path) -> dict:
+    """The content of a checkpoint, tensors and plain types alone.
+
+    Raises:
+        InputError: it is cut off, damaged, or holds code.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a different type for each way in which a file can be broken
+        raise InputError(
+            f"{path}: the checkpoint is damaged or cut off ({type(error).__name__}); "
+            "delete it to use the one before, or start anew"
+        ) from error
+
+
+class ToDisk(BaseSaveHandler):
+    """Where Ignite's ``Checkpoint`` puts its files: in a folder, each in one move, by the first process alone.
+
+    Ignite's own ``DiskSaver`` does not wait for the disk. What a killed run left half written goes away.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if rank() == 0:
+            for part in self.folder.glob(".*.checkpoint_epoch=*.pt"):
+                part.unlink(missing_ok=True)
+
+    def __call__(self, checkpoint: Mapping, filename: str, metadata: Mapping | None = None) -> None:
+        """Writes one. Raises as ``save_tensors``.
+
+        Two are kept. The older one goes before the newer is written: one is always whole, and there is room.
+        """
+        if rank() == 0:
+            for path in checkpoints_in(self.folder)[:-1]:
+                path.unlink(missing_ok=True)
+            save_tensors(checkpoint, self.folder / filename)
+
+    def remove(self, filename: str) -> None:
+        """Takes one away; Ignite calls it where it keeps count itself."""
+        (self.folder / filename).unlink(missing_ok=True)
+
+
+def saver_of(objects: Mapping[str, object], folder: str | Path) -> Checkpoint:
+    """A handler that writes ``checkpoint_epoch=N.pt``; see ``ToDisk``."""
+    return Checkpoint(
+        dict(objects),
+        ToDisk(folder),
+        filename_pattern=PATTERN,
+        n_saved=None,
+        global_step_transform=lambda engine, _: engine.state.epoch,
+    )
+
+
+def set_aside(folder: str | Path) -> None:
+    """Moves the checkpoints of an earlier training out of the way of one that starts anew: ``resume`` would take them
+    for its own."""
+    found = checkpoints_in(folder)
+    if not found or rank() > 0:
+        return
+    number = 1
+    while (place := Path(folder) / f"earlier_{number}").exists():
+        number += 1
+    place.mkdir()
+    for path in found:
+        path.rename(place / path.name)
+    logger.info("%s: the checkpoints of an earlier training are now in %s", folder, place.name)
+
+
+def run_trainer(
+    trainer: SupervisedTrainer, state: Mapping[str, object], folder: Path, checkpoint_interval: int, resume: bool
+) -> None:
+    """Runs a trainer to its end with checkpoints in ``folder``, from the newest of them if told to."""
+    objects = dict(state)
+    if resume:
+        newest = newest_checkpoint(folder)
+        if newest is None:
+            raise InputError(f"{folder}: holds no checkpoint_epoch=N.pt to resume from; leave out --resume")
+        content = load_checkpoint(newest)
+        if epochs_of(newest) >= trainer.state.max_epochs:  # nothing is left but the end
+            Checkpoint.load_objects(objects, content)
+            return
+        CheckpointLoader(str(newest), objects, map_location="cpu").attach(trainer)
+    else:
+        set_aside(folder)
+    saver = saver_of(objects, folder)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED(every=checkpoint_interval) | Events.COMPLETED, saver)
+    trainer.run()

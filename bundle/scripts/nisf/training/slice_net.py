@@ -1,0 +1,117 @@
+"""Training of the U-Net: its slices, its validation, its weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+
+import torch
+from monai.engines import SupervisedTrainer
+from monai.inferers import Inferer
+from monai.transforms import RandomizableTransform
+from torch.nn import functional as F
+
+from nisf.models.slice_net import SliceNet, evidence_frames, read_frames, to_pixel
+from nisf.models.weights import save_weights
+from nisf.training.checkpoints import run_trainer
+from nisf.training.store import MappedDataset, fill_stores
+from nisf.utils.distributed import rank
+from nisf.utils.errors import InputError
+from nisf.utils.files import check_writable
+from nisf.utils.tensors import as_intensity, likeliest
+
+logger = logging.getLogger(__name__)
+
+
+# ---- training
+class RandSliced(RandomizableTransform):
+    """Draws a labelled frame and a slice of a stored stack: ``image`` [3 C, H, W] and ``label`` [1, H, W].
+
+    Args:
+        pixel: mm, to which the slice is resampled.
+        alone: probability for each neighbour to be replaced by the slice itself, as at the ends of a stack.
+    """
+
+    def __init__(self, pixel: float = 1.5, alone: float = 0.15) -> None:
+        super().__init__(1.0)
+        self.pixel, self.alone = pixel, alone
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[str, torch.Tensor]:
+        """The drawn slice."""
+        image, label = (data[key].as_subclass(torch.Tensor) for key in ("image", "label"))
+        frame = self.R.choice(labelled(label))
+        place, last = int(self.R.randint(image.shape[3])), image.shape[3] - 1
+        steps = [0 if self.R.rand() < self.alone else step for step in (-1, 1)]
+        below, above = (min(max(place + step, 0), last) for step in steps)
+        slices = as_intensity(image[..., [below, place, above], frame]).permute(3, 0, 1, 2)
+        slices = to_pixel(slices, data["spacing"], self.pixel)
+        classes = label[0, :, :, place, frame].long()
+        shares = F.one_hot(classes).permute(2, 0, 1).float()
+        found = likeliest(to_pixel(shares.unsqueeze(0), data["spacing"], self.pixel)[0])
+        return {"image": slices.flatten(0, 1), "label": found.unsqueeze(0).float()}
+
+
+def labelled(label: torch.Tensor) -> list[int]:
+    """Frames of [1, X, Y, Z, T] that are labelled.
+
+    Raises:
+        InputError: none is.
+    """
+    frames = [t for t in range(label.shape[-1]) if bool((label[..., t] >= 0).all())]
+    if not frames:
+        raise InputError("a training subject has no labelled frame; leave it out of the data list")
+    return frames
+
+
+def prepare_stack(
+    item: Mapping[str, torch.Tensor], device: torch.device, non_blocking: bool = False, **kwargs: object
+) -> tuple:
+    """A stored stack for validation: at most four labelled frames of image and label, and the spacing."""
+    frames = labelled(item["label"])
+    frames = [frames[i] for i in evidence_frames(len(frames), 4)]
+    image, label = as_intensity(item["image"][..., frames]), item["label"][..., frames]
+    return image.unsqueeze(0), label.unsqueeze(0), (item["spacing"],), {}
+
+
+class StackInferer(Inferer):
+    """Class probabilities [1, K, X, Y, Z, T] of a stack [1, C, X, Y, Z, T] on its own grid."""
+
+    def __call__(
+        self, inputs: torch.Tensor, network: SliceNet, spacing: Sequence[float], *args: object, **kwargs: object
+    ) -> torch.Tensor:
+        """The probabilities."""
+        return read_frames(network, inputs[0], spacing).unsqueeze(0)
+
+
+def labelled_frames(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Predicted and true classes of a validated stack, one-hot, the frames as a batch: [T, K, X, Y, Z] each."""
+    number = output["pred"].shape[1]
+    predicted, true = likeliest(output["pred"][0]), output["label"][0, 0].long()
+    first, second = (F.one_hot(classes, number).permute(3, 4, 0, 1, 2) for classes in (predicted, true))
+    return first, second
+
+
+def train_evidence(
+    trainer: SupervisedTrainer,
+    state: Mapping[str, object],
+    train_dataset: MappedDataset,
+    val_dataset: MappedDataset,
+    output_dir: str,
+    checkpoint_interval: int,
+    resume: bool,
+) -> None:
+    """Trains the network of the class evidence and writes ``evidence.pt``, in half precision.
+
+    Args:
+        trainer: the training engine.
+        state: what a checkpoint holds, by name; ``network`` and ``trainer`` among them.
+        train_dataset, val_dataset: stores of stacks.
+        output_dir: folder of checkpoints and weights.
+        checkpoint_interval: epochs between checkpoints.
+        resume: go on from the newest checkpoint in ``output_dir``.
+    """
+    folder = check_writable(output_dir)
+    fill_stores({"training": train_dataset, "validation": val_dataset})
+    run_trainer(trainer, state, folder, checkpoint_interval, resume)
+    if rank() == 0:
+        logger.info("trained: %s", save_weights(state["network"].half(), folder / "evidence.pt"))

@@ -1,0 +1,249 @@
+"""Stacks of the training subjects in the memory of the training's device, and a step's points drawn there for all its
+subjects at once.
+
+From the store a draw is some hundred small operations for each subject of a step, about a millisecond; a GPU would wait
+for them, and a processor has better things to do.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import ignite.distributed as idist
+import numpy as np
+import psutil
+import torch
+from monai.data import DataLoader
+from monai.transforms import Randomizable
+from torch.utils.data import Dataset
+
+from nisf.geometry.pose import NUMBERS, moved
+from nisf.training.store import MappedDataset
+from nisf.transforms.points import RandFramed, RandPointsd
+from nisf.transforms.virtual_subjects import RandVirtualSubjectd
+from nisf.utils import distributed
+from nisf.utils.tensors import as_intensity
+
+logger = logging.getLogger(__name__)
+
+
+#: Share of the free memory that the stacks may take; the rest is for the network's activations.
+SHARE = 0.6
+
+
+def bytes_of(dataset: MappedDataset, subjects: Sequence[int]) -> int:
+    """Of the images and labels of some subjects of the store, both one byte a voxel."""
+    items = (dataset.stored(subject) for subject in subjects)
+    return sum(item["image"].numel() + item["label"].numel() for item in items)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a device; of the machine's own, this process's part."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available // idist.get_nproc_per_node()
+
+
+class CachedStacks:
+    """Images, labels and frames of S subjects as a few tensors of one device.
+
+    Args:
+        dataset: the store, every subject in it.
+        subjects: which of them.
+        device: where.
+    """
+
+    def __init__(self, dataset: MappedDataset, subjects: Sequence[int], device: torch.device | str) -> None:
+        items = [dataset.stored(subject) for subject in subjects]
+        frames = [item["frame"] for item in items]
+        self.place = {subject: place for place, subject in enumerate(subjects)}
+        self.device, self.dims = torch.device(device), int(frames[0]["dims"])
+        self.channels = items[0]["image"].shape[0]
+        self.size = self._table([item["image"].shape[1:4] for item in items], torch.long)
+        self.scale, self.offset = (self._table([frame[name] for frame in frames]) for name in ("scale", "offset"))
+        self.pose = self._table([frame.get("pose", [0.0] * NUMBERS) for frame in frames])
+        # one after another the moments of all subjects, the boxes of their labels and their voxels
+        counts = [len(frame["times"]) for frame in frames]
+        self.frames, self.first_frame = self._table(counts, torch.long), self._table(_starts(counts), torch.long)
+        self.times = self._table([time for frame in frames for time in frame["times"]])
+        self.boxes = self._table([box for item in items for box in item["boxes"]], torch.long)
+        counts = [item["label"].numel() for item in items]
+        self.first_voxel = self._table(_starts(counts), torch.long)
+        self.image = torch.empty(self.channels * sum(counts), dtype=torch.uint8, device=self.device)
+        self.label = torch.empty(sum(counts), dtype=torch.int8, device=self.device)
+        for start, count, item in zip(_starts(counts), counts, items):
+            for kept, channels, name in ((self.image, self.channels, "image"), (self.label, 1, "label")):
+                part = kept[channels * start : channels * (start + count)]
+                part.copy_(item[name].permute(4, 0, 1, 2, 3).reshape(-1))
+
+    def _table(self, values: Sequence, kind: torch.dtype = torch.double) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(values), dtype=kind, device=self.device)
+
+    def draw(
+        self, places: torch.Tensor, sampling: RandPointsd, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What ``RandFramed`` and ``RandPointsd`` would draw of the subjects at ``places`` [B].
+
+        Returns:
+            a frame [B] and voxels [B, 3, N] of each.
+        """
+        drawn = torch.rand(len(places), generator=generator, device=self.device)
+        frame = (drawn * self.frames[places]).long().minimum(self.frames[places] - 1)
+        unit = torch.rand(len(places), 3, sampling.num_points, generator=generator, device=self.device)
+        size = self.size[places]
+        near = round(sampling.num_points * sampling.foreground)
+        margin = self._table([sampling.margin, sampling.margin, 1], torch.long)
+        low, high = self.boxes[self.first_frame[places] + frame].unbind(dim=2)
+        low, high = (low - margin).clamp_min(0), (high + margin).minimum(size)
+        everywhere, close = unit.split([sampling.num_points - near, near], dim=2)
+        voxels = [_within(everywhere, torch.zeros_like(size), size), _within(close, low, high)]
+        return frame, torch.cat(voxels, dim=2)
+
+    def at(self, places: torch.Tensor, frame: torch.Tensor, voxels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``coords`` [B, D, N], ``intensity`` [B, C, N] and ``label`` [B, 1, N] as ``gather_points`` gives them."""
+        coords = voxels * self.scale[places, :, None] + self.offset[places, :, None]
+        coords = moved(coords, self.pose[places])
+        time = self.times[self.first_frame[places] + frame]
+        coords = torch.cat([coords, time[:, None, None].expand(-1, 1, voxels.shape[2])], dim=1)[:, : self.dims]
+        size = self.size[places]
+        voxel = (voxels[:, 0] * size[:, 1:2] + voxels[:, 1]) * size[:, 2:3] + voxels[:, 2]
+        grid, start = size.prod(dim=1), self.first_voxel[places]
+        label = (start + frame * grid)[:, None] + voxel
+        channel = torch.arange(self.channels, device=self.device)
+        first = self.channels * (start + frame * grid)[:, None] + channel * grid[:, None]
+        return {
+            "coords": coords.float(),
+            "intensity": as_intensity(self.image[first.unsqueeze(2) + voxel.unsqueeze(1)]),
+            "label": self.label[label].long().unsqueeze(1),
+        }
+
+
+def _starts(counts: Sequence[int]) -> list[int]:
+    """Where each of several parts begins."""
+    return np.concatenate([[0], np.cumsum(counts)])[:-1].tolist()
+
+
+def _within(unit: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+    """Whole numbers [B, 3, N] of half-open ranges, ends [B, 3], from numbers in [0, 1)."""
+    low, high = low.unsqueeze(2), high.unsqueeze(2)
+    return (low + (unit * (high - low)).long()).minimum(high - 1)
+
+
+class CachedVirtual:
+    """The virtual subjects of ``RandVirtualSubjectd`` as tensors of one device, a row each.
+
+    Args:
+        virtual: the transform.
+        subjects: whose virtual subjects; the rows are theirs, in this order.
+        device: where.
+    """
+
+    NAMES = ("matrix", "shift", "wave", "phase", "amplitude", "gamma", "contrast", "bias")
+
+    def __init__(self, virtual: RandVirtualSubjectd, subjects: Sequence[int], device: torch.device | str) -> None:
+        self.copies = virtual.copies
+        rows = (subject * self.copies + copy for subject in subjects for copy in range(self.copies))
+        found = [[getattr(one, name) for name in self.NAMES] for one in map(virtual.make, rows)]
+        for name, values in zip(self.NAMES, zip(*found)):
+            setattr(self, name, torch.as_tensor(np.stack(values), dtype=torch.double, device=device))
+
+    def apply(self, rows: torch.Tensor, points: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Points of B subjects as the virtual subjects ``rows`` [B] show them."""
+        coords, of = points["coords"].double(), {name: getattr(self, name)[rows] for name in self.NAMES}
+        field = (1 + of["bias"][:, :1]).unsqueeze(1) + of["bias"][:, None, 1:] @ coords[:, :3]
+        values = points["intensity"].clamp(0, 1) ** of["gamma"][:, None, None]
+        shaded = (((values - 0.5) * of["contrast"][:, None, None] + 0.5) * field).clamp(0, 1)
+        waves = (of["wave"] @ coords[:, :3] + of["phase"].unsqueeze(2)).sin()
+        places = of["matrix"] @ (coords[:, :3] + of["amplitude"] @ waves) + of["shift"].unsqueeze(2)
+        return {**points, "coords": torch.cat([places, coords[:, 3:]], dim=1).float(), "intensity": shaded.float()}
+
+
+class CachedLoader(DataLoader):
+    """MONAI's DataLoader over a store; with ``cache`` its stacks lie on ``device``, where the batches are made.
+
+    Where they do not fit, where every voxel is wanted and where the random transforms are others than ``RandFramed``,
+    ``RandPointsd`` and ``RandVirtualSubjectd``, the batches come from the store, and the log says so. A process of
+    several holds the stacks of its own subjects (``distributed.shares``). The draws are seeded anew for each epoch, and
+    for each shard by itself.
+
+    Args:
+        dataset: what the DataLoader reads.
+        store: the store behind it.
+        cache: whether to.
+        device: of the training.
+        seeds: the generator whose seed ``handlers.EpochSeed`` sets.
+        shards: of all processes, see ``nisf.training.shards``.
+        options: of the DataLoader.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        store: MappedDataset,
+        cache: bool,
+        device: torch.device,
+        seeds: torch.Generator,
+        shards: int = 1,
+        **options: object,
+    ) -> None:
+        super().__init__(dataset, **options)
+        self.store, self.cache, self.device = store, cache, torch.device(device)
+        self.seeds, self.shards = seeds, shards
+        self.cached: tuple[CachedStacks, CachedVirtual] | None = None
+
+    def __iter__(self) -> Iterator[dict]:
+        if self.cache and self.cached is None:
+            self._fill()
+        return self._batches() if self.cached else super().__iter__()
+
+    def _fill(self) -> None:
+        """Brings this process's stacks to the device, if all processes can."""
+        own, hindrance = distributed.shares(len(self.store)), self._hindrance()
+        if hindrance is None:
+            needed, free = bytes_of(self.store, own), free_bytes(self.device)
+            sizes = f"{needed / 1e9:.2f} GB of stacks, {free / 1e9:.2f} GB free on {self.device}"
+            if any(distributed.all_of([needed > SHARE * free])):
+                hindrance = f"{sizes}: they do not fit"
+        if hindrance is not None:
+            logger.warning("%s, points are drawn from the store", hindrance)
+            self.cache = False
+            return
+        *_, self.points, virtual = self.store.transform.flatten().transforms
+        self.cached = CachedStacks(self.store, own, self.device), CachedVirtual(virtual, own, self.device)
+        logger.info("%s: the stacks are kept there", sizes)
+
+    def _hindrance(self) -> str | None:
+        """Why the random transforms cannot be done here."""
+        steps = self.store.transform.flatten().transforms
+        first = next((place for place, step in enumerate(steps) if isinstance(step, Randomizable)), len(steps))
+        if [type(step) for step in steps[first:]] != [RandFramed, RandPointsd, RandVirtualSubjectd]:
+            return "the random transforms are not those of the cache"
+        return "every voxel is wanted" if steps[-2].num_points is None else None
+
+    def _batches(self) -> Iterator[dict[str, torch.Tensor]]:
+        """An epoch, each shard drawn with a generator of its own."""
+        held = range(distributed.rank(), self.shards, distributed.world())
+        generators = [self._seeded(shard) for shard in held]
+        for batch in self.batch_sampler:
+            subjects = [one if isinstance(one, int) else one[0] for one in batch]  # shards give (subject, seed)
+            each = len(subjects) // len(generators)
+            parts = [
+                self._drawn(subjects[place * each : (place + 1) * each], generator)
+                for place, generator in enumerate(generators)
+            ]
+            yield {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _seeded(self, shard: int) -> torch.Generator:
+        parts = [self.seeds.initial_seed() % 2**63, shard]
+        return torch.Generator(self.device).manual_seed(int(np.random.SeedSequence(parts).generate_state(1)[0]))
+
+    def _drawn(self, subjects: Sequence[int], generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """A batch of some subjects."""
+        stacks, virtual = self.cached
+        places = torch.tensor([stacks.place[subject] for subject in subjects], device=self.device)
+        copy = torch.rand(len(places), generator=generator, device=self.device)
+        copy = (copy * virtual.copies).long().clamp_max(virtual.copies - 1)
+        points = stacks.at(places, *stacks.draw(places, self.points, generator))
+        index = torch.tensor(subjects, device=self.device) * virtual.copies + copy
+        return {**virtual.apply(places * virtual.copies + copy, points), "index": index}

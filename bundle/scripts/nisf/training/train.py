@@ -1,0 +1,76 @@
+"""What the run id training does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from monai.engines import SupervisedTrainer
+
+from nisf.fit.points import GridPoints
+from nisf.fit.posterior import LatentFit
+from nisf.models.nisf import NISF
+from nisf.training.calibration import write_weights
+from nisf.training.checkpoints import run_trainer
+from nisf.training.store import MappedDataset, fill_stores
+from nisf.utils.distributed import rank
+from nisf.utils.errors import InputError
+from nisf.utils.files import check_writable
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    trainer: SupervisedTrainer,
+    state: Mapping[str, object],
+    train_dataset: MappedDataset,
+    val_dataset: MappedDataset,
+    output_dir: str,
+    checkpoint_interval: int,
+    resume: bool,
+    fit: Callable[[NISF, GridPoints], LatentFit],
+    class_names: Mapping[str, str],
+    guess_draws: int,
+    evidence_blend: float,
+) -> None:
+    """Trains the prior: fills the stores, goes on from the newest checkpoint if told to, and writes ``model.pt``.
+
+    At the end the first guess of a fit and the calibration of the class probabilities are added to the weights.
+
+    Args:
+        trainer: the training engine.
+        state: what a checkpoint holds, by name; ``network``, ``early_stop`` and ``trainer`` among them.
+        train_dataset, val_dataset: stores of subjects.
+        output_dir: folder of checkpoints, curves and weights.
+        checkpoint_interval: epochs between checkpoints.
+        resume: go on from the newest checkpoint in ``output_dir``, as if nothing had happened.
+        fit: the inference that the calibration is for.
+        class_names: inside label value (text) to name.
+        guess_draws: latents drawn from the prior to find the first guess of a fit.
+        evidence_blend: as in ``NISFInferer``.
+    """
+    folder = check_writable(output_dir)
+    fill_stores({"training": train_dataset, "validation": val_dataset})
+    state["early_stop"].trainer = trainer
+    run_trainer(trainer, state, folder, checkpoint_interval, resume)
+    if rank() == 0:
+        write_weights(
+            state["network"], train_dataset, val_dataset, fit, folder, class_names, guess_draws, evidence_blend
+        )
+
+
+def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:
+    """The data folder named by the user, or a phantom population made on the spot where none was named."""
+    if dataset_dir:
+        return dataset_dir
+    if layout != "cohort":
+        raise InputError(f"no data was named for the layout {layout}; give --dataset_dir")
+    from nisf.phantom.cohort import write_cohort
+
+    def progress(done: int, total: int, subject: str) -> None:
+        if done == total or done % 20 == 0:
+            logger.info("phantom: subject %d of %d", done, total)
+
+    logger.info("no dataset_dir given: making a phantom population")
+    return str(write_cohort(Path(cache_dir) / "phantom", progress=progress))

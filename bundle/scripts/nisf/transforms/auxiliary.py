@@ -1,0 +1,137 @@
+"""Partial input: a mask of valid voxels, other series and loose points of the same subject beside the stack."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Transform
+
+from nisf.geometry.grid import Grid, moments
+from nisf.io.images import read_image, read_volume
+from nisf.utils.errors import InputError
+
+#: The most points of a series that are kept.
+MOST = 200_000
+
+
+COLUMNS = ("x", "y", "z", "intensity")
+
+
+def with_partial(subjects: Sequence[Mapping], series: Sequence[str] | str, mask: str | None) -> list[dict]:
+    """Subjects with the ``series`` and the ``mask`` of the only one.
+
+    Args:
+        subjects: of a data list.
+        series: images or CSV files of the same subject.
+        mask: image on the scan's grid, not zero where its voxels are valid.
+
+    Raises:
+        InputError: there are several subjects, or a file is missing.
+    """
+    series = [series] if isinstance(series, str) else list(series)
+    if not series and mask is None:
+        return list(subjects)
+    if len(subjects) != 1:
+        raise InputError(f"series and mask belong to one scan, but {len(subjects)} were named; name one at a time")
+    missing = [path for path in [*series, *[mask] * bool(mask)] if not Path(path).exists()]
+    if missing:
+        raise InputError(f"{missing[0]}: there is no such file; check the path")
+    return [{**subjects[0], "series": [str(path) for path in series], "mask": mask}]
+
+
+class LoadPartiald(Transform):
+    """Reads ``mask`` and ``series`` of an item whose image is loaded.
+
+    ``mask`` becomes a MetaTensor [1, X, Y, Z, 1] on the image's grid, and the voxels outside it get the median of the
+    others, so that what they hold does no harm; ``series`` a list of ``points`` [N, 3] (world, RAS mm), ``times`` [N]
+    and ``intensity`` [1, N] in [0, 1].
+
+    Raises:
+        InputError: a file cannot be read, the mask is of another grid or empty, or a CSV's columns are not x, y, z,
+            intensity and, if any, time.
+    """
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """The item with arrays in place of paths."""
+        item = dict(data)
+        if item.get("mask") is not None:
+            item["image"], item["mask"] = _masked(item["image"], str(item["mask"]))
+        else:
+            item.pop("mask", None)
+        item["series"] = [read_series(path) for path in item.get("series", [])]
+        return item
+
+
+class AttachPartiald(Transform):
+    """Moves ``mask`` and ``series`` into the image's meta, where an inferer, which is given the image alone, finds
+    them."""
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """The item with the image's meta extended."""
+        item = dict(data)
+        mask, series = item.pop("mask", None), item.pop("series", [])
+        if mask is not None:
+            item["image"].meta["mask"] = mask.as_tensor()[0, ..., 0] > 0
+        if series:
+            item["image"].meta["series"] = series
+        return item
+
+
+def _masked(image: MetaTensor, path: str) -> tuple[MetaTensor, MetaTensor]:
+    array, affine = read_volume(path)
+    if array.shape[:3] != tuple(image.shape[1:4]) or not np.allclose(affine, np.asarray(image.affine), atol=1e-2):
+        raise InputError(f"{path}: the mask's grid is not that of the scan; give a mask of this scan")
+    valid = torch.from_numpy((array != 0).all(axis=3))
+    if not bool(valid.any()):
+        raise InputError(f"{path}: the mask is empty; give one that is not zero where the scan's voxels are valid")
+    plain = image.as_tensor().clone()
+    plain[:, ~valid] = plain[:, valid].median()
+    mask = MetaTensor(valid[None, ..., None].float(), meta=dict(image.meta))
+    return MetaTensor(plain, meta=dict(image.meta)), mask
+
+
+def read_series(path: str) -> dict[str, object]:
+    """``points``, ``times`` and ``intensity`` of an image or a CSV file, see ``LoadPartiald``."""
+    points, times, values = _of_csv(path) if path.endswith(".csv") else _of_image(path)
+    if not np.all(np.isfinite(values)) or values.max() == values.min():
+        raise InputError(f"{path}: its intensities are constant, NaN or infinite; there is nothing to fit")
+    if len(values) > MOST:
+        kept = np.sort(np.random.default_rng(0).choice(len(values), MOST, replace=False))
+        points, times, values = points[kept], times[kept], values[kept]
+    low, high = np.percentile(values, [1, 99])
+    scaled = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    return {"points": points, "times": times, "intensity": torch.from_numpy(scaled[None].astype(np.float32))}
+
+
+def _of_image(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    array, affine = read_image(path)
+    grid = Grid(affine, array.shape[:3])
+    frames = array.shape[3] if array.ndim == 4 else 1
+    points = np.repeat(grid.world(), frames, axis=0)
+    return points, np.tile(moments(frames), grid.voxels), array.reshape(-1).astype(float)
+
+
+def _of_csv(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
+        if missing:
+            raise InputError(
+                f"{path}: has no column '{missing[0]}'; give x, y, z (RAS mm), intensity and, if any, time"
+            )
+        try:
+            rows = [
+                [float(row[name]) for name in (*COLUMNS[:3], "intensity")] + [float(row.get("time") or 0)]
+                for row in reader
+            ]
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{path}: line {reader.line_num} holds what is no number ({error}); correct it") from error
+    if not rows:
+        raise InputError(f"{path}: has no points")
+    table = np.array(rows)
+    return table[:, :3], table[:, 4] % 1.0, table[:, 3]

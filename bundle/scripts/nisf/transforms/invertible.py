@@ -1,0 +1,33 @@
+"""Transforms of whole stacks that keep their own note of how to go back."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import InvertibleTransform, MapTransform
+
+
+class GridTransform(MapTransform, InvertibleTransform):
+    """Shared by transforms of [C, X, Y, Z, T] tensors that keep their own note of how to go back."""
+
+    def noted(self, item: Mapping[Hashable, object]) -> list[Hashable]:
+        """Keys to invert: the transform's own, and the point set made of the image later in the chain."""
+        points = [POINTS] if isinstance(item.get(POINTS), MetaTensor) and POINTS not in self.keys else []
+        return [*self.key_iterator(item), *points]
+
+    def note(self, plain: torch.Tensor, before: MetaTensor, **extra: object) -> MetaTensor:
+        out = MetaTensor(plain, meta=dict(before.meta), applied_operations=list(before.applied_operations))
+        self.push_transform(out, extra_info={"affine": np.asarray(before.affine).tolist(), **extra})
+        return out
+
+    def restore(self, tensor: MetaTensor, plain: torch.Tensor, extra: dict) -> MetaTensor:
+        out = MetaTensor(plain, meta=dict(tensor.meta), applied_operations=list(tensor.applied_operations))
+        out.affine = torch.as_tensor(extra["affine"], dtype=torch.float64)
+        return out
+
+
+#: Key of the point set that ``GridToPointsd`` makes of the image.
+POINTS = "intensity"

@@ -1,0 +1,157 @@
+"""Reading a subject's scan and labels, and writing results on the grid of the files that they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+
+from nisf.io.images import read_scan
+from nisf.utils.errors import InputError
+
+#: Value of a label voxel in a frame that nobody labelled.
+UNLABELLED = -1
+
+
+def _check_same_grid(
+    path: str, what: str, shape: tuple, affine: np.ndarray, wanted_shape: tuple, wanted_affine: np.ndarray, image: str
+) -> None:
+    if shape != wanted_shape:
+        raise InputError(
+            f"{path}: the {what}'s shape {shape} is not {wanted_shape}, that of {image}; give the {what} of this scan"
+        )
+    if not np.allclose(affine, wanted_affine, atol=1e-2):
+        raise InputError(f"{path}: the {what}'s affine differs from that of {image}; give the {what} of this scan")
+
+
+def _first(paths: object) -> str:
+    """The path, or the first one of a list with Nones."""
+    return str(next(p for p in paths if p) if isinstance(paths, (list, tuple)) else paths)
+
+
+def _check_intensities(path: str, array: np.ndarray) -> None:
+    if not np.all(np.isfinite(array)):
+        raise InputError(f"{path}: holds NaN or infinite intensities; replace them before fitting")
+    if float(array.max()) == float(array.min()):
+        raise InputError(f"{path}: every voxel has the value {array.flat[0]:g}; there is nothing to fit")
+    if min(array.shape[:3]) < 2:
+        raise InputError(f"{path}: has a single slice, shape {array.shape[:3]}; give a stack of two or more")
+
+
+class LoadCined(MapTransform):
+    """Reads a data list's subject into MetaTensors: ``image`` [C, X, Y, Z, T] and, if any, ``label`` [1, X, Y, Z, T].
+
+    A subject is one 3D or 4D file, one 3D file a frame, or a folder of DICOM files (see ``cohorts.py``,
+    ``readers.py``). The image's meta carries ``affine``, ``times`` (fraction of the cardiac cycle), ``frame_duration``
+    in seconds (read from the header, 0 where unknown), ``files``, ``subject``, ``person`` (of DICOM: ``heart_rate``,
+    ``sex``, ``height_cm``, ``weight_kg``) and, where the file is not NIfTI, the ``header`` of a NIfTI file on its
+    grid. Label values are mapped to the inside order; frames without label hold -1.
+
+    Args:
+        keys: of ``image`` and ``label``, in this order.
+        num_classes: classes that the inside labels may have, background included.
+        fourth_axis: what a 4D file's last axis is, ``time`` or ``channel``.
+
+    Raises:
+        InputError: a file is missing, damaged, 2D, a single slice, constant, holds NaN or unknown label values; image
+            and label do not share one grid; or the data list's times, labelled frames or label map do not fit.
+    """
+
+    def __init__(
+        self, keys: KeysCollection = ("image", "label"), num_classes: int = 4, fourth_axis: str = "time"
+    ) -> None:
+        super().__init__(keys, allow_missing_keys=True)
+        self.image_key, self.label_key = (*self.keys, None)[:2]
+        self.num_classes = num_classes
+        if fourth_axis not in ("time", "channel"):
+            raise InputError(f"fourth_axis is '{fourth_axis}'; it can be 'time' or 'channel'")
+        self.fourth_axis = fourth_axis
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """The item with tensors in place of paths."""
+        item = dict(data)
+        image, affine, meta = self._image(item)
+        item[self.image_key] = MetaTensor(torch.from_numpy(image), affine=torch.from_numpy(affine), meta=dict(meta))
+        if self.label_key and item.get(self.label_key) is not None:
+            label = self._label(data, image.shape, affine)
+            item[self.label_key] = MetaTensor(torch.from_numpy(label), affine=torch.from_numpy(affine), meta=dict(meta))
+        elif self.label_key:
+            item.pop(self.label_key, None)
+        return item
+
+    def _image(self, item: dict) -> tuple[np.ndarray, np.ndarray, dict]:
+        paths = item[self.image_key]
+        files = [str(p) for p in paths] if isinstance(paths, (list, tuple)) else [str(paths)]
+        scan = read_scan(files[0])
+        first, affine = scan.array, scan.affine
+        arrays = [first]
+        for path in files[1:]:
+            other = read_scan(path)
+            _check_same_grid(path, "frame", other.array.shape, other.affine, first.shape, affine, files[0])
+            arrays.append(other.array)
+        for path, array in zip(files, arrays):
+            _check_intensities(path, array)
+        stacked = first if len(arrays) == 1 else np.concatenate(arrays, axis=3)
+        duration = scan.frame_duration if self.fourth_axis == "time" else 0.0
+        image = stacked[None] if self.fourth_axis == "time" else np.moveaxis(stacked, 3, 0)[..., None]
+        times = item.get("times") or [i / image.shape[-1] for i in range(image.shape[-1])]
+        if len(times) != image.shape[-1]:
+            raise InputError(
+                f"{files[0]}: has {image.shape[-1]} frames, but the data list {len(times)} times; correct the list"
+            )
+        meta = {
+            "subject": str(item.get("subject", Path(files[0]).name.split(".")[0])),
+            "files": files,
+            "filename_or_obj": files[0],
+            "times": [float(t) for t in times],
+            "frame_duration": duration,
+            "person": scan.person,
+        }
+        if scan.header is not None:  # what is written then has no file to take its header from
+            meta["header"] = scan.header
+        return np.ascontiguousarray(image), affine, meta
+
+    def _label(self, item: Mapping, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
+        paths = item[self.label_key]
+        label = np.full((1, *shape[1:]), UNLABELLED, dtype=np.int8)
+        per_frame = isinstance(paths, (list, tuple))
+        labelled = item.get("labelled_frames")
+        labelled = range(shape[-1]) if labelled is None else labelled
+        beyond = len(paths) > shape[-1] if per_frame else any(not 0 <= t < shape[-1] for t in labelled)
+        if beyond:
+            raise InputError(
+                f"{_first(paths)}: the data list names labels beyond the scan's {shape[-1]} frames; correct the list"
+            )
+        for frame, path in enumerate(paths if per_frame else [paths]):
+            if path is None:
+                continue
+            found = read_scan(str(path))
+            expected = (*shape[1:4], 1) if per_frame else shape[1:]
+            _check_same_grid(
+                str(path), "label", found.array.shape, found.affine, expected, affine, _first(item[self.image_key])
+            )
+            values = self._mapped(str(path), found.array, item.get("label_map"))
+            for t in [frame] if per_frame else labelled:
+                label[0, ..., t] = values[..., 0 if per_frame else t]
+        return label
+
+    def _mapped(self, path: str, array: np.ndarray, label_map: dict | None) -> np.ndarray:
+        mapping = {float(k): int(v) for k, v in (label_map or {c: c for c in range(self.num_classes)}).items()}
+        if not set(mapping.values()) <= set(range(self.num_classes)):
+            raise InputError(
+                f"{path}: its label_map names classes beyond the {self.num_classes}; correct the data list"
+            )
+        out = np.full(array.shape, UNLABELLED, dtype=np.int8)
+        for value in np.unique(array):
+            if float(value) not in mapping:
+                known = ", ".join(f"{k:g}" for k in sorted(mapping))
+                raise InputError(
+                    f"{path}: holds the label value {value:g}, none of {known}; state a label_map in the data list"
+                )
+            out[array == value] = mapping[float(value)]
+        return out

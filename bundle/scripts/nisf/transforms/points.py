@@ -1,0 +1,157 @@
+"""Voxels as points and back."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, RandomizableTransform
+from monai.utils import TraceKeys
+
+from nisf.geometry import orientation
+from nisf.geometry.frame import CoordinateFrame
+from nisf.transforms.invertible import POINTS, GridTransform
+from nisf.transforms.load import UNLABELLED
+from nisf.utils.tensors import as_intensity
+
+
+class ToStored(MapTransform):
+    """What the store keeps of a preprocessed subject: 8-bit tensors that can be memory-mapped, frame after frame."""
+
+    def __init__(self, image_key: str = "image", label_key: str = "label") -> None:
+        super().__init__([image_key, label_key], allow_missing_keys=True)
+        self.image_key, self.label_key = image_key, label_key
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """``image`` uint8 [C, X, Y, Z, T] (intensity * 255), ``label`` int8 [1, X, Y, Z, T] (-1 without), ``frame``,
+        ``subject``, ``boxes``, the voxel ranges of each frame's labels, ``spacing`` in mm along the axes and, where
+        there is any, ``evidence``."""
+        image = torch.as_tensor(data[self.image_key]).mul(255).round().to(torch.uint8)
+        label = data.get(self.label_key)
+        shape = (1, *image.shape[1:])
+        label = (
+            torch.full(shape, UNLABELLED, dtype=torch.int8) if label is None else torch.as_tensor(label).to(torch.int8)
+        )
+        # frames outermost in memory, so that reading one frame touches its own pages alone
+        frames_first = [t.permute(4, 0, 1, 2, 3).contiguous().permute(1, 2, 3, 4, 0) for t in (image, label)]
+        kept = {key: data[key] for key in ("frame", "subject", "phases", "label_pose") if key in data}
+        if "evidence" in data:
+            values = data["evidence"].as_tensor().mul(255).round().to(torch.uint8)
+            kept["evidence"] = {"values": values, "frames": data["evidence"].meta["frames"]}
+        boxes = [label_box(label[0, ..., t]) for t in range(label.shape[-1])]
+        spacing = list(orientation.spacing_of(np.asarray(data[self.image_key].affine)))
+        return {"image": frames_first[0], "label": frames_first[1], "boxes": boxes, "spacing": spacing, **kept}
+
+
+def label_box(label: torch.Tensor) -> list[list[int]]:
+    """Half-open voxel ranges [[low, high]] * 3 of what is labelled in [X, Y, Z]; the whole grid where nothing is."""
+    inside = (label > 0).nonzero()
+    if len(inside) == 0:
+        return [[0, n] for n in label.shape]
+    return [[int(low), int(high) + 1] for low, high in zip(inside.min(dim=0).values, inside.max(dim=0).values)]
+
+
+def gather_points(item: Mapping[Hashable, object], indices: torch.Tensor) -> dict[str, torch.Tensor]:
+    """``coords`` [D, N], ``intensity`` [C, N] and ``label`` [1, N] of flat grid indices [N] (the time axis fastest)."""
+    frame = CoordinateFrame.from_dict(item["frame"])
+    image = item["image"].as_subclass(torch.Tensor)
+    where = np.unravel_index(indices.numpy(), image.shape[1:])
+    points = {"coords": frame.points(indices), "intensity": as_intensity(_at(image, where))}
+    if "label" in item:
+        points["label"] = _at(item["label"].as_subclass(torch.Tensor), where).to(torch.int64)
+    return points
+
+
+def _at(tensor: torch.Tensor, where: tuple[np.ndarray, ...]) -> torch.Tensor:
+    """Values [C, N] of [C, X, Y, Z, T] at grid positions; by numpy, whose small look-ups cost less than torch's."""
+    return torch.from_numpy(tensor.numpy()[(slice(None), *where)])
+
+
+class RandFramed(RandomizableTransform, MapTransform):
+    """Draws one time frame uniformly: tensors [C, X, Y, Z, T] become [C, X, Y, Z, 1], ``frame`` keeps that time."""
+
+    def __init__(self, keys: KeysCollection = ("image", "label")) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys=True)
+        RandomizableTransform.__init__(self, 1.0)
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """The item at the drawn frame."""
+        item = dict(data)
+        times = item["frame"]["times"]
+        drawn = int(self.R.randint(len(times)))
+        for key in self.key_iterator(item):
+            item[key] = item[key][..., drawn : drawn + 1]
+        item["frame"] = {**item["frame"], "times": [times[drawn]]}
+        if "boxes" in item:
+            item["boxes"] = [item["boxes"][drawn]]
+        return item
+
+
+class RandPointsd(RandomizableTransform):
+    """Draws points of the grid: an item of ``coords`` [D, N], ``intensity`` [C, N], ``label`` [1, N] and ``index``.
+
+    Args:
+        num_points: N; None takes every voxel once, as the paper does.
+        foreground: share of the points drawn from the bounding box of the label (of the first frame's where there are
+            several), widened by ``margin`` voxels in plane and one slice; the others come from the whole grid.
+        margin: voxels.
+    """
+
+    def __init__(self, num_points: int | None = 1024, foreground: float = 0.0, margin: int = 6) -> None:
+        super().__init__(1.0)
+        self.num_points, self.foreground, self.margin = num_points, foreground, margin
+
+    def _draw(self, number: int, ranges: list) -> np.ndarray:
+        return np.stack([self.R.randint(low, high, number) for low, high in ranges])
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """The drawn points."""
+        shape = tuple(data["image"].shape[1:])
+        if self.num_points is None:
+            return {**gather_points(data, torch.arange(int(np.prod(shape)))), "index": data["index"]}
+        near = round(self.num_points * self.foreground)
+        drawn = self._draw(self.num_points - near, [(0, n) for n in shape])
+        if near:
+            margins = (self.margin, self.margin, 1)
+            box = [(max(0, low - m), min(n, high + m)) for (low, high), m, n in zip(data["boxes"][0], margins, shape)]
+            drawn = np.concatenate([drawn, self._draw(near, [*box, (0, shape[3])])], axis=1)
+        indices = torch.from_numpy(np.ravel_multi_index(tuple(drawn), shape))
+        return {**gather_points(data, indices), "index": data["index"]}
+
+
+class GridToPointsd(GridTransform):
+    """Every voxel of the grid as a point set, and the way back for what was predicted at the points.
+
+    Adds ``coords`` [D, N], ``intensity`` [C, N] and, with a label, ``label_points`` [1, N]. With
+    ``monai.transforms.Invertd``, ``intensity`` as the original key and the whole chain as the transform, a prediction
+    [K, N] (as a MetaTensor, which Invertd asks for) becomes [K, X, Y, Z, T] on the scan's own grid, with its affine and
+    file name.
+
+    Args:
+        keys: of the point sets that can be inverted; ``image``, ``label`` and ``frame`` are read from the item.
+    """
+
+    def __init__(self, keys: KeysCollection = (POINTS,)) -> None:
+        super().__init__(keys, allow_missing_keys=True)
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """The item with its point set."""
+        item = dict(data)
+        image = item["image"]
+        points = gather_points(item, torch.arange(int(np.prod(image.shape[1:]))))
+        item["coords"], item["intensity"] = points["coords"], self.note(
+            points["intensity"], image, grid=list(image.shape[1:])
+        )
+        if "label" in points:
+            item["label_points"] = points["label"]
+        return item
+
+    def inverse(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """Point values [K, N] back on the grid [K, X, Y, Z, T]."""
+        item = dict(data)
+        for key in self.noted(item):
+            extra = self.pop_transform(item[key])[TraceKeys.EXTRA_INFO]
+            item[key] = self.restore(item[key], item[key].as_tensor().reshape(-1, *extra["grid"]), extra)
+        return item

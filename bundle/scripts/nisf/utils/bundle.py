@@ -1,0 +1,146 @@
+"""The bundle's configs: found, checked and run."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nisf.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from monai.bundle import ConfigParser
+
+
+def bundle_root() -> Path:
+    """Folder of the bundle that this code belongs to."""
+    package = Path(__file__).resolve().parents[1]
+    return package / "bundle" if (package / "bundle").is_dir() else package.parents[1]
+
+
+def config_files(names: Sequence[str]) -> list[str]:
+    """Paths of the bundle's configs, named with or without ``.json``; a config elsewhere by its own path.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    folder = bundle_root() / "configs"
+    found = []
+    for name in names:
+        inside, outside = folder / f"{name.removesuffix('.json')}.json", Path(name)
+        if not inside.is_file() and not (outside.suffix == ".json" and outside.is_file()):
+            known = ", ".join(sorted(path.stem for path in folder.glob("*.json") if path.stem != "metadata"))
+            raise InputError(f"{name}: there is no such config; name a JSON file or one of {known}")
+        found.append(str(inside if inside.is_file() else outside))
+    return found
+
+
+def knobs_of(configs: Sequence[str]) -> dict:
+    """The top entries of configs, the later ones overriding.
+
+    Raises:
+        InputError: a file is missing or no JSON object.
+    """
+    found: dict = {}
+    for file in config_files(configs):
+        try:
+            found.update(json.loads(Path(file).read_text()))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{file}: is no valid JSON object ({error}); correct the config") from error
+    return found
+
+
+def run_bundle(
+    run_id: str,
+    configs: Sequence[str],
+    logging_file: str = "terminal.conf",
+    tracking: str | None = None,
+    **overrides: object,
+) -> None:
+    """Runs a run id of the bundle as ``python -m monai.bundle run`` does.
+
+    Args:
+        run_id: ``training``, ``inference``, ``evaluation`` or ``sampling``.
+        configs: config files, see ``config_files``, the later ones overriding.
+        logging_file: in the bundle's ``configs`` folder.
+        tracking: ``mlflow``, or a JSON file of settings as MONAI takes them; None for none.
+        overrides: single values; None leaves the config's own.
+
+    Raises:
+        InputError: what the user can put right; a value that the configs do not have is one.
+        SystemExit: some scans failed.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    check_knobs(given, {**knobs_of(configs), **tracking_knobs(tracking)})
+    from monai.bundle import ConfigWorkflow  # after the checks, for it is slow to import
+
+    workflow = ConfigWorkflow(
+        config_file=config_files(configs),
+        meta_file=str(bundle_root() / "configs" / "metadata.json"),
+        logging_file=str(bundle_root() / "configs" / logging_file),
+        run_id=run_id,
+        workflow_type="training" if run_id == "training" else "inference",
+        tracking=tracking,
+        bundle_root=str(bundle_root()),
+        **given,
+    )
+    workflow.initialize()
+    workflow.run()
+
+
+def tracking_knobs(tracking: str | None) -> dict:
+    """What can be set besides the configs' own knobs where a run is tracked, as ``experiment_name``.
+
+    Raises:
+        InputError: MLflow is not installed, or cannot write a local database, or ``tracking`` is no such thing.
+    """
+    if tracking is None:
+        return {}
+    if tracking != "mlflow":
+        return dict(knobs_of([tracking]).get("configs", {}))
+    missing = [name for name in ("mlflow", "sqlalchemy", "alembic") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"{missing[0]} is not installed; --tracking mlflow needs: pip install 'nisf[mlflow]'")
+    from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
+
+    return dict(DEFAULT_MLFLOW_SETTINGS["configs"])
+
+
+def check_knobs(given: Mapping[str, object], known: Mapping[str, object]) -> None:
+    """Raises ``InputError`` for a knob that no config has: MONAI would add it, and nothing would read it."""
+    for name in given:
+        if name.split("#")[0] not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise InputError(f"--{name} is no knob of the config{f'; did you mean --{near[0]}?' if near else ''}")
+
+
+def torch_device(name: str | None) -> str | None:
+    """A device's name as the configs take it."""
+    return None if name is None else f"$torch.device('{name}')"
+
+
+def words_of(value: object) -> list[str]:
+    """``A,B`` or a list, as a list."""
+    if value is None or value == "":
+        return []
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else [str(part) for part in value]
+
+
+def parser_of(configs: Sequence[str], **overrides: object) -> ConfigParser:
+    """The bundle's configs parsed, for whoever wants parts of them rather than a run; overrides as they are, None too.
+
+    Raises:
+        InputError: a file or a knob is wrong.
+    """
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    parser.read_config(config_files(configs))
+    check_knobs(overrides, parser.config)
+    parser.update({"bundle_root": str(bundle_root()), **overrides})
+    parser.parse()
+    parser.get_parsed_content("imports")
+    return parser

@@ -1,0 +1,69 @@
+"""The one exception for what a user can put right, and how it reaches the user."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import TracebackType
+
+logger = logging.getLogger(__name__)
+
+
+class InputError(ValueError):
+    """Bad input. The message is one sentence: which file or option, what is wrong, what to do."""
+
+
+def chain_of(error: BaseException) -> list[BaseException]:
+    """An exception and what it was raised from, outermost first."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    return chain
+
+
+def input_error_in(error: BaseException) -> InputError | None:
+    """The user's error within a chain of exceptions (MONAI wraps what a transform or a config expression raises)."""
+    return next((link for link in chain_of(error) if isinstance(link, InputError)), None)
+
+
+def memory_sentence(error: BaseException) -> str | None:
+    """What to do about an allocation that failed, on a CPU or a GPU; None for other errors."""
+    for link in chain_of(error):
+        words = str(link)
+        if isinstance(link, MemoryError) or "can't allocate memory" in words or "out of memory" in words:
+            return (
+                "there is not enough memory; use fewer points at once (chunk of inference and sampling, "
+                "points_per_subject and subjects_per_step of training), or a machine with more"
+            )
+    return None
+
+
+def sentence_of(error: BaseException) -> str | None:
+    """What a user is told of an error in place of a traceback; None where it is a fault of the program."""
+    found = input_error_in(error)
+    return memory_sentence(error) if found is None else str(found)
+
+
+def plain_errors() -> None:
+    """Makes an uncaught error that a user can put right end the program with its sentence alone; others keep their
+    traceback."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        found = sentence_of(error)
+        if found is None:
+            before(kind, error, trace)
+        else:
+            print(f"error: {found}", file=sys.stderr)
+
+    sys.excepthook = hook
+
+
+def reason_of(error: BaseException) -> str:
+    """The user's sentence out of a chain of exceptions; the first cause where there is none."""
+    found = sentence_of(error)
+    if found is not None:
+        return found
+    logger.error("unexpected fault", exc_info=error)
+    first = chain_of(error)[-1]
+    return f"{type(first).__name__}: {first}"

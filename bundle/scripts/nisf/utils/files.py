@@ -1,0 +1,106 @@
+"""Writing files so that a reader, or a run that is killed, never meets half a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nisf.utils.errors import InputError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path`` to write to; the file gets its own name when all is written and has reached the
+    disk, else it goes away.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full.
+    """
+    # the ending stays, because it says how to write; the process id keeps parallel runs apart
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        to_disk(temporary)
+        os.replace(temporary, path)
+        to_disk(path.parent)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError, in many words
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "the disk may be full"
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            reason = "a file stands where its folder should be"
+        raise InputError(f"{path}: cannot be written ({reason}); free space or choose another output_dir") from error
+    finally:
+        if temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Removes what killed processes left half written in a folder in which no other process writes now."""
+    for part in folder.glob(".[0-9]*.*"):
+        part.unlink(missing_ok=True)
+
+
+def to_disk(path: Path) -> None:
+    """Waits until a file, or the names in a folder, would survive a power cut."""
+    if path.is_dir() and os.name == "nt":  # Windows knows no such wait for folders
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def check_readable(path: str | os.PathLike) -> Path:
+    """The path of a file that can be opened.
+
+    Raises:
+        InputError: there is none, or it may not be read.
+    """
+    try:
+        with open(path, "rb"):
+            return Path(path)
+    except PermissionError as error:
+        raise InputError(f"{path}: may not be read (Permission denied); change its permissions") from error
+    except OSError as error:
+        raise InputError(f"{path}: there is no such file; check the path or the data list") from error
+
+
+def check_writable(folder: str | Path) -> Path:
+    """The folder, made where it is missing.
+
+    Raises:
+        InputError: nothing can be written there; said before hours are spent.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another output_dir") from error
+    return folder
+
+
+def write_text(file: str | os.PathLike, text: str) -> Path:
+    """Writes a text file in one move, making its folder; returns the path. Raises as `whole_file`."""
+    file = Path(file)
+    with whole_file(file) as part:
+        part.write_text(text, encoding="utf-8")
+    return file
+
+
+def walk_files(folder: str | os.PathLike) -> list[str]:
+    """Absolute paths of all files below ``folder``, sorted; follows links, because data folders are often linked."""
+    found = []
+    for root, dirs, files in os.walk(os.path.abspath(folder), followlinks=True):
+        here = os.path.realpath(root) + os.sep
+        # a link to one of its own parents would be walked for ever
+        dirs[:] = [
+            d for d in dirs if not here.startswith(os.path.realpath(os.path.join(root, d)).rstrip(os.sep) + os.sep)
+        ]
+        found += [os.path.join(root, name) for name in files]
+    return sorted(found)

@@ -1,0 +1,40 @@
+"""Tensors to files, arrays and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+
+from nisf.utils.files import whole_file
+
+
+def likeliest(classes: torch.Tensor) -> torch.Tensor:
+    """Numbers [...] of the largest of [K, ...]."""
+    # argmax does the same, and over the first axis takes several times as long
+    return classes.max(dim=0).indices
+
+
+def save_tensors(content: Mapping[str, object], path: str | Path) -> Path:
+    """``torch.save`` that leaves no half file under the final name.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    with whole_file(path) as temporary:
+        torch.save(dict(content), temporary)
+    return path
+
+
+def plain_array(tensor: torch.Tensor | MetaTensor) -> np.ndarray:
+    """The numbers of a tensor, without its meta."""
+    return (tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor).cpu().numpy()
+
+
+def as_intensity(image: torch.Tensor) -> torch.Tensor:
+    """Intensities in [0, 1] as float32, from 8-bit stored ones or as they are."""
+    return image.float() / 255 if image.dtype == torch.uint8 else image.float()

@@ -1,0 +1,394 @@
+"""The folder is a bundle as MONAI's zoo wants it, and its configs fit each other."""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import monai.apps.utils
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
+from monai.data import MetaTensor, load_net_with_metadata
+from monai.utils import set_determinism
+
+from nisf import __version__
+from nisf.models.nisf import NISF
+from nisf.models.weights import load_weights, save_weights
+
+HERE = Path(__file__).resolve().parent.parent
+BUNDLE = HERE.parent / "bundle"
+CONFIGS = BUNDLE / "configs"
+SCHEMA = HERE / "data" / "metadata_schema.json"
+METADATA = json.loads((CONFIGS / "metadata.json").read_text())
+
+#: Configs laid over both train.json and inference.json.
+SHARED = {
+    "acdc": ["acdc.json"],
+    "phantom": ["phantom.json"],
+    "hippocampus": ["hippocampus.json"],
+    "the paper's form": ["phantom.json", "plain.json"],
+}
+TRAINING = {"default": [], **SHARED, "paper": ["paper.json"], "paper on acdc": ["acdc.json", "paper.json"]}
+INFERENCE = {"default": [], **SHARED, "evaluation": ["evaluate.json", "phantom.json"]}
+
+
+def files(base, overrides, root=BUNDLE):
+    return [os.path.join(root, "configs", name) for name in (base, *overrides)]
+
+
+def parser_of(base, overrides=(), **values):
+    """The merged config, its expressions able to run."""
+    parser = ConfigParser()
+    parser.read_config(files(base, overrides))
+    parser.update({"bundle_root": str(BUNDLE), **values})
+    return parser
+
+
+def raw(*names):
+    merged = {}
+    for name in names:
+        merged.update(json.loads((CONFIGS / name).read_text()))
+    return merged
+
+
+@pytest.fixture(autouse=True)
+def process_as_it_was(monkeypatch, tmp_path):
+    """Another working directory, no download; what a config's `initialize` sets for a whole process is undone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+    def no_download(url, *args, **kwargs):
+        raise AssertionError(f"tried to download {url}")
+
+    monkeypatch.setattr(monai.apps.utils, "_download_with_progress", no_download)
+    yield
+    set_determinism(None)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Random weights for the network of each override, by name."""
+    folder = tmp_path_factory.mktemp("weights")
+    paths = {}
+    for name, overrides in INFERENCE.items():
+        torch.manual_seed(0)
+        network = parser_of("inference.json", overrides).get_parsed_content("network_def")
+        paths[name] = str(save_weights(network, folder / f"{name}.pt"))
+    return paths
+
+
+def save(path, shape):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape) % 3
+    nib.save(nib.Nifti1Image(array, np.diag([1.5, 1.5, 8.0, 1.0])), path)
+    return path.name
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of tiny files for each layout: subjects for training, validation and test."""
+    root = tmp_path_factory.mktemp("data")
+    cohort = {"name": "tiny", "labels": {"0": "background", "1": "LV", "2": "MYO", "3": "RV"}}
+    for number, section in enumerate(("training", "validation", "test"), start=1):
+        image = save(root / "cohort" / f"s{number}.nii.gz", (6, 6, 3, 2))
+        label = save(root / "cohort" / f"s{number}_label.nii.gz", (6, 6, 3, 2))
+        cohort[section] = [{"subject": f"s{number}", "image": image, "label": label}]
+        patient = f"patient{ {'training': 1, 'validation': 2, 'test': 10}[section]:03d}"
+        for frame in ("01", "12"):
+            save(root / "acdc" / patient / f"{patient}_frame{frame}.nii.gz", (6, 6, 3))
+            save(root / "acdc" / patient / f"{patient}_frame{frame}_gt.nii.gz", (6, 6, 3))
+        (root / "acdc" / patient / "Info.cfg").write_text("ED: 1\nES: 12\nNbFrame: 30\n")
+        for folder in ("imagesTr", "labelsTr"):
+            name = {"training": "003", "validation": "001", "test": "002"}[section]
+            save(root / "msd" / folder / f"hippocampus_{name}.nii.gz", (6, 6, 4))
+    (root / "cohort" / "cohort.json").write_text(json.dumps(cohort))
+    return {"cohort": root / "cohort", "images": root / "cohort", "acdc": root / "acdc", "msd": root / "msd"}
+
+
+# ---- the zoo's checks
+
+
+def test_metadata_passes_monais_check(caplog):
+    with caplog.at_level("INFO"):
+        verify_metadata(meta_file=str(CONFIGS / "metadata.json"), filepath=str(SCHEMA))
+    assert "metadata is verified with no error" in caplog.text
+
+
+def without(content, path):
+    """A copy without the entry at ``path``."""
+    copy = json.loads(json.dumps(content))
+    at = copy
+    for key in path[:-1]:
+        at = at[key]
+    del at[path[-1]]
+    return copy
+
+
+IMAGE = ("network_data_format", "inputs", "image")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [("changelog",), ("required_packages_version",), ("copyright",), (*IMAGE, "channel_def"), (*IMAGE, "value_range")],
+    ids=lambda path: path[-1],
+)
+def test_the_check_misses_nothing_that_the_specification_asks_for(path, tmp_path):
+    (tmp_path / "metadata.json").write_text(json.dumps(without(METADATA, path)))
+    with pytest.raises(ValueError, match=path[-1]):
+        verify_metadata(meta_file=str(tmp_path / "metadata.json"), filepath=str(SCHEMA))
+
+
+@pytest.mark.parametrize("net_id", ["network_def", "network"])
+def test_network_takes_and_gives_what_the_metadata_says(net_id, weights):
+    given = {"config_file": files("inference.json", []), "meta_file": str(CONFIGS / "metadata.json")}
+    settings = {"bundle_root": str(BUNDLE), "model": weights["default"], "device": "cpu", "any": 50}
+    verify_net_in_out(net_id, **given, **settings)
+    with pytest.raises(ValueError, match="channel"):
+        verify_net_in_out(net_id, **given, **settings, **{"_meta_#network_data_format#outputs#pred#num_channels": 4})
+
+
+def test_exported_torchscript_gives_the_networks_numbers(weights, tmp_path):
+    ckpt_export(
+        "network_def",
+        filepath=str(tmp_path / "model.ts"),
+        ckpt_file=weights["default"],
+        meta_file=str(CONFIGS / "metadata.json"),
+        config_file=str(CONFIGS / "inference.json"),
+        bundle_root=str(BUNDLE),
+    )
+    exported, metadata, extra = load_net_with_metadata(str(tmp_path / "model.ts"), more_extra_files=["inference.json"])
+    network = load_weights(parser_of("inference.json").get_parsed_content("network_def"), weights["default"])
+    coords, latent = torch.rand(2, 4, 30) * 2 - 1, torch.randn(2, network.latent_size)
+    torch.testing.assert_close(exported(coords), network(coords))
+    torch.testing.assert_close(exported(coords, latent), network(coords, latent))
+    assert metadata["version"] == METADATA["version"]
+    assert "network_def" in json.loads(extra["inference.json"])
+
+
+def missing_properties(kind, base, overrides, root, dataset_dir, **values):
+    """What MONAI finds missing or misnamed; every required property is built on the way."""
+    paths = files(base, overrides, root)
+    workflow = ConfigWorkflow(
+        paths,
+        meta_file=os.path.join(root, "configs", "metadata.json"),
+        logging_file=False,
+        workflow_type=kind,
+        bundle_root=str(root),
+        dataset_dir=str(dataset_dir),
+        output_dir="results",
+        **values,
+    )
+    workflow.initialize()
+    return workflow.check_properties(), workflow
+
+
+@pytest.mark.parametrize("relative", [False, True], ids=["absolute", "relative"])
+@pytest.mark.parametrize("overrides", TRAINING.values(), ids=TRAINING.keys())
+def test_training_has_the_properties_that_monai_names(overrides, relative, data):
+    root = os.path.relpath(BUNDLE) if relative else str(BUNDLE)
+    layout = raw("train.json", *overrides)["layout"]
+    missing, workflow = missing_properties("training", "train.json", overrides, root, data[layout])
+    assert missing == []
+    assert isinstance(workflow.network_def, NISF)
+    assert workflow.trainer.state.max_epochs == workflow.max_epochs
+    assert [len(part) for part in (workflow.train_dataset, workflow.val_dataset)] == [1, 1]
+
+
+@pytest.mark.parametrize("relative", [False, True], ids=["absolute", "relative"])
+@pytest.mark.parametrize("name", INFERENCE)
+def test_inference_has_the_properties_that_monai_names(name, relative, data, weights):
+    root = os.path.relpath(BUNDLE) if relative else str(BUNDLE)
+    layout = raw("inference.json", *INFERENCE[name])["layout"]
+    missing, workflow = missing_properties(
+        "inference", "inference.json", INFERENCE[name], root, data[layout], model=weights[name], device="cpu"
+    )
+    assert missing == []
+    assert isinstance(workflow.network_def, NISF)
+    assert len(workflow.dataset) >= 1
+    assert workflow.evaluator.inferer is workflow.inferer
+
+
+# ---- configs that fit each other
+
+
+def references(config):
+    """First parts of the ids that a config's strings name."""
+    return set(re.findall(r"@(\w+)", json.dumps(config)))
+
+
+#: Named by MONAI or on the command line, not by other entries.
+ENTRY_POINTS = {"imports", "initialize", "training", "inference", "evaluation", "calibration", "run"}
+
+
+@pytest.mark.parametrize(
+    "names", [["train.json"], ["inference.json"], ["inference.json", "evaluate.json"], ["inference.json", "adam.json"]]
+)
+def test_no_knob_is_dead(names):
+    config = raw(*names)
+    replaced = references(raw("inference.json")["fit"]) if "adam.json" in names else set()
+    assert set(config) - references(config) - ENTRY_POINTS - replaced == set()
+    assert references(config) - set(config) == set()
+
+
+@pytest.mark.parametrize(
+    "run_id, names",
+    [
+        ("training", ["train.json"]),
+        ("inference", ["inference.json"]),
+        ("evaluation", ["inference.json", "evaluate.json"]),
+    ],
+)
+def test_run_means_the_configs_own_run_id(run_id, names):
+    config = raw(*names)
+    assert config["run"] == config[run_id]
+
+
+@pytest.mark.parametrize("name", ["acdc", "phantom", "hippocampus", "plain", "paper", "evaluate", "adam"])
+def test_an_override_changes_only_what_is_there(name):
+    override = raw(f"{name}.json")
+    bases = {"paper": ["train.json"], "evaluate": ["inference.json"]}.get(
+        name, ["train.json", "inference.json", "evidence.json"]
+    )
+    bases = ["inference.json"] if name == "adam" else bases
+    known = set().union(*(raw(base) for base in bases))
+    own = references(override) | ENTRY_POINTS  # evaluate.json brings a few parts of its own
+    assert set(override) - known - (own if name in ("evaluate", "adam") else set()) == set()
+
+
+def test_paper_config_is_the_papers_recipe():
+    paper = raw("train.json", "paper.json")
+    assert paper["subjects_per_step"] == 1 and paper["points_per_subject"] is None and paper["foreground"] == 0
+    assert (paper["lr"], paper["latent_lr"], paper["alpha"]) == (1e-4, 1e-4, 10.0)
+    assert (paper["latent_l2"], paper["weight_decay"]) == (1e-4, 1e-4)
+    assert (paper["num_layers"], paper["hidden_size"], paper["latent_size"]) == (8, 128, 128)
+    assert (paper["frame_kind"], paper["schedule"], paper["fit_points"]) == ("relative", "constant", None)
+
+
+KNOBS = ("class_names", "in_channels", "coord_dims", "latent_size", "hidden_size", "num_layers", "omega0", "sigma0")
+#: The step that validation chooses is right for inference only under the same penalty and step size.
+ADAM_KNOBS = ("fit_lr", "latent_l2")
+#: The temperature found at the end of a training is right only for the same fit.
+FIT_KNOBS = ("prior_weight", "final_points", "pose", "evidence_weight", "fit")
+#: Where the organ lies is found alike.
+POSE_KNOBS = ("pose_body", "pose_pointer", "pose_radius", "pose_length", "evidence_frames", "pixel", "features")
+
+
+@pytest.mark.parametrize("overrides", SHARED.values(), ids=SHARED.keys())
+def test_training_and_inference_build_the_same_network(overrides):
+    training, inference = (raw(base, *overrides) for base in ("train.json", "inference.json"))
+    assert training["network_def"] == inference["network_def"]
+    assert training["num_classes"] == inference["num_classes"]
+    for knob in (*KNOBS, *FIT_KNOBS, *POSE_KNOBS):
+        assert training[knob] == inference[knob], knob
+    adam = raw("inference.json", "adam.json", *overrides)
+    assert all(training[knob] == adam[knob] for knob in ADAM_KNOBS)
+
+
+def step_of(parser, where, target):
+    """The transform of a list of transforms in a config, built."""
+    targets = [step["_target_"] for step in parser[where]]
+    return parser.get_parsed_content(f"{where}#{targets.index(target)}")
+
+
+def both_steps(overrides, target):
+    reading = ("nisf.transforms.load.LoadCined", "nisf.transforms.spatial.CanonicalOrientationd")
+    places = (
+        ("train.json", "reading" if target in reading else "laying"),
+        ("inference.json", "preprocessing#transforms"),
+    )
+    return [step_of(parser_of(base, overrides), where, target) for base, where in places]
+
+
+@pytest.mark.parametrize("overrides", SHARED.values(), ids=SHARED.keys())
+def test_training_and_inference_lay_the_same_coordinates_over_a_scan(overrides):
+    torch.manual_seed(0)
+    affine = np.diag([4.0, 4.0, 8.0, 1.0])
+    image = MetaTensor(torch.rand(1, 50, 44, 4, 3), affine=torch.from_numpy(affine), meta={"times": [0.0, 0.3, 0.6]})
+    image[:, 30:36, 10:14] *= 3  # what moves most is away from the centre
+    pose = [0.1, -0.2, 0.0, 0.3, 0.05, -0.1]
+    steps = both_steps(overrides, "nisf.transforms.spatial.CropToFieldd")
+    frames = [step.frame_of(image, pose).to_dict() for step in steps]
+    assert frames[0] == frames[1]
+    assert [len(frame["times"]) for frame in frames] == [3, 3]
+
+
+@pytest.mark.parametrize("overrides", SHARED.values(), ids=SHARED.keys())
+def test_training_and_inference_read_and_scale_alike(overrides):
+    loads = both_steps(overrides, "nisf.transforms.load.LoadCined")
+    assert [(step.num_classes, step.fourth_axis) for step in loads[:1]] == [
+        (step.num_classes, step.fourth_axis) for step in loads[1:]
+    ]
+    turns = both_steps(overrides, "nisf.transforms.spatial.CanonicalOrientationd")
+    assert turns[0].target == turns[1].target
+    places = (("train.json", ["laying"]), ("inference.json", ["preprocessing", "transforms"]))
+    scales = []
+    for base, path in places:
+        steps = raw(base, *overrides)
+        for key in path:
+            steps = steps[key]
+        scales += [step for step in steps if step["_target_"].startswith("ScaleIntensity")]
+    assert len(scales) == 2 and scales[0] == scales[1]
+
+
+# ---- the folder
+
+
+def test_versions_agree_everywhere():
+    assert METADATA["version"] == __version__
+    assert METADATA["version"] in METADATA["changelog"]
+    assert re.search(r"^version = (.+)$", (HERE.parent / "setup.cfg").read_text(), re.MULTILINE)[1] == __version__
+    lines = (HERE.parent / "constraints.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line)
+    stated = {
+        name: METADATA[f"{key}_version"]
+        for name, key in {"torch": "pytorch", "monai": "monai", "numpy": "numpy"}.items()
+    }
+    stated.update(METADATA["required_packages_version"])
+    assert {name: pinned[name] for name in stated} == stated
+
+
+def test_metadata_describes_the_configs_network():
+    config, data_format = raw("inference.json"), METADATA["network_data_format"]
+    image, pred = data_format["inputs"]["image"], data_format["outputs"]["pred"]
+    assert image["num_channels"] == len(image["channel_def"]) == config["coord_dims"]
+    names = ["background", *config["class_names"].values()]
+    assert pred["num_channels"] == len(pred["channel_def"]) == config["in_channels"] + len(names)
+    assert [pred["channel_def"][str(1 + c)] for c in range(len(names))] == names
+    assert "not for clinical use" in METADATA["intended_use"].lower()
+
+
+@pytest.mark.parametrize(
+    "name", ["LICENSE", "docs/README.md", "docs/data_license.txt", "configs/logging.conf", "configs/metadata.json"]
+)
+def test_the_folder_holds_what_the_zoo_asks_for(name):
+    assert (BUNDLE / name).stat().st_size > 100
+
+
+def test_licences_are_those_that_are_stated():
+    assert "Apache License" in (BUNDLE / "LICENSE").read_text()
+    assert (BUNDLE / "LICENSE").read_text() == (HERE.parent / "LICENSE").read_text()
+    terms = (BUNDLE / "docs" / "data_license.txt").read_text()
+    for path in (BUNDLE / "models").glob("*.pt"):
+        assert f"models/{path.name}" in terms
+
+
+def test_shipped_weights_are_those_of_the_config_that_names_them():
+    named, shipped = {}, [overrides for overrides in SHARED.values() if "plain.json" not in overrides]
+    for overrides in shipped:
+        parser = parser_of("inference.json", overrides)
+        named[Path(parser.get_parsed_content("model")).name] = parser
+        network = parser.get_parsed_content("evidence_network")  # what it was trained with stands in its file
+        assert int(network.patch) == parser["patch"] and float(network.pixel) == parser["pixel"]
+        assert network.num_classes == len(parser["class_names"]) + 1
+    evidence = set((BUNDLE / "models").glob("*evidence.pt"))
+    assert len(evidence) == len(shipped)
+    for path in set((BUNDLE / "models").glob("*.pt")) - evidence:
+        network = load_weights(named[path.name].get_parsed_content("network_def"), path)
+        assert int(network.fit_steps) >= 1
+        assert int(network.num_subjects) > 1 and float(network.latent_factor.diagonal().min()) > 0
+        assert float(network.guess_gain.abs().max()) > 0 and float(network.temperature) != 1

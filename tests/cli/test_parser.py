@@ -1,0 +1,103 @@
+"""How the words of a command are read, and its help."""
+
+import fire
+import pytest
+
+from nisf.cli.main import COMMANDS
+from nisf.cli.parser import arranged, command, help_of, overview
+from nisf.utils.errors import InputError
+
+SEEN = []
+
+
+@command
+def scan(*scans: str, output: str = "", fast: bool = False, draws: int = 0, only: str | None = None) -> None:
+    """Does scans.
+
+    Writes files. More on that
+    in a second line.
+
+        kept   as it is
+
+    Args:
+        scans: the files.
+        output: where to.
+        fast: sooner.
+        draws: how many.
+        only: which.
+    """
+    SEEN.append((scans, output, fast, draws, only))
+
+
+@command
+def tune(data: str = "", **knobs: object) -> None:
+    """Tunes.
+
+    Args:
+        data: a folder.
+        knobs: any.
+    """
+    SEEN.append((data, knobs))
+
+
+def called(function, *words: str):
+    SEEN.clear()
+    fire.Fire(function, command=arranged(function, function.__name__, words))
+    return SEEN[0]
+
+
+def test_names_that_look_like_numbers_stay_names_and_numbers_are_numbers():
+    assert called(scan, "2024_11", "1e5", "-o", "001", "--draws", "16", "--only", "1,2") == (
+        ("2024_11", "1e5"),
+        "001",
+        False,
+        16,
+        "1,2",
+    )
+    assert called(tune, "2024_11", "--lr", "1e-3", "--seed=4") == ("2024_11", {"lr": 1e-3, "seed": 4})
+
+
+def test_a_switch_takes_no_scan_for_its_value():
+    assert called(scan, "--fast", "a.nii", "-o=out") == (("a.nii",), "out", True, 0, None)
+    assert called(scan, "a.nii", "--fast", "False", "--output", "out")[2] is False
+    assert called(scan, "a.nii", "--fast=False")[2] is False
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["a", "--fsat"], r"nisf scan has no option --fsat \(--fast\?\)"),
+        (["a", "--scans", "b"], "no option --scans"),
+        (["a", "-x", "1"], "no option -x"),
+        (["a", "--only"], "--only needs a value"),
+        (["a", "--only", "--fast"], "--only needs a value"),
+    ],
+)
+def test_wrong_options_are_said_before_anything_is_done(words, sentence):
+    SEEN.clear()
+    with pytest.raises(InputError, match=sentence):
+        called(scan, *words)
+    assert not SEEN
+
+
+def test_help_has_usage_text_arguments_and_options_with_defaults():
+    text = help_of(scan, "scan")
+    assert text.startswith(
+        "usage: nisf scan SCANS... [OPTIONS]\n\nDoes scans.\n\nWrites files. More on that in a second"
+    )
+    assert "\n    kept   as it is\n" in text
+    rows = {line.split("  ")[1]: line for line in text.splitlines() if line.startswith("  ") and line[2] != " "}
+    assert rows["SCANS"].endswith("the files.") and rows["-o, --output OUTPUT"].endswith("where to.")
+    assert rows["--fast"].endswith("sooner.") and rows["--draws N"].endswith("how many. (default 0)")
+
+
+def functions(commands):
+    for name, of in commands.items():
+        yield from ([(name, of)] if callable(of) else functions({f"{name} {word}": f for word, f in of.items()}))
+
+
+@pytest.mark.parametrize("name, function", list(functions(COMMANDS)))
+def test_every_option_of_every_command_is_described_and_no_line_is_long(name, function):
+    text = help_of(function, name)  # a KeyError where an option is not in the docstring
+    assert name.split()[0] in overview(COMMANDS, "nisf", "about", "first")
+    assert max(map(len, text.splitlines())) <= 120

@@ -1,0 +1,69 @@
+"""Reports of a result folder with what is known of the people, and a cohort in one command."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.forked import run_command
+
+from nisf.api import Segmenter
+from nisf.cohort.reporting import report_all
+from nisf.phantom.cohort import write_cohort
+
+SCANNER = {"matrix": 32, "slices": 5, "frames": 3, "voxel_mm": 4.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Results of two small scans."""
+    place = tmp_path_factory.mktemp("results")
+    write_cohort(place / "data", 0, 0, 2, seed=5, **SCANNER)
+    segmenter = Segmenter("phantom", device="cpu", final_points=2048)
+    for number in range(2):
+        segmenter(place / "data" / f"test00{number}_sa.nii.gz").save(place / "out")
+    return place / "out"
+
+
+def measures(folder, number):
+    return json.loads((folder / f"test00{number}_sa" / "measures.json").read_text())
+
+
+def test_people_of_a_table_go_before_those_of_the_options_and_new_facts_are_taken_in(folder, tmp_path, capsys):
+    report_all(folder)
+    assert "2 of 2 scans reported" in capsys.readouterr().out
+    assert (folder / "index.html").is_file() and (folder / "test001_sa" / "report.html").is_file()
+    assert measures(folder, 0)["body_surface_area"] is None
+    stamp = (folder / "test000_sa" / "measures.json").stat().st_mtime_ns
+    report_all(folder)  # nothing new is known: nothing is measured anew
+    assert (folder / "test000_sa" / "measures.json").stat().st_mtime_ns == stamp
+    table = tmp_path / "people.csv"
+    table.write_text("scan,height,sex\ntest001_sa,160,F\n")
+    report_all(folder, str(table), height=180, weight=72)
+    assert measures(folder, 0)["body_surface_area"] == pytest.approx((180 * 72 / 3600) ** 0.5)
+    assert measures(folder, 1)["body_surface_area"] == pytest.approx((160 * 72 / 3600) ** 0.5)
+    assert (measures(folder, 0)["sex"], measures(folder, 1)["sex"]) == (None, "F")
+
+
+def test_a_scan_that_cannot_be_reported_is_named_and_the_others_are_done(folder, capsys):
+    latent = folder / "test000_sa" / "test000_sa_latent.pt"
+    whole = latent.read_bytes()
+    latent.write_bytes(whole[:500])
+    try:
+        with pytest.raises(SystemExit) as ended:
+            report_all(folder, height=170, weight=60)
+    finally:
+        latent.write_bytes(whole)
+    text = capsys.readouterr().out
+    assert ended.value.code == 1 and "1 of 2 scans reported" in text
+    assert "the latent file is damaged or cut off" in text
+    assert measures(folder, 1)["body_surface_area"] == pytest.approx((170 * 60 / 3600) ** 0.5)
+
+
+def test_a_cohort_is_segmented_and_reported_in_one_command(tmp_path):
+    write_cohort(tmp_path / "data", 0, 0, 1, seed=6, **SCANNER)
+    words = [str(Path(sys.executable).with_name("nisf")), "cohort", "run", "data", "-o", "out", "--fast"]
+    done = run_command(words, tmp_path, timeout=600)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    assert "1 of 1 scans done" in done.stdout and "1 of 1 scans reported" in done.stdout
+    assert (tmp_path / "out" / "index.html").is_file()

@@ -1,0 +1,229 @@
+"""The book: built without a warning and without a network, its commands true, its first pages run as they are."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from helpers.doc_commands import ROOT, SHELL, check, known_options
+from helpers.doc_data import write_organs
+from helpers.doc_pages import Page, Wrong, run_page
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
+from mkdocs.exceptions import Abort
+
+from nisf.sampling.fitted_scan import FittedScan
+from nisf.utils.errors import InputError
+
+DOCS = ROOT / "docs"
+CONFIGS = ROOT / "bundle" / "configs"
+PAGES = {str(path.relative_to(ROOT)): path for path in [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]}
+PAGES |= {f"{folder}/README.md": ROOT / folder / "README.md" for folder in ("bundle/docs", "tests")}
+
+
+# ---- the book
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    """The built pages, name to HTML."""
+    folder = tmp_path_factory.mktemp("book")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.html")}
+
+
+def test_the_book_has_every_page_and_no_page_loads_anything_from_elsewhere(book):
+    assert {f"{path.stem}.html" for path in DOCS.glob("*.md")} <= set(book)
+    for name, page in book.items():
+        loaded = re.findall(r"<(?:script|img|iframe|source)[^>]*\bsrc=\"([^\"]+)\"", page)
+        loaded += [tag for tag in re.findall(r"<link[^>]+>", page) if 'rel="canonical"' not in tag]
+        loaded += re.findall(r"@import[^;]+|url\([^)]+\)", page)
+        assert not [one for one in loaded if "//" in one], name
+
+
+def test_equations_are_mathml_and_stand_beside_links_to_the_line_of_the_code(book):
+    page = book["method.html"]
+    written = (DOCS / "method.md").read_text()
+    assert page.count("<math ") == written.count("```math") > 10
+    assert "\\frac" not in re.sub(r"<script.*?</script>", "", page, flags=re.S)
+    file, line = re.search(
+        r'href="(code/bundle/scripts/nisf/fit/search\.py\.html)#__codelineno-0-(\d+)"[^>]*>"
+        r"<code>GaussNewtonSearch.step",
+        page,
+    ).groups()
+    text = (ROOT / "bundle" / "scripts" / "nisf" / "fit" / "search.py").read_text().splitlines()
+    assert "def step(self)" in text[int(line) - 1] and f'id="__codelineno-0-{line}"' in book[file]
+
+
+#: What is wrong in a page, and what the build says of it.
+WRONG = {
+    "[x](nowhere.md)": "nowhere.md",
+    "[x](method.md#nowhere)": "does not contain an anchor '#nowhere'",
+    "[`NISF.nothing`](../bundle/scripts/nisf/models/nisf.py)": "does not define NISF.nothing",
+    "[x](../bundle/scripts/nothing.py)": "leads to no file",
+    "```math\n\\nothing{x}\n```": "a command that is not known",
+    "![x](figures/nothing.png)": "figures/nothing.png",
+}
+
+
+def test_each_wrong_link_name_and_equation_stops_the_build(tmp_path, caplog):
+    (tmp_path / "docs").mkdir()
+    right = "[`NISF.forward`](../bundle/scripts/nisf/models/nisf.py)\n\n```math\nx^2\n```"
+    (tmp_path / "docs" / "index.md").write_text("\n\n".join(["# Book", *WRONG, right]))
+    (tmp_path / "docs" / "method.md").write_text("# Method\n")
+    settings = {"docs_dir": str(tmp_path / "docs"), "site_dir": str(tmp_path / "site"), "strict": True}
+    with pytest.raises(Abort, match=f"{len(WRONG)} warnings"), caplog.at_level("WARNING"):
+        build(load_config(str(ROOT / "mkdocs.yml"), nav=["index.md", "method.md"], **settings))
+    for said in WRONG.values():
+        assert said in caplog.text
+
+
+# ---- knobs
+
+
+def rows_of_knobs():
+    """Config to its rows, [knob, default]."""
+    found, name = {}, ""
+    for line in (DOCS / "knobs.md").read_text().splitlines():
+        if heading := re.match(r"## (\S+)\.json", line):
+            name = heading[1]
+        elif row := re.match(r"\| `([^`]+)` \| (.*?) \| ", line.replace("\\|", "¦")):
+            found.setdefault(name, []).append((row[1], row[2].replace("¦", "|")))
+    return found
+
+
+def test_every_knob_of_every_config_is_in_its_table_with_its_default_and_no_other():
+    rows = rows_of_knobs()
+    assert set(rows) == {path.stem for path in CONFIGS.glob("*.json")} - {"metadata"}
+    for name, table in rows.items():
+        config = json.loads((CONFIGS / f"{name}.json").read_text())
+        assert sorted(knob for knob, _ in table) == sorted(config), name
+        for knob, default in table:
+            value = config[knob]
+            plain = value if isinstance(value, str) else json.dumps(value)
+            assert default in (
+                f"`{plain}`",
+                "built" if plain.strip("0123456789.-e") else "",
+                "empty" if plain == "" else "x",
+            ), (name, knob)
+
+
+# ---- commands
+
+
+@pytest.fixture(scope="module")
+def known():
+    return known_options()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_and_option_exists(name, known, tmp_path):
+    page = Page.read(PAGES[name])
+    page.write_files(tmp_path)
+    for words in page.commands():
+        try:
+            check(words, page, tmp_path)
+        except (Wrong, InputError, TypeError, AttributeError) as error:
+            pytest.fail(f"{name}: {' '.join(words)}: {error}")
+    for span in [span for span in page.spans if span.split()[0] not in (*SHELL, "#SBATCH")]:  # others' programs
+        for option in re.findall(r"(?:^|\s)--([A-Za-z][\w-]*)", span):
+            assert option.replace("-", "_") in known, f"{name}: `{span}`: no program has the option --{option}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nisf segmnt SCAN -o OUT",
+        "nisf segment SCAN -o OUT --quick",
+        "nisf train ACDC -o OUT --learning_rate 1",
+        "nisf train ACDC -o OUT --config nothing",
+        "nisf phantom -o OUT --voxels 3",
+        "nisf report ONE TWO",
+        "make nothing",
+        "python benchmarks/ablation.py --folder ACDC",
+        "python benchmarks/nothing.py",
+        "python nothing.py",
+        "python -m nothing",
+        'python -c "from nisf.phantom.cohort import write_cohorts"',
+        "python -c \"from nisf.measures.intervals import load_intervals; load_intervals('A', 'B', 3)\"",
+        "python -m monai.bundle run training --config_file \"['BUNDLE/configs/inference.json']\"",
+        "python -m monai.bundle run inference --config_file \"['BUNDLE/configs/inference.json']\" --epochs 1",
+        "python -m monai.bundle run inference --config_file \"['BUNDLE/configs/nothing.json']\"",
+        "torchrun -m monai.bundle run training --config_file \"['BUNDLE/configs/train.json']\" --no_knob 1",
+        "OMP_NUM_THREADS=1 .venv/bin/nisf mesh LATENT -o OUT --colour red",
+        "pip install 'nisf[nothing]'",
+    ],
+)
+def test_a_wrong_command_is_found(line, tmp_path):
+    (tmp_path / "page.md").write_text(f"# Page\n\n    {line}\n")
+    page = Page.read(tmp_path / "page.md")
+    (words,) = page.commands()
+    with pytest.raises((Wrong, InputError, TypeError, AttributeError)):
+        check(words, page, tmp_path)
+
+
+# ---- pages that run
+
+
+def has(folder: Path, *names: str) -> bool:
+    return all((folder / name).stat().st_size > 0 for name in names)
+
+
+def test_getting_started_runs_as_it_is(tmp_path):
+    said = run_page(Page.read(DOCS / "getting_started.md"), tmp_path)
+    found = np.asarray(nib.load(tmp_path / "OUT/test000_sa/test000_sa_seg.nii.gz").dataobj)
+    true = np.asarray(nib.load(tmp_path / "COHORT/test000_sa_gt.nii.gz").dataobj)
+    assert found.shape == true.shape
+    for label in (1, 2, 3):
+        assert 2 * ((found == label) & (true == label)).sum() / ((found == label).sum() + (true == label).sum()) > 0.8
+    assert has(tmp_path, "OUT/index.html", "OUT/test000_sa/report.html", "OUT/test000_sa/measures.csv")
+    assert has(tmp_path, "four_chamber.nii.gz", "fine.nii.gz") and nib.load(tmp_path / "fine.nii.gz").shape[3] == 5
+    assert len(list((tmp_path / "MESHES").glob("*.stl"))) == 3
+    assert re.search(r"intensity [01]\.\d\d, probabilities \[.*\]\nunsure by \d", said)
+
+
+def test_your_own_data_runs_as_it_is(tmp_path):
+    write_organs(tmp_path)
+    page = Page.read(DOCS / "your_own_data.md")
+    said = run_page(page, tmp_path)
+    assert "4 to train, 2 to validate, 2 to test" in said
+    # what sizes.py prints is what stands in the page's kidney.json
+    config = json.loads((tmp_path / "kidney.json").read_text())
+    for knob, value in re.findall(r'"(half_field|pose_\w+)": ([\d.]+),', said):
+        assert config[knob] == float(value), knob
+    assert has(
+        tmp_path, "WEIGHTS/training_curve.png", "SCORES/scores.csv", "SCORES/cases.png", "SCORES/reliability.png"
+    )
+    assert nib.load(tmp_path / "OUT/s01/s01_seg.nii.gz").shape == nib.load(tmp_path / "scans/s01.nii.gz").shape
+    measures = json.loads((tmp_path / "OUT/s01/measures.json").read_text())["measures"]
+    assert [one["name"] for one in measures] == ["cortex volume", "medulla volume"]
+    assert {row["phase"] for row in json.loads((tmp_path / "CINE_SCORES/scores.json").read_text())["rows"]} >= {
+        "ED",
+        "ES",
+    }
+
+
+def test_how_to_extend_runs_as_it_is(tmp_path):
+    said = run_page(Page.read(DOCS / "extending.md"), tmp_path)
+    # the layer was trained, and weights of it are not taken for those of the shipped one
+    state = torch.load(tmp_path / "SINE/model.pt", weights_only=True)
+    assert int(state["sine"]) == 1 and "torch.Size([5, 1])" in said
+    with pytest.raises(InputError, match="another network"):
+        FittedScan.load(tmp_path / "SINE_SCORES/test000_sa/test000_sa_latent.pt")
+    # the loss was trained with the knob as it was given
+    curves = json.loads((tmp_path / "FOCAL/training.json").read_text())
+    assert "focal" in json.dumps(curves)
+    assert "['sub-03']" in said
+    value, low, high = map(float, re.search(r"RV/LV ([\d.]+) \(([\d.]+) to ([\d.]+)\)", said).groups())
+    assert low < value < high

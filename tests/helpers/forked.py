@@ -1,0 +1,58 @@
+"""Commands in processes of their own that need not import torch and MONAI anew (some 8 s each): multiprocessing's fork
+server has imported them and does nothing else. Arguments, streams, folder and exit status are the command's own."""
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["monai.bundle", "nisf.cli.main", "nisf.training.train", "nisf.cli.demo"])
+
+
+def _become(words, cwd, environment, folder):
+    """In the new process: what the interpreter would do for ``words``."""
+    os.chdir(cwd)
+    os.environ.update(environment)
+    for number, name in ((1, "out"), (2, "err")):
+        handle = os.open(Path(folder) / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(handle, number)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+    try:
+        if words[1:2] == ["-m"]:
+            sys.argv = words[2:]
+            runpy.run_module(words[2], run_name="__main__", alter_sys=True)
+        else:
+            from nisf.cli.main import main  # what the console script nisf calls
+
+            sys.argv = words
+            main()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    else:
+        code = 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def run_command(words, cwd, timeout=300, **environment):
+    """As ``subprocess.run(words, capture_output=True, text=True)`` of ``nisf ...`` or ``python -m MODULE ...``."""
+    words = [str(word) for word in words]
+    with tempfile.TemporaryDirectory() as folder:
+        process = _SERVER.Process(target=_become, args=(words, str(cwd), environment, folder))
+        process.start()
+        process.join(timeout)
+        if process.is_alive():
+            process.kill()
+            raise subprocess.TimeoutExpired(words, timeout)
+        out, err = ((Path(folder) / name).read_text(errors="replace") for name in ("out", "err"))
+    return subprocess.CompletedProcess(words, process.exitcode, out, err)

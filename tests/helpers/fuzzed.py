@@ -1,0 +1,291 @@
+"""Inputs drawn at random for the fuzz tests, and what may become of them: they are taken, or refused in one sentence.
+
+Each function below draws one input from hypothesis' ``data`` and returns whether it was taken. Any exception but
+``InputError`` is a crash.
+"""
+
+import copy
+import csv
+import json
+import struct
+import warnings
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import torch
+from helpers.dicom_help import examination
+from helpers.tiny import phantom_scans
+from hypothesis import strategies as st
+from monai.transforms import Compose
+
+from nisf.geometry.orientation import directions, spacing_of
+from nisf.io.datalist import load_split
+from nisf.io.dicom_headers import dicom_paths
+from nisf.io.images import read_scan
+from nisf.measures.person import people_of
+from nisf.models.weights import load_weights
+from nisf.sampling.fitted_scan import FittedScan
+from nisf.transforms.auxiliary import read_series
+from nisf.transforms.load import LoadCined
+from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd
+from nisf.utils.errors import input_error_in
+
+#: Numbers that break things.
+ODD = [0.0, -0.0, 1.0, -1.0, 1e-30, 1e30, float("nan"), float("inf"), -float("inf"), 255.0, 1e-3]
+NUMBERS = st.one_of(st.sampled_from(ODD), st.floats(width=32))
+TEXT = st.one_of(
+    st.sampled_from(["", "..", "../../up", "/", "\x00", "a\nb", "ED", "nan", "1e999"]), st.text(max_size=12)
+)
+#: Places and kinds of a NIfTI header's numbers: dim, datatype, bitpix, pixdim, vox_offset, scaling, codes, affine.
+FIELDS = [(40 + 2 * i, "<h") for i in range(8)] + [(70, "<h"), (72, "<h"), (252, "<h"), (254, "<h")]
+FIELDS += [(76 + 4 * i, "<f") for i in range(8)] + [(108 + 4 * i, "<f") for i in range(3)]
+FIELDS += [(280 + 4 * i, "<f") for i in range(12)]
+PLAIN = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-5, 1000), NUMBERS, TEXT),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXT, inner, max_size=4)),
+    max_leaves=6,
+)
+
+
+def taken(work):
+    """Whether ``work`` ends well; False where it refuses in one sentence."""
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            work()
+        return True
+    except Exception as error:
+        found = input_error_in(error)
+        if found is None:
+            raise
+        assert "\n" not in str(found).strip() or "\\n" in repr(str(found)), found
+        return False
+
+
+def spoilt(data, content):
+    """Bytes with a few of them changed, cut out, put in, or the end missing."""
+    content = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 8))):
+        place = data.draw(st.integers(0, max(len(content) - 1, 0)))
+        kind = data.draw(st.sampled_from(["change", "change", "cut", "insert", "end"]))
+        if kind == "change" and content:
+            content[place] = data.draw(st.integers(0, 255))
+        elif kind == "cut":
+            del content[place : place + data.draw(st.integers(1, 64))]
+        elif kind == "insert":
+            content[place:place] = data.draw(st.binary(max_size=16))
+        else:
+            del content[place:]
+    return bytes(content)
+
+
+def replaced(data, tree):
+    """A JSON tree with one value somewhere gone, or another in its place."""
+    tree = copy.deepcopy(tree)
+    node, path = tree, []
+    while True:
+        if not isinstance(node, (dict, list)) or not node or (path and data.draw(st.integers(0, 3)) == 0):
+            break
+        key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else list(range(len(node)))))
+        path.append((node, key))
+        node = node[key]
+    parent, key = path[-1]
+    if data.draw(st.booleans()):
+        parent[key] = data.draw(PLAIN)
+    else:
+        del parent[key]
+    return tree
+
+
+class Fuzz:
+    """What the draws start from: a phantom scan, its DICOM files, a data list, small weights."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.entry = phantom_scans(folder / "cohort", 1)[0]
+        self.listing = folder / "cohort" / "cohort.json"
+        self.dicom = examination(folder / "dicom")[1]
+        self.raw = {name: open(self.entry[name], "rb").read() for name in ("image", "label")}
+        self.plain = folder / "plain.nii"
+        nib.save(nib.load(self.entry["image"]), self.plain)
+
+    def load(self, image, label=None):
+        """A scan as inference reads it: up to the field that is fitted."""
+        keys = ("image",) if label is None else ("image", "label")
+        item = {"subject": "s", "image": str(image), **({} if label is None else {"label": str(label)})}
+        chain = Compose([LoadCined(keys), CanonicalOrientationd(keys), CropToFieldd(keys, kind="physical")])
+        found = chain(item)
+        assert torch.isfinite(found["image"].as_tensor()).all()
+        assert all(size > 0 for size in found["image"].shape)
+
+    def arrays(self, data):
+        """NIfTI files of any shape, type, numbers and affine."""
+        likely = data.draw(st.booleans())
+        shape = [16, 16, 4, 3] if likely else data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=6))
+        kind = data.draw(st.sampled_from([np.uint8, np.int16, np.float32, np.float64, np.complex64]))
+        values = np.random.default_rng(data.draw(st.integers(0, 9))).random(shape) * 200
+        for _ in range(data.draw(st.integers(0, 2))):
+            values.ravel()[data.draw(st.integers(0, values.size - 1))] = data.draw(NUMBERS)
+        if data.draw(st.integers(0, 5)) == 0:
+            values[:] = data.draw(NUMBERS)
+        affine = np.diag([*data.draw(st.tuples(*[st.floats(0.5, 12)] * 3)), 1.0])
+        for _ in range(data.draw(st.integers(0, 3))):
+            affine[data.draw(st.integers(0, 3)), data.draw(st.integers(0, 3))] = data.draw(NUMBERS)
+        path = self.folder / "drawn.nii"
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = nib.Nifti1Image(values.astype(kind), None)
+            image.header.set_sform(affine, code=1)
+            image.header["pixdim"][4] = data.draw(NUMBERS)
+            path.write_bytes(image.to_bytes())
+        return taken(lambda: self.load(path))
+
+    def nifti_bytes(self, data):
+        """A scan's file, its header or its voxels spoilt, compressed or not."""
+        packed = data.draw(st.booleans())
+        content = self.raw["image"] if packed else self.plain.read_bytes()
+        path = self.folder / ("drawn.nii.gz" if packed else "drawn.nii")
+        head = data.draw(st.booleans())
+        path.write_bytes(spoilt(data, content[:352]) + content[352:] if head else spoilt(data, content))
+        return taken(lambda: self.load(path))
+
+    def header_fields(self, data):
+        """A header some of whose fields hold other numbers."""
+        content = bytearray(self.plain.read_bytes())
+        for _ in range(data.draw(st.integers(1, 3))):
+            place, form = data.draw(st.sampled_from(FIELDS))
+            value = data.draw(st.integers(-32768, 32767) if form == "<h" else NUMBERS)
+            content[place : place + struct.calcsize(form)] = struct.pack(form, value)
+        path = self.folder / "drawn.nii"
+        path.write_bytes(content)
+        return taken(lambda: self.load(path))
+
+    def labels(self, data):
+        """A label file spoilt or of other values beside a good scan."""
+        image = nib.load(self.entry["label"])
+        values = np.asarray(image.dataobj).astype(np.float32)
+        for _ in range(data.draw(st.integers(1, 3))):
+            values.ravel()[data.draw(st.integers(0, values.size - 1))] = data.draw(NUMBERS)
+        axis = data.draw(st.integers(0, 4))
+        if axis < 4 and data.draw(st.booleans()):
+            values = np.take(values, range(data.draw(st.integers(1, values.shape[axis]))), axis)
+        path = self.folder / "drawn_label.nii"
+        nib.save(nib.Nifti1Image(values, image.affine), path)
+        return taken(lambda: self.load(self.entry["image"], path))
+
+    def data_lists(self, data):
+        """A cohort file with values gone or of another kind."""
+        tree = json.loads(self.listing.read_text())
+        for _ in range(data.draw(st.integers(1, 3))):
+            tree = replaced(data, tree) if tree else tree
+        path = self.listing.with_name("drawn.json")
+        text = json.dumps(tree)
+        path.write_text(text if data.draw(st.integers(0, 4)) else text[: data.draw(st.integers(0, len(text)))])
+
+        def work():
+            for subject in load_split("cohort", str(path), "all", rule=None, strict=data.draw(st.booleans())):
+                assert "/" not in subject["subject"] and subject["subject"] not in ("", ".", "..")
+
+        return taken(work)
+
+    def split_rules(self, data):
+        """Rules that say which subject belongs where."""
+        rule = replaced(data, {"last_digit": {"validation": [1], "test": [2]}, "given": True, "training": ["a"]})
+        return taken(lambda: load_split("cohort", str(self.listing), "test", rule=rule))
+
+    def dicom_headers(self, data):
+        """An examination in which attributes of some files are gone, empty or of other values."""
+        paths = dicom_paths(self.dicom)
+        chosen = data.draw(st.lists(st.sampled_from(paths), min_size=1, max_size=3, unique=True))
+        everywhere, edits = data.draw(st.booleans()), data.draw(st.integers(1, 3))
+        names = [str(e.keyword) for e in pydicom.dcmread(paths[0]) if e.keyword and e.VR != "SQ"]
+        wanted = [data.draw(st.sampled_from(names)) for _ in range(edits)]
+        values = [
+            data.draw(st.one_of(st.none(), TEXT, st.lists(NUMBERS, max_size=6), st.integers(-9, 99999))) for _ in wanted
+        ]
+        kept = {path: open(path, "rb").read() for path in (paths if everywhere else chosen)}
+        try:
+            for path in kept:
+                file = pydicom.dcmread(path)
+                for name, value in zip(wanted, values):
+                    _set(file, name, value)
+                _save(file, path)
+            if data.draw(st.integers(0, 3)) == 0:
+                with open(chosen[0], "wb") as file:
+                    file.write(spoilt(data, kept.get(chosen[0], b"")))
+            return taken(lambda: read_scan(str(self.dicom)))
+        finally:
+            for path, content in kept.items():
+                with open(path, "wb") as file:
+                    file.write(content)
+
+    def tables(self, data):
+        """CSV files of people and of points."""
+        rows = data.draw(st.lists(st.lists(st.one_of(TEXT, NUMBERS.map(str)), max_size=5), max_size=5))
+        head = data.draw(st.permutations(["x", "y", "z", "time", "intensity"]))[: data.draw(st.integers(0, 5))]
+        other = ["scan", "height_cm", "weight_kg", "sex", "heart_rate"][: data.draw(st.integers(0, 5))]
+        path = self.folder / "drawn.csv"
+        with open(path, "w", newline="") as file:
+            writer = csv.writer(file, escapechar="\\")
+            people = data.draw(st.booleans())
+            writer.writerows([other if people else head, *rows])
+        return taken(lambda: people_of(str(path)) if people else read_series(str(path)))
+
+    def tensors(self, data):
+        """Weights and latent files with bytes changed."""
+        from nisf.models.nisf import NISF
+
+        path, network = self.folder / "drawn.pt", NISF(latent_size=4, hidden_size=4, num_layers=2)
+        state = {name: value for name, value in network.state_dict().items()}
+        torch.save(replaced(data, {"a": 1, "latent": [1.0]}) if data.draw(st.booleans()) else state, path)
+        if data.draw(st.booleans()):
+            path.write_bytes(spoilt(data, path.read_bytes()))
+        fitted = data.draw(st.booleans())
+        return taken(lambda: FittedScan.load(path) if fitted else load_weights(network, path))
+
+    def affines(self, data):
+        """Any grid that can be: turned to the canonical orientation and back, every voxel is where it was."""
+        turn = np.linalg.qr(np.random.default_rng(data.draw(st.integers(0, 10**6))).normal(size=(3, 3)))[0]
+        spacing = data.draw(st.tuples(*[st.floats(0.3, 15)] * 3))
+        shape = data.draw(st.tuples(*[st.integers(2, 9)] * 3))
+        affine = np.eye(4)
+        affine[:3, :3], affine[:3, 3] = turn * spacing, data.draw(st.tuples(*[st.floats(-500, 500)] * 3))
+        values = np.random.default_rng(0).random((*shape, 2)).astype(np.float32)
+        path = self.folder / "drawn.nii"
+        nib.save(nib.Nifti1Image(values, affine), path)
+        load, canonical = LoadCined("image"), CanonicalOrientationd("image")
+        loaded = load({"subject": "s", "image": str(path)})
+        there = canonical(loaded)
+        back = canonical.inverse(there)
+        np.testing.assert_array_equal(np.asarray(back["image"]), np.asarray(loaded["image"]))
+        place = there["image"].affine.numpy()
+        np.testing.assert_allclose(sorted(spacing_of(place)), sorted(spacing), rtol=1e-4)
+        np.testing.assert_allclose(directions(place).T @ directions(place), np.eye(3), atol=1e-4)
+        index = np.array([data.draw(st.integers(0, n - 1)) for n in there["image"].shape[1:4]])
+        old = np.linalg.solve(affine, place @ [*index, 1])[:3].round().astype(int)
+        np.testing.assert_allclose(affine @ [*old, 1], place @ [*index, 1], atol=1e-2)
+        assert float(there["image"][0, *index, 1]) == values[(*old, 1)]
+        return True
+
+
+def _set(file, name, value):
+    try:
+        if value is None:
+            delattr(file, name)
+        else:
+            setattr(file, name, value)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        pass  # pydicom itself will not write that
+
+
+def _save(file, path):
+    before = open(path, "rb").read()
+    try:
+        file.save_as(path)
+    except Exception:  # nor that
+        with open(path, "wb") as whole:
+            whole.write(before)
+
+
+KINDS = [name for name in vars(Fuzz) if not name.startswith("_") and name != "load"]

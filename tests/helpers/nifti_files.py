@@ -1,0 +1,27 @@
+"""NIfTI files for tests."""
+
+import nibabel as nib
+import numpy as np
+
+SHAPE = (7, 6, 4, 3)
+
+
+def oblique_affine():
+    affine = np.array([[-0.9, 0.7, -5.0, 80], [0.8, -1.1, 4.0, -30], [0.7, 0.8, 4.5, 12], [0, 0, 0, 1.0]])
+    return affine.astype(np.float32).astype(float)  # values that a header keeps
+
+
+def series(shape=SHAPE):
+    return np.random.default_rng(0).integers(0, 900, shape).astype(np.int16)
+
+
+def save(path, array, affine=None, seconds=0.05, units=("mm", "sec"), codes=(1, 1)):
+    affine = oblique_affine() if affine is None else affine
+    image = nib.Nifti1Image(array, affine)
+    image.set_sform(affine, codes[0])
+    image.set_qform(affine, codes[1])
+    image.header.set_xyzt_units(*units)
+    if array.ndim == 4:
+        image.header.set_zooms([*image.header.get_zooms()[:3], seconds])
+    nib.save(image, path)
+    return str(path)

@@ -1,0 +1,69 @@
+"""Intervals that hold the truth as often as they say."""
+
+import numpy as np
+import pytest
+
+from nisf.measures.intervals import Intervals, Widening, found_widening, intervals_path, load_intervals, save_intervals
+from nisf.utils.errors import InputError
+
+
+def cases(number, spread, part, seed=0):
+    """Values, deviations of their draws, truths."""
+    random = np.random.default_rng(seed)
+    truths, deviations = random.uniform(60, 200, number), random.uniform(1, 8, number)
+    return truths + random.standard_normal(number) * np.hypot(spread * deviations, part * truths), deviations, truths
+
+
+@pytest.mark.parametrize(("spread", "part"), [(2.0, 0.0), (0.05, 0.04), (1.0, 0.03)])
+def test_the_widening_by_which_errors_were_made_is_found(spread, part):
+    values, deviations, truths = cases(3000, spread, part)
+    found = found_widening(values, deviations, truths)
+    np.testing.assert_allclose(
+        found.deviation(truths, deviations), np.hypot(spread * deviations, part * truths), rtol=0.15
+    )
+    assert found.bias == pytest.approx(0, abs=0.005) and found.cases == 3000
+
+
+def test_intervals_hold_new_truths_in_95_of_a_hundred_cases_however_few_they_were_found_from():
+    inside = []
+    for seed in range(20):
+        found = found_widening(*cases(12, 1.5, 0.02, seed))
+        values, deviations, truths = cases(400, 1.5, 0.02, 1000 + seed)
+        away = found.quantile * found.deviation(values, deviations)
+        inside.append((np.abs(values - truths) <= away).mean())
+    assert 0.92 < np.mean(inside) < 0.98
+
+
+def test_without_a_widening_the_interval_is_the_draws():
+    draws = np.random.default_rng(0).normal(50, 4, (4000, 2))
+    low, high = Intervals().of("LVEDV", np.array([50.0, 3.0]), draws)
+    np.testing.assert_allclose([low[0], high[0]], [50 - 1.96 * 4, 50 + 1.96 * 4], atol=0.3)
+    assert low[1] == 0  # no volume is negative
+    assert Intervals().kind("LVEDV") == "posterior"
+    assert np.isnan(Intervals().of("LVEDV", np.array(50.0), draws[:0, 0])).all()
+
+
+def test_a_widening_of_one_measure_leaves_the_others():
+    draws = np.random.default_rng(0).normal(100, 4, 4000)
+    intervals = Intervals({"LVEDV": Widening(2.0, 0.06, 2.0)})
+    low, high = intervals.of("LVEDV", np.array(100.0), draws)
+    assert high - low == pytest.approx(2 * 2 * np.hypot(8, 6), rel=0.05)
+    assert intervals.kind("LVEDV") == "calibrated" and intervals.kind("LVESV") == "posterior"
+
+
+def test_they_lie_beside_the_weights_they_were_found_for(tmp_path):
+    weights = tmp_path / "model.pt"
+    kept = Intervals({"LVEF": Widening(1.5, 0.02, 2.1, -0.01, 16)}, {"subjects": 16})
+    assert save_intervals(kept, weights, "abc") == intervals_path(weights) == tmp_path / "model_intervals.json"
+    assert load_intervals(weights, "abc") == kept
+    assert load_intervals(weights, "other") == Intervals()
+    assert load_intervals(tmp_path / "new.pt", "abc") == Intervals()
+    for broken in ("{", '{"digest": "abc", "made_with": {}, "measures": {"LVEF": {"width": 2}}}'):
+        intervals_path(weights).write_text(broken)
+        with pytest.raises(InputError, match="model_intervals.json: is damaged"):
+            load_intervals(weights, "abc")
+
+
+def test_too_few_cases_are_refused():
+    with pytest.raises(InputError, match="on 4 cases"):
+        found_widening(*cases(4, 1.0, 0.0))

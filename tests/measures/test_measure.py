@@ -1,0 +1,197 @@
+"""Measures of hearts that are known, in memory and as files."""
+
+import csv
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from helpers.analytic import BEAT, CAVITY, OUTER, a_scan, ball, rise
+from helpers.tiny import phantom_scans
+
+from nisf.measures.cardiac import DENSITY
+from nisf.measures.intervals import Intervals, Widening
+from nisf.measures.measure import measure, measure_folder, written_classes
+from nisf.measures.person import Person
+from nisf.measures.tables import COLUMNS
+from nisf.utils.bundle import run_bundle
+from nisf.utils.errors import InputError
+from nisf.utils.tensors import save_tensors
+
+NAMES = ["LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVSV", "RVEF", "CO", "PER", "PFR"]
+SECONDS = 0.8
+
+
+@pytest.fixture(scope="module")
+def found():
+    return measure(a_scan(draws=12, duration=SECONDS), person=Person(height_cm=180, weight_kg=80, sex="M"))
+
+
+def values(found, key="value"):
+    return {row["name"]: row[key] for row in found["measures"]}
+
+
+def test_of_a_beating_ball(found):
+    large, small = ball(CAVITY), ball(CAVITY * (1 - BEAT))
+    wanted = {"LVEDV": large, "LVESV": small, "LVSV": large - small, "LVEF": 100 * (1 - small / large)}
+    wanted |= {"LVM": DENSITY * (ball(OUTER) - large), "CO": (large - small) * 60 / SECONDS / 1000}
+    assert found["phases"] == {"ED": 3, "ES": 8}
+    assert list(values(found)) == NAMES
+    assert {name: values(found)[name] for name in wanted} == pytest.approx(wanted, rel=0.015)
+
+
+def test_rates_are_those_of_the_balls_volume(found):
+    times = np.linspace(0, 1, 2000)
+    steepest = np.gradient(ball(CAVITY * (1 - BEAT * (1 - np.cos(2 * np.pi * times)) / 2)), times).max() / SECONDS
+    assert values(found)["PER"] == pytest.approx(steepest, rel=0.03)
+    assert values(found)["PFR"] == pytest.approx(steepest, rel=0.03)
+
+
+def test_intervals_are_those_of_hearts_of_all_drawn_sizes(found):
+    sizes = np.array([1 + 0.01 * float(latent[0]) for latent, _ in a_scan(draws=12).draws])
+    for row in found["measures"][:2]:
+        assert row["high"] - row["low"] == pytest.approx(2 * 1.96 * (row["value"] * sizes**3).std(ddof=1), rel=0.03)
+    # a heart that is larger by a part ejects the same part
+    assert values(found, "high")["LVEF"] - values(found, "low")["LVEF"] < 1
+    assert all(row["low"] <= row["value"] <= row["high"] for row in found["measures"])
+    assert found["interval"] == "posterior"
+    wider = measure(a_scan(draws=12), intervals=Intervals({"LVEDV": Widening(1, 0.1, 2.0)}))
+    assert (wider["interval"], values(wider, "interval")["LVEDV"]) == ("calibrated", "calibrated")
+    assert values(wider, "high")["LVEDV"] > 1.19 * values(wider)["LVEDV"]
+
+
+def test_indexed_values_are_divided_by_mostellers_surface(found):
+    assert found["body_surface_area"] == 2.0  # sqrt(180 * 80 / 3600)
+    assert found["heart_rate"] == pytest.approx(75) and found["sex"] == "M"
+    for row in found["measures"]:
+        if row["unit"] in ("mL", "g", "L/min"):
+            assert row["indexed"] == pytest.approx(row["value"] / 2, rel=1e-5)
+            assert row["indexed_unit"] == row["unit"] + "/m2"
+        else:
+            assert row["indexed"] is row["indexed_unit"] is None
+
+
+def test_curves_and_walls(found):
+    curves = found["curves"]
+    assert curves["seconds"] == pytest.approx([SECONDS * t for t in curves["time"]])
+    for name in ("LV", "MYO", "RV"):
+        assert all(low <= v <= high for low, v, high in zip(*(curves[name][key] for key in ("low", "value", "high"))))
+    assert max(curves["LV"]["value"]) == values(found)["LVEDV"] and np.ptp(curves["MYO"]["value"]) < 1.0
+    segments = found["wall_thickness"]["segments"]
+    assert [row["segment"] for row in segments] == list(range(1, 17))
+    assert all(row["low"] < row["value"] < row["high"] for row in segments)
+
+
+def test_slices_are_taken_at_the_same_phases():
+    by_slices = {"LV": np.arange(10.0) + 50, "MYO": np.full(10, 100.0), "RV": np.zeros(10)}
+    told = values(measure(a_scan(), by_slices), "by_slices")
+    assert (told["LVEDV"], told["LVESV"], told["LVEF"]) == (53, 58, pytest.approx(100 * -5 / 53, rel=1e-5))
+    assert told["LVM"] == pytest.approx(105)
+
+
+def test_without_draws_a_cycle_or_a_person_what_hangs_on_them_is_left_out():
+    found = measure(a_scan(duration=30.0))  # no heart beats twice a minute: some headers hold 1 s a frame
+    assert found["heart_rate"] is None and found["curves"]["seconds"] is None
+    assert list(values(found)) == NAMES[:9]
+    assert all(row[key] is None for row in found["measures"] for key in ("low", "high", "indexed", "by_slices"))
+    assert found["interval"] == "posterior"
+    assert "CO" in values(measure(a_scan(), person=Person(heart_rate=60)))
+
+
+def test_one_frame_is_end_diastole():
+    found = measure(a_scan(times=(0.0,)))
+    assert found["phases"] == {"ED": 0, "ES": None}
+    assert list(values(found)) == ["LVEDV", "LVM", "RVEDV"]
+
+
+def test_two_frames_have_no_rates_and_no_curve_between():
+    found = measure(a_scan(times=(0.3, 0.8), duration=SECONDS))
+    assert found["phases"] == {"ED": 0, "ES": 1} and found["curves"]["time"] == [0.3, 0.8]
+    assert list(values(found)) == NAMES[:10]
+
+
+def test_another_organ_has_a_volume_a_class():
+    def body(points, time, size):
+        whole = rise(20.0 - np.linalg.norm(points, axis=1))
+        front = rise(-points[:, 1])
+        return np.stack([1 - whole, whole * front, whole * (1 - front)])
+
+    found = measure(a_scan(body, (0.0,), {1: "anterior", 2: "posterior"}), person=Person(170, 70))
+    assert found["phases"] == {} and found["wall_thickness"] is None
+    assert values(found) == pytest.approx({f"{n} volume": ball(20) / 2 for n in ("anterior", "posterior")}, rel=0.02)
+    assert set(found["curves"]) == {"time", "seconds", "anterior", "posterior"}
+
+
+def test_numbers_that_are_no_persons_are_refused():
+    with pytest.raises(InputError, match="1.8 cm and a weight of 80 kg are no person's"):
+        measure(a_scan(), person=Person(height_cm=1.8, weight_kg=80))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Two small phantom scans segmented by the shipped phantom weights."""
+    folder = tmp_path_factory.mktemp("measures")
+    scan = {"matrix": 48, "voxel_mm": 4.0, "slices": 10, "thickness_mm": 8, "gap_mm": 2, "subsamples": 2}
+    subjects = phantom_scans(folder / "data", 2, seed=3, **scan)
+    configs, options = ["inference.json", "phantom.json"], {"final_points": 1024, "evidence_frames": 2}
+    files = [subject["image"] for subject in subjects]
+    run_bundle("inference", configs, layout="images", dataset_dir=files, output_dir=str(folder / "out"), **options)
+    return sorted(path for path in (folder / "out").iterdir() if path.is_dir()), subjects
+
+
+PERSON = Person(170, 70, sex="F")
+
+
+@pytest.fixture(scope="module")
+def first(folders):
+    return measure_folder(folders[0][0], PERSON, draws=2, seed=5)
+
+
+@pytest.fixture(scope="module")
+def second(folders):
+    """Of the other scan, whose latent file says whose it is, as does one that Adam fitted: no posterior."""
+    path = next(folders[0][1].glob("*_latent.pt"))
+    kept = {"person": {"height_cm": 180.0, "weight_kg": 80.0}, "covariance": None}
+    save_tensors({**torch.load(path, weights_only=True), **kept}, path)
+    return measure_folder(path.parent)
+
+
+def test_files_of_a_scan_agree_with_each_other_and_with_its_labels(folders, first):
+    (folder, _), (subject, _) = folders
+    assert json.loads((folder / "measures.json").read_text()) == first
+    assert {"subject", "scan", "phases", "measures", "curves", "wall_thickness", "quality", "versions"} <= set(first)
+    rows = list(csv.DictReader((folder / "measures.csv").read_text().splitlines()))
+    assert list(rows[0]) == list(COLUMNS)
+    for row, one in zip(rows, first["measures"]):
+        assert (row["name"], row["unit"], float(row["value"])) == (one["name"], one["unit"], one["value"])
+        assert float(row["low"]) == one["low"]
+    assert [row["name"] for row in rows[len(first["measures"]) :]] == [f"WT{n}" for n in range(1, 17)]
+    label = nib.load(next(folder.glob("*_seg.nii.gz")))
+    cell = np.prod(label.header.get_zooms()[:3]) / 1000
+    counted = (np.asarray(label.dataobj)[..., first["phases"]["ED"]] == 1).sum() * cell
+    assert values(first, "by_slices")["LVEDV"] == pytest.approx(counted, rel=1e-4)
+    # a look at the heart itself: the fit is short and coarse
+    assert values(first)["LVEDV"] == pytest.approx(subject["true_volumes_ml"]["ED"]["LV"], rel=0.25)
+
+
+def test_a_seed_gives_the_same_files(folders, first):
+    again, other = (measure_folder(folders[0][0], PERSON, draws=2, seed=seed) for seed in (5, 6))
+    assert first == again
+    assert values(first) == values(other) and values(first, "high") != values(other, "high")
+
+
+def test_a_person_kept_with_the_latent_is_used_and_no_posterior_gives_no_interval(second):
+    assert second["body_surface_area"] == 2.0 and values(second, "indexed")["LVEDV"] is not None
+    assert values(second, "low")["LVEDV"] is values(second, "interval")["LVEDV"] is None
+
+
+@pytest.mark.parametrize("only, shown", [(None, {1, 2, 3}), ("['LV', '3']", {1, 3}), ("['myo']", {2})])
+def test_slices_tell_nothing_of_classes_that_were_not_written(only, shown):
+    names = {1: "LV", 2: "MYO", 3: "RV"}
+    assert set(written_classes(names, {"only": only})) == shown
+
+
+def test_a_folder_without_a_fit_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds 0 latent files where one is needed"):
+        measure_folder(tmp_path)

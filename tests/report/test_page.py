@@ -1,0 +1,116 @@
+"""The page of a scan as text: what it says, and that nothing from a file becomes a part of it."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from helpers.parsed_page import Parsed
+from helpers.report_scans import HOSTILE, measured
+
+from nisf.report.page import number, scan_page
+from nisf.report.scan_folder import load_scan
+from nisf.report.views import slices_view
+from nisf.utils.tensors import save_tensors
+
+
+@pytest.fixture
+def folder(phantom_result, tmp_path):
+    return shutil.copytree(phantom_result, tmp_path / "heart")
+
+
+def page_of(folder, **changes):
+    scan = load_scan(folder / "heart_latent.pt")
+    return scan_page(scan, measured(folder, **changes), slices_view(scan), [], None, None)
+
+
+def test_hostile_words_are_shown_and_are_no_elements(folder):
+    plain = Parsed(page_of(folder))
+    content = torch.load(folder / "heart_latent.pt", weights_only=True)
+    save_tensors({**content, "class_names": {"1": HOSTILE, "2": "MYO", "3": "RV"}}, folder / "heart_latent.pt")
+    flags = [{"name": HOSTILE, "text": HOSTILE, "severe": True}]
+    hostile = {"subject": HOSTILE, "sex": HOSTILE, "settings": {HOSTILE: HOSTILE}, "versions": {HOSTILE: HOSTILE}}
+    quality = {"predicted_dice": 0.5, "trusted": False, "flags": flags, "numbers": {HOSTILE: 1.0}}
+    rows = [{"name": HOSTILE, "title": HOSTILE, "unit": HOSTILE, "value": 3.0, "low": None, "high": None}]
+    phases = {HOSTILE: 1}
+    page = page_of(folder, **hostile, quality=quality, measures=rows, phases=phases)
+    found = Parsed(page)
+    for tag in ("script", "img", "iframe"):
+        assert len(found.named(tag)) == len(plain.named(tag))
+    assert found.words.count(HOSTILE) >= 8
+    assert HOSTILE not in page
+    assert json.loads(found.data)["phases"] == {HOSTILE: pytest.approx(0.25)}
+
+
+def test_nothing_is_fetched(folder):
+    page = Parsed(page_of(folder))
+    for tag, name in (("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src")):
+        assert all(one.get(name, "data:").startswith("data:") for one in page.named(tag))
+    policy = next(one["content"] for one in page.named("meta") if "http-equiv" in one)
+    assert "default-src 'none'" in policy
+
+
+@pytest.mark.parametrize(
+    "quality, kind, words",
+    [
+        (None, "unknown", "Quality: not assessed"),
+        ({"predicted_dice": 0.93, "trusted": True, "flags": []}, "good", "Quality: trusted"),
+        ({"predicted_dice": 0.41, "trusted": False, "flags": []}, "bad", "Quality: not to be trusted"),
+    ],
+)
+def test_quality_comes_first_in_words(folder, quality, kind, words):
+    found = Parsed(page_of(folder, quality=quality))
+    sections = [one for one in found.named("section")]
+    assert sections[0]["class"] == f"card quality {kind}" and words in found.words
+    if quality:
+        assert f"predicted Dice {quality['predicted_dice']}" in found.words
+    assert "reconstruction error" in found.words  # of the latent file, where measures.json has no numbers
+
+
+def test_severe_flags_stand_first(folder):
+    flags = [{"name": "a", "text": "Minor.", "severe": False}, {"name": "b", "text": "Grave.", "severe": True}]
+    words = Parsed(page_of(folder, quality={"trusted": False, "flags": flags, "numbers": {}})).words
+    assert words.index("Grave.") < words.index("Minor.")
+
+
+@pytest.mark.parametrize(
+    "sex, shown", [("F", "83 to 165"), ("M", "103 to 229"), (None, "men 103 to 229, women 83 to 165")]
+)
+def test_references_are_those_of_the_sex_and_name_their_source(folder, sex, shown):
+    row = {
+        "name": "LVEDV",
+        "title": "LV end-diastolic volume",
+        "unit": "mL",
+        "value": 180.0,
+        "low": 170.0,
+        "high": 190.0,
+    }
+    words = Parsed(page_of(folder, sex=sex, measures=[row])).words
+    assert shown in words and "doi:10.1186/s12968-017-0327-9" in words
+    assert ("180 mL ↑" in words) == (sex == "F")
+    assert "170 to 190" in words
+
+
+def test_what_is_not_known_is_left_out(folder):
+    row = {"name": "anterior volume", "title": "anterior volume", "unit": "mL", "value": 1.234}
+    found = Parsed(page_of(folder, measures=[row], curves={}, wall_thickness=None, phases={}))
+    ids = {attributes.get("id") for _, attributes in found.elements}
+    assert not ids & {"curves", "wall", "surface"} and "1.23 mL" in found.words
+    assert "Reference" not in found.words and "95% interval" in found.words
+
+
+def test_settings_name_files_without_their_folders(folder):
+    words = Parsed(page_of(folder, settings={"model": "/home/someone/models/model.pt", "seed": 0})).words
+    assert "model.pt" in words and "/home" not in words
+
+
+def test_numbers_are_written_as_people_write_them():
+    assert [number(v) for v in (1.234, 5.678, 61.6, -30.2, None, float("nan"))] == [
+        "1.23",
+        "5.7",
+        "62",
+        "-30",
+        "–",
+        "–",
+    ]
+    assert number(19.6, like=21.0) == "20"

@@ -1,0 +1,129 @@
+"""A latent is read on a grid: every voxel is the network at its own coordinates, however the work is cut up."""
+
+import numpy as np
+import pytest
+import torch
+
+from nisf.geometry.frame import CoordinateFrame
+from nisf.geometry.pose import Pose
+from nisf.models.nisf import NISF
+from nisf.sampling import on_grid
+from nisf.sampling.on_grid import sample_grid, sample_uncertainty
+
+GRID = (6, 5, 3)
+TIMES = (0.0, 0.4)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    network = NISF(num_classes=3, hidden_size=12, latent_size=4, num_layers=2)
+    network.latent_mean.normal_()
+    network.temperature.fill_(1.7)
+    return network
+
+
+def a_frame(half_field=6.0, grid=GRID):
+    affine = np.diag([1.5, 2.0, 8.0, 1.0])
+    affine[:3, 3] = [10.0, -20.0, half_field]
+    return CoordinateFrame.physical(affine, grid, TIMES, half_field=half_field)
+
+
+def test_every_voxel_is_the_network_at_that_voxels_coordinates(network):
+    frame, latent = a_frame(), torch.randn(4)
+    grid = sample_grid(network, latent, frame, dtype=torch.float32)
+    assert grid.shape == (1 + 3, *GRID, len(TIMES))
+    for i, j, k, t in [(0, 0, 0, 0), (5, 0, 0, 1), (0, 4, 1, 0), (2, 3, 2, 1)]:
+        where = torch.tensor([frame.axis(0)[i], frame.axis(1)[j], frame.axis(2)[k], TIMES[t]], dtype=torch.float32)
+        logits = network(where[None, :, None], latent[None])[0, :, 0].detach()
+        expected = torch.cat([logits[:1].sigmoid(), (logits[1:] / 1.7).softmax(dim=0)])
+        torch.testing.assert_close(grid[:, i, j, k, t], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 10**6])
+def test_chunk_size_does_not_matter(network, chunk):
+    latent = torch.randn(4)
+    expected = sample_grid(network, latent, a_frame(), dtype=torch.float32)
+    sampled = sample_grid(network, latent, a_frame(), chunk=chunk, dtype=torch.float32)
+    torch.testing.assert_close(sampled, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_finer_grid_agrees_where_it_shares_points(network):
+    latent, coarse = torch.randn(4), a_frame()
+    fine = CoordinateFrame(
+        coarse.affine @ np.diag([0.5, 1, 1, 1]),
+        (11, 5, 3),
+        TIMES,
+        (coarse.scale[0] / 2, *coarse.scale[1:]),
+        coarse.offset,
+    )
+    torch.testing.assert_close(
+        sample_grid(network, latent, fine)[:, ::2], sample_grid(network, latent, coarse), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_a_static_network_samples_each_frame_of_its_grid():
+    torch.manual_seed(0)
+    network = NISF(num_classes=2, coord_dims=3, hidden_size=8, latent_size=4, num_layers=2)
+    frame = CoordinateFrame.relative(np.eye(4), GRID, (0.0,), dims=3)
+    grid = sample_grid(network, network.latent_mean, frame, dtype=torch.float32)
+    assert grid.shape == (3, *GRID, 1)
+    where = torch.tensor([frame.axis(a)[i] for a, i in enumerate((4, 1, 2))], dtype=torch.float32)
+    expected = network.probabilities(network(where[None, :, None]))[0, :, 0].detach()
+    torch.testing.assert_close(grid[:, 4, 1, 2, 0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_compiled_network_gives_the_same_grid(network, monkeypatch):
+    latent = torch.randn(4)
+    eager = sample_grid(network, latent, a_frame(), chunk=32, dtype=torch.float32)
+    monkeypatch.setattr(on_grid, "COMPILE_FROM", 1)
+    compiled = sample_grid(network, latent, a_frame(), chunk=32, dtype=torch.float32)
+    torch.testing.assert_close(compiled, eager, rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_moves_probabilities_little(network, monkeypatch):
+    """Coordinates and latent keep their float32 digits; only the later layers are rounded."""
+    latent = torch.randn(4)
+    exact = sample_grid(network, latent, a_frame(), dtype=torch.float32)
+    monkeypatch.setattr(on_grid, "has_bf16", lambda device: True)  # emulated where the hardware has none
+    rounded = sample_grid(network, latent, a_frame(), dtype=torch.float32, bf16=True)
+    assert 0 < float((rounded - exact).abs().max()) < 0.01
+
+
+# ---- uncertainty
+
+
+def test_maps_of_uncertainty_are_the_moments_of_the_draws(network):
+    draws = torch.randn(6, 4), torch.randn(6, 6) / 10
+    maps = sample_uncertainty(network, draws, a_frame(), chunk=50, dtype=torch.float32)
+    frames = [a_frame().moved(Pose.of(pose)) for pose in draws[1]]
+    every = torch.stack([sample_grid(network, h, f, dtype=torch.float32)[1:] for h, f in zip(draws[0], frames)])
+    mean = every.mean(dim=0)
+    torch.testing.assert_close(maps[:3], mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(maps[3], -(mean * mean.log()).sum(dim=0), rtol=1e-4, atol=1e-5)
+    likeliest = mean.argmax(dim=0)
+    spread = every.gather(1, likeliest.expand(6, 1, *likeliest.shape))[:, 0].std(dim=0, correction=0)
+    torch.testing.assert_close(maps[4], spread, rtol=1e-4, atol=1e-5)
+
+
+def test_draws_that_are_all_alike_are_certain_of_what_the_latent_says(network):
+    latent = torch.randn(4)
+    maps = sample_uncertainty(network, (latent.expand(3, 4), torch.zeros(3, 6)), a_frame(), dtype=torch.float32)
+    single = sample_grid(network, latent, a_frame(), dtype=torch.float32)
+    torch.testing.assert_close(maps[:3], single[1:], rtol=1e-5, atol=1e-6)
+    assert float(maps[4].abs().max()) < 1e-6
+
+
+def test_with_a_step_every_so_many_voxels_are_the_networks_and_those_between_are_between(network):
+    frame, latent = a_frame(grid=(8, 5, 3)), torch.randn(4)
+    full = sample_grid(network, latent, frame, dtype=torch.float32)
+    stepped = sample_grid(network, latent, frame, dtype=torch.float32, step=3)
+    assert stepped.shape == full.shape
+    seen = np.ix_(range(len(full)), [0, 3, 6, 7], [0, 3, 4], range(3), range(2))
+    torch.testing.assert_close(stepped[seen], full[seen], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(stepped[1:].sum(dim=0), torch.ones_like(stepped[0]))
+    # a third of the way: intensities along a line, probabilities along one of their logarithms
+    third = (2 * full[0, 0, 0] + full[0, 3, 0]) / 3
+    torch.testing.assert_close(stepped[0, 1, 0], third, rtol=1e-4, atol=1e-5)
+    mixed = ((2 * full[1:, 0, 0].log() + full[1:, 3, 0].log()) / 3).softmax(dim=0)
+    torch.testing.assert_close(stepped[1:, 1, 0], mixed, rtol=1e-3, atol=1e-4)

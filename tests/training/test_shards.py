@@ -1,0 +1,163 @@
+"""Training and evaluation by two processes (gloo, CPU)."""
+
+import json
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from helpers.bundle_runs import NETWORK, PLAIN, TINY, command, run
+from helpers.forked import run_command
+
+from nisf.phantom.cohort import write_cohort
+from nisf.training.shards import ShardSampler
+from nisf.utils.distributed import check_divisible
+from nisf.utils.errors import InputError
+
+KNOBS = {**TINY, "subjects_per_step": 4, "steps_per_epoch": 20, "copies": 2, "val_interval": 4, "output_dir": "out"}
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """Five training subjects, which two processes cannot share evenly, and three for validation."""
+    folder = tmp_path_factory.mktemp("cohort")
+    size = {"matrix": 24, "voxel_mm": 6, "slices": 4, "thickness_mm": 18, "gap_mm": 2, "frames": 3, "subsamples": 1}
+    return write_cohort(folder, 5, 3, 3, **size)
+
+
+def by_torchrun(run_id, configs, cwd, **knobs):
+    """Runs a run id in two processes, as a user does."""
+    words = command(run_id, configs, **knobs)[1:]
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run([*start, *words], cwd=cwd, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def together(run_id, configs, cwd, **knobs):
+    """The same with torchrun's variables in two processes of the fork server, which saves their imports; what they
+    printed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = command(run_id, configs, **knobs)
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+
+    def start(rank):
+        return run_command(words, cwd, RANK=str(rank), LOCAL_RANK=str(rank), **common)
+
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(start, range(2)))
+    assert [done.returncode for done in both] == [0, 0], "".join(done.stderr[-3000:] for done in both)
+    return "".join(done.stdout for done in both)
+
+
+def alone(configs, cwd, **knobs):
+    """Trains in one process that holds both shards."""
+    done = run("training", configs, cwd, **knobs)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+MULTI = ["train.json", *PLAIN, "multi_gpu_train.json"]
+
+
+@pytest.fixture(scope="module")
+def by_two(cohort, tmp_path_factory):
+    """The folder of a training by two processes."""
+    folder = tmp_path_factory.mktemp("two")
+    together("training", MULTI, folder, dataset_dir=cohort, max_epochs=4, checkpoint_interval=2, **KNOBS)
+    return folder / "out"
+
+
+def same(first, second, least=0.3):
+    """Weights and losses of two trainings agree to rounding."""
+    losses = [[one["loss"] for one in json.loads((folder / "training.json").read_text())] for folder in (first, second)]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    assert losses[0][-1] < losses[0][0] - least  # it did learn
+    weights = [torch.load(folder / "model.pt", weights_only=True) for folder in (first, second)]
+    for name in [name for name in weights[0] if not name.startswith(("guess", "temp"))]:
+        torch.testing.assert_close(
+            weights[0][name], weights[1][name], rtol=2e-3, atol=2e-4, msg=lambda m: f"{name}: {m}"
+        )
+
+
+def test_two_processes_train_as_one_does(by_two, cohort, tmp_path):
+    alone(MULTI, tmp_path, dataset_dir=cohort, shards=2, max_epochs=4, checkpoint_interval=4, **KNOBS)
+    same(by_two, tmp_path / "out")
+    saved = [torch.load(out / "checkpoint_epoch=4.pt", weights_only=True) for out in (by_two, tmp_path / "out")]
+    tables = [state["latents"]["weight"] for state in saved]
+    assert tables[0].shape == (10, 8)
+    torch.testing.assert_close(*tables, rtol=2e-3, atol=2e-4)
+    moments = [state["optimizer"]["parts"][1]["state"][0]["exp_avg"] for state in saved]
+    torch.testing.assert_close(*moments, rtol=2e-2, atol=1e-5)
+
+
+def test_two_processes_that_draw_from_the_store_do_too(cohort, tmp_path):
+    knobs = {"dataset_dir": cohort, "cache_stacks": False, "max_epochs": 2, "checkpoint_interval": 2, **KNOBS}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    said = together("training", MULTI, tmp_path / "two", **knobs)
+    assert "the stacks are kept there" not in said
+    alone(MULTI, tmp_path / "one", shards=2, **knobs)
+    same(tmp_path / "two" / "out", tmp_path / "one" / "out", least=0.1)
+
+
+def test_a_training_goes_on_with_another_number_of_processes(by_two, cohort, tmp_path):
+    half = tmp_path / "out"
+    half.mkdir()
+    (half / "checkpoint_epoch=2.pt").write_bytes((by_two / "checkpoint_epoch=2.pt").read_bytes())
+    alone(MULTI, tmp_path, dataset_dir=cohort, shards=2, max_epochs=4, resume=True, checkpoint_interval=4, **KNOBS)
+    same(by_two, half)
+
+
+def test_one_process_writes(by_two):
+    names = [path.name for path in by_two.rglob("*") if path.is_file()]
+    assert sum(name.startswith("events") for name in names) == 1
+    assert len([name for name in names if name.startswith("checkpoint")]) == 2
+    record = json.loads((by_two / "validation.json").read_text())
+    assert np.array(record["curve"]["dice"]).shape[1] == 3  # every validation subject once
+
+
+def test_the_evidence_is_trained_together_too(cohort, tmp_path):
+    small = {"features": "[8,8,8,8,8,8]", "patch": 32, "pixel": 6, "batch_size": 2, "stacks_per_epoch": 8}
+    configs = ["evidence.json", "phantom.json", "multi_gpu_evidence.json"]
+    knobs = {"evidence_epochs": 2, "evidence_val_interval": 2, "output_dir": "out", **small}
+    by_torchrun("training", configs, tmp_path, dataset_dir=cohort, **knobs)
+    state = torch.load(tmp_path / "out" / "evidence.pt", weights_only=True)
+    assert not any(name.startswith("module.") for name in state)
+    start = torch.load(tmp_path / "out" / "checkpoint_epoch=1.pt", weights_only=True)["network"]
+    assert any(not torch.equal(start[name].half(), state[name]) for name in state)
+
+
+def test_two_processes_evaluate_as_one_does(by_two, cohort, tmp_path):
+    knobs = {**NETWORK, "dataset_dir": cohort, "model": by_two / "model.pt", "section": "validation"}
+    configs = ["inference.json", "evaluate.json", *PLAIN]
+    done = run("evaluation", configs, tmp_path, output_dir="one", **knobs)
+    assert done.returncode == 0, done.stderr[-3000:]
+    shared = together("evaluation", [*configs, "multi_gpu_evaluate.json"], tmp_path, output_dir="two", **knobs)
+    assert "3 of 3 scans done" in shared and shared.count("scans done") == 1
+    rows = [json.loads((tmp_path / name / "scores.json").read_text())["summary"] for name in ("one", "two")]
+    assert len(rows[0]) == len(rows[1])
+    for first, second in zip(*rows):
+        assert first == pytest.approx(second, nan_ok=True)
+    known = [json.loads((tmp_path / name / "calibration.json").read_text()) for name in ("one", "two")]
+    np.testing.assert_allclose(*(one["curves"]["calibrated"]["field"]["share"] for one in known))
+
+
+def test_every_subject_is_drawn_equally_often_and_a_seed_draws_the_same():
+    sampler = ShardSampler(6, 4, 30, shards=2, generator=torch.Generator().manual_seed(3))
+    batches = list(sampler)
+    drawn = np.array([subject for batch in batches for subject, _ in batch])
+    assert set(np.bincount(drawn)) == {20}
+    assert all([subject % 2 for subject, _ in batch] == [0, 0, 1, 1] for batch in batches)
+    assert len({seed for batch in batches for _, seed in batch}) == 120
+    assert batches == list(sampler)
+
+
+def test_shards_that_cannot_be_alike_are_refused():
+    with pytest.raises(InputError, match="subjects_per_step is 5, which 2 shards cannot share"):
+        check_divisible(10, 5, 2)
+    with pytest.raises(InputError, match="1 training subjects in 2 shards"):
+        check_divisible(1, 4, 2)

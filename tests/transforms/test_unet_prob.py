@@ -1,0 +1,214 @@
+"""Class evidence: slices and their neighbours, the way to the pixel size and back, held-out slices."""
+
+import numpy as np
+import pytest
+import torch
+from helpers.tiny import chain, phantom_scans
+from monai.data import MetaTensor
+
+from nisf.inference.inferers import points_of
+from nisf.models.nisf import NISF
+from nisf.models.slice_net import SliceNet, evidence_frames, largest_pieces, read_frames, to_pixel
+from nisf.training.slice_net import RandSliced, StackInferer, labelled_frames, prepare_stack
+from nisf.transforms.evidence import AttachEvidenced, Evidenced
+from nisf.transforms.hold_out import HoldOutd
+from nisf.transforms.points import ToStored
+from nisf.utils.errors import InputError
+
+FEATURES = (4, 4, 4, 4, 4, 4)
+
+
+class Threshold(torch.nn.Module):
+    """Stands for a U-Net that has learned that bright is class 1; the neighbours' brightness is class 2 and 3."""
+
+    def forward(self, x):
+        below, here, above = x[:, 0], x[:, 1], x[:, 2]
+        return 60 * torch.stack([torch.full_like(here, 0.5), here, below - here, above - here], dim=1)
+
+
+def bright_net(pixel=2.0):
+    net = SliceNet(4, pixel=pixel, features=FEATURES)
+    net.unet = Threshold()
+    return net.eval()
+
+
+def a_stack(shape=(40, 48, 5)):
+    """A bright box in the middle slices."""
+    stack = torch.zeros(1, *shape)
+    stack[:, 10:30, 16:32, 1:4] = 1
+    return stack
+
+
+@pytest.mark.parametrize("spacing", [(2.0, 2.0), (1.0, 1.3), (3.1, 2.6)])
+def test_probabilities_lie_on_the_stacks_own_grid(spacing):
+    stack = a_stack()
+    found = bright_net().probabilities(stack, spacing)
+    assert found.shape == (4, *stack.shape[1:])
+    torch.testing.assert_close(found.sum(dim=0), torch.ones(stack.shape[1:]))
+    agree = ((found.argmax(dim=0) == 1) == (stack[0] == 1)).float().mean()
+    assert agree > 0.97  # but for the edges of the box
+
+
+def test_a_slice_sees_its_neighbours():
+    found = bright_net().probabilities(a_stack(), (2.0, 2.0)).argmax(dim=0)
+    assert (found[12:28, 18:30, 0] == 3).all()  # bright above
+    assert (found[12:28, 18:30, 4] == 2).all()  # bright below
+
+
+@pytest.mark.parametrize("center", [(20, 24), (2, 3), (39, 47)])
+def test_a_window_is_read_in_its_place(center):
+    """Inside the window as without one, beyond it background."""
+    net, stack = bright_net(pixel=2.0), torch.rand(1, 40, 48, 3)
+    net.patch.fill_(16)
+    whole, window = (net.probabilities(stack, (2.0, 2.0), center=c) for c in (None, center))
+    x, y = (slice(max(c + 1 - 8, 0), c + 1 + 8) for c in center)
+    torch.testing.assert_close(window[:, x, y], whole[:, x, y])
+    outside = torch.ones(40, 48, dtype=torch.bool)
+    outside[x, y] = False
+    assert (window[0][outside] > 0.99).all()
+
+
+def test_the_window_follows_the_organ():
+    """A bright box in a corner is read whole though the window is smaller than the slice."""
+    net, frames = bright_net(pixel=2.0), torch.zeros(1, 64, 64, 4, 3)
+    net.patch.fill_(32)
+    frames[:, 48:60, 2:14, 1:3] = 1
+    found = read_frames(net, frames, (2.0, 2.0)).argmax(dim=0)
+    assert torch.equal(found == 1, frames[0] == 1)
+
+
+def test_held_out_slices_are_neither_seen_nor_given_anything():
+    stack = a_stack()
+    other = stack.clone()
+    other[..., [1, 3]] = torch.rand(1, 40, 48, 2)
+    found = [bright_net().probabilities(s, (2.0, 2.0), [0, 2, 4]) for s in (stack, other)]
+    assert torch.equal(*found)
+    assert (found[0][0, ..., [1, 3]] == 1).all()
+    assert (found[0].argmax(dim=0)[12:28, 18:30, 0] == 3).all()  # the nearest slice that is seen
+
+
+def test_an_upside_down_neighbourhood_is_told_apart():
+    net = SliceNet(3, features=FEATURES).eval()
+    stack = torch.rand(1, 32, 32, 4)
+    flipped = net.probabilities(stack.flip(3), (1.5, 1.5)).flip(3)
+    assert (net.probabilities(stack, (1.5, 1.5)) - flipped).abs().max() > 1e-4
+
+
+def test_resampling_keeps_the_outer_edges_in_place():
+    ramp = torch.linspace(0.5, 39.5, 40).reshape(1, 1, 40, 1).expand(1, 1, 40, 32)  # mm at voxel centres
+    for spacing, pixel in (((1.0, 1.0), 2.0), ((1.0, 1.0), 0.8)):
+        found = to_pixel(ramp, spacing, pixel)[0, 0, :, 0]
+        expected = (torch.arange(len(found)) + 0.5) * 40 / len(found)
+        assert (found - expected)[2:-2].abs().max() < 0.05
+
+
+@pytest.mark.parametrize(
+    "frames, count, expected", [(2, 10, [0, 1]), (30, 3, [0, 10, 20]), (1, 4, [0]), (7, 7, list(range(7)))]
+)
+def test_frames_are_spread_over_the_cycle(frames, count, expected):
+    assert evidence_frames(frames, count) == expected
+
+
+def test_no_frames_are_refused():
+    with pytest.raises(InputError, match="evidence_frames is 0"):
+        evidence_frames(5, 0)
+
+
+def test_small_pieces_are_dropped():
+    classes = torch.zeros(20, 20, 4, 1, dtype=torch.long)
+    classes[2:8, 2:8, 1:3], classes[8:12, 2:8, 1:3], classes[16, 16, 1] = 1, 3, 2
+    given = classes.clone()
+    found = largest_pieces(classes)
+    assert found[16, 16, 1, 0] == 0 and torch.equal(classes, given)
+    classes[16, 16, 1] = 0
+    assert torch.equal(found, classes)
+
+
+def test_seen_slices_hold_together_across_those_that_are_not():
+    item = HoldOutd("image", "every_2")(scan_item() | {"image": scan_item()["image"].repeat(1, 1, 1, 2, 1)})
+    found = Evidenced(bright_net(), frames=1)(item)["evidence_class"][0, ..., 0]
+    kept = item["image"].meta["kept_slices"]
+    assert {z for z in range(10) if (found[12:28, 18:30, z] > 0).all()} == set(kept)
+
+
+def scan_item():
+    generator = torch.Generator().manual_seed(0)
+    image = a_stack().unsqueeze(-1) * torch.tensor([1.0, 0.9, 0.8, 1.0]) + 0.01 * torch.rand(
+        1, 40, 48, 5, 4, generator=generator
+    )
+    return {
+        "image": MetaTensor(
+            image, affine=torch.diag(torch.tensor([2.0, 2.0, 8.0, 1.0])), meta={"times": [0, 0.25, 0.5, 0.75]}
+        )
+    }
+
+
+def test_evidence_reaches_the_fit_as_points_of_its_frames():
+    item = AttachEvidenced()(Evidenced(bright_net(), frames=2)(scan_item()))
+    points = points_of(item["image"], NISF(num_classes=4, hidden_size=8, latent_size=4, num_layers=2))
+    evidence = points.evidence
+    assert evidence.frame.times == (0, 0.5) and evidence.image.shape == (4, 40, 48, 5, 2)
+    number = torch.tensor([((20 * 48 + 24) * 5 + 2) * 2 + 1])
+    coords, classes = evidence.take(number)
+    assert classes[:, 0].argmax() == 1
+    np.testing.assert_allclose(
+        coords[:, 0], points.frame.points(torch.tensor([((20 * 48 + 24) * 5 + 2) * 4 + 2]))[:, 0]
+    )
+
+
+def test_a_piece_apart_is_evidence_for_the_background():
+    item = scan_item()
+    item["image"][:, 36:39, 2:5, 2] = 1.0
+    found = Evidenced(bright_net(), frames=2)(item)
+    assert (found["evidence"][0, 36:39, 2:5, 2] > 0.9).all() and (found["evidence_class"][0, 36:39, 2:5, 2] == 0).all()
+    assert (found["evidence"][1, 14:26, 20:28, 2] > 0.9).all()
+    torch.testing.assert_close(found["evidence"].as_tensor().sum(dim=0), torch.ones(40, 48, 5, 2))
+
+
+def test_without_a_network_nothing_is_added():
+    item = AttachEvidenced()(Evidenced(None)(scan_item()))
+    assert set(item) == {"image"} and "evidence" not in item["image"].meta
+
+
+# ---- training
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    (entry,) = phantom_scans(tmp_path_factory.mktemp("scans"), 1)
+    return chain(ToStored(), half_field=60.0)(entry)
+
+
+def test_a_drawn_slice_is_one_of_the_stack_with_its_neighbours(stored):
+    draw = RandSliced(pixel=6.0, alone=0.0).set_random_state(seed=1)  # the phantom's own voxel: no resampling
+    image, label = (stored[key].as_subclass(torch.Tensor) for key in ("image", "label"))
+    seen = set()
+    for _ in range(40):
+        out = draw(stored)
+        for z in range(image.shape[3]):
+            for t in range(image.shape[4]):
+                if torch.equal(out["image"][1], image[0, :, :, z, t] / 255) and torch.equal(
+                    out["label"][0], label[0, :, :, z, t].float()
+                ):
+                    seen.add(z)
+                    last = image.shape[3] - 1
+                    assert torch.equal(out["image"][0], image[0, :, :, max(z - 1, 0), t] / 255)
+                    assert torch.equal(out["image"][2], image[0, :, :, min(z + 1, last), t] / 255)
+    assert seen == set(range(image.shape[3]))
+
+
+def test_a_subject_without_labels_is_refused(stored):
+    bare = {**stored, "label": torch.full_like(stored["label"], -1)}
+    with pytest.raises(InputError, match="no labelled frame"):
+        RandSliced()(bare)
+
+
+def test_validation_scores_the_frames_that_are_labelled(stored):
+    image, label, (spacing,), _ = prepare_stack(stored, torch.device("cpu"))
+    net = SliceNet(4, pixel=6.0, features=FEATURES).eval()
+    found = StackInferer()(image, net, spacing)
+    assert found.shape == (1, 4, *image.shape[2:]) and label.shape == image.shape
+    predicted, true = labelled_frames({"pred": found, "label": label})
+    assert predicted.shape == true.shape == (image.shape[-1], 4, *image.shape[2:5])
+    assert torch.equal(true.argmax(dim=1), label[0, 0].permute(3, 0, 1, 2).long())
+    torch.testing.assert_close(found, read_frames(net, image[0], spacing)[None])
