@@ -13,7 +13,16 @@ from nisf.utils.files import check_writable, whole_file
 NAME = "nisf_cardiac_cine"
 BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
 #: What a bundle consists of; caches, egg-info and whatever else lies about do not belong to it.
-PATTERNS = ("LICENSE", "configs/*.json", "configs/*.conf", "docs/*", "models/*.*", "models/SHA256SUMS", "scripts/**/*")
+PATTERNS = (
+    "LICENSE",
+    "configs/*.json",
+    "configs/*.conf",
+    "docs/*",
+    "models/*.*",
+    "models/SHA256SUMS",
+    "scripts/__init__.py",
+    "scripts/nisf/**/*",
+)
 LEFT_OUT = ("__pycache__", ".pyc")
 #: The earliest moment that a zip can hold.
 MOMENT = (1980, 1, 1, 0, 0, 0)

@@ -58,7 +58,7 @@ def test_equations_are_mathml_and_stand_beside_links_to_the_line_of_the_code(boo
     assert page.count("<math ") == written.count("```math") > 10
     assert "\\frac" not in re.sub(r"<script.*?</script>", "", page, flags=re.S)
     file, line = re.search(
-        r'href="(code/bundle/scripts/nisf/fit/search\.py\.html)#__codelineno-0-(\d+)"[^>]*>"
+        r'href="(code/bundle/scripts/nisf/fit/search\.py\.html)#__codelineno-0-(\d+)"[^>]*>'
         r"<code>GaussNewtonSearch.step",
         page,
     ).groups()

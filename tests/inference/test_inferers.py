@@ -44,7 +44,7 @@ def a_scan(seed=0, half_field=6.0, **meta):
 
 def infer(scan, network, **settings):
     with torch.no_grad():
-        return NISFInferer(partial(fit_adam, **{**FIT, **settings}))(scan, network)
+        return NISFInferer(partial(fit_adam, **{**FIT, **settings}), bf16=False)(scan, network)
 
 
 # ---- a scan in, a prediction out
@@ -72,7 +72,7 @@ def test_prediction_is_the_fit_sampled_in_the_scans_frame(network):
 
 def test_without_meta_the_relative_frame_is_taken(network):
     image = a_scan().as_tensor()[None]
-    inferer = NISFInferer(partial(fit_adam, **FIT))
+    inferer = NISFInferer(partial(fit_adam, **FIT), bf16=False)
     with torch.no_grad():
         out = inferer(image, network)
     assert type(out) is torch.Tensor
@@ -119,7 +119,7 @@ def test_scans_of_a_batch_do_not_touch_each_other(network):
 
 def test_a_collated_batch_can_be_taken_apart_again(network):
     batch = list_data_collate([{"image": a_scan(1, 6.0)}, {"image": a_scan(2, 9.0)}])
-    inferer = NISFInferer(partial(fit_adam, **FIT))
+    inferer = NISFInferer(partial(fit_adam, **FIT), bf16=False)
     with torch.no_grad():
         batch["pred"] = inferer(batch["image"], network)
     items = decollate_batch(batch)
@@ -159,8 +159,8 @@ def test_gauss_newton_is_the_fit_unless_another_is_given(network):
 def test_uncertainty_follows_the_prediction(network):
     scan = a_scan()[None]
     with torch.no_grad():
-        plain = NISFInferer()(scan, network)
-        out = NISFInferer(uncertainty_draws=5, seed=3)(scan, network)
+        plain = NISFInferer(bf16=False)(scan, network)
+        out = NISFInferer(uncertainty_draws=5, seed=3, bf16=False)(scan, network)
     assert out.shape[1] == 1 + 3 + 3 + 2
     assert torch.equal(out[:, :4].as_tensor(), plain.as_tensor())
     draws = out.meta["fit"][0].sample(5, 3)

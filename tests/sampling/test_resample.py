@@ -26,7 +26,7 @@ def segmented(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("segmented")
     write_cohort(folder, 0, 0, 1, seed=5, **OPTIONS)
     (folder / "test000_sa.nii.gz").rename(folder / "scan.nii.gz")
-    knobs = {"dataset_dir": "scan.nii.gz", "layout": "images", "split_rule": None, "output_dir": "out"}
+    knobs = {"dataset_dir": "scan.nii.gz", "layout": "images", "split_rule": None, "output_dir": "out", "bf16": False}
     done = run("inference", ["inference.json", "phantom.json"], folder, **knobs)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder

@@ -17,7 +17,15 @@ from nisf.training.shards import ShardSampler
 from nisf.utils.distributed import check_divisible
 from nisf.utils.errors import InputError
 
-KNOBS = {**TINY, "subjects_per_step": 4, "steps_per_epoch": 20, "copies": 2, "val_interval": 4, "output_dir": "out"}
+KNOBS = {
+    **TINY,
+    "subjects_per_step": 4,
+    "steps_per_epoch": 20,
+    "copies": 2,
+    "val_interval": 4,
+    "output_dir": "out",
+    "bf16": False,
+}
 
 
 @pytest.fixture(scope="module")

@@ -107,10 +107,10 @@ def test_batches_depend_on_the_epochs_seed_alone_and_hold_each_subject_as_often(
 
 def test_a_shard_is_drawn_alike_by_whoever_holds_it(store, monkeypatch):
     both = list(loader(store, shards=2))
-    monkeypatch.setattr(stack_cache.ranks, "world", lambda: 2)
-    monkeypatch.setattr(stack_cache.ranks, "all_of", lambda things: things)
+    monkeypatch.setattr(stack_cache.distributed, "world", lambda: 2)
+    monkeypatch.setattr(stack_cache.distributed, "all_of", lambda things: things)
     for rank in range(2):
-        monkeypatch.setattr(stack_cache.ranks, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(stack_cache.distributed, "rank", lambda rank=rank: rank)
         own = loader(store, shards=2)
         for whole, part in zip(both, own):
             assert all(torch.equal(whole[name][2 * rank : 2 * rank + 2], part[name]) for name in part)
