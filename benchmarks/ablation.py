@@ -23,15 +23,15 @@ from nisf.utils.provenance import provenance
 BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
 ROWS = {
     "default": [],
-    "evidence fitted, not blended": ["--evidence_blend", "0"],
-    "intensities alone, pose fitted": ["--evidence_blend", "0", "--evidence_weight", "0"],
+    "U-Net fitted, not blended": ["--unet_blend", "0"],
+    "intensities alone, pose fitted": ["--unet_blend", "0", "--unet_weight", "0"],
     "intensities alone, pose as the U-Net shows it": [
-        *("--evidence_blend", "0"),
-        *("--evidence_weight", "0"),
+        *("--unet_blend", "0"),
+        *("--unet_weight", "0"),
         *("--pose", "False"),
     ],
     "default, every second slice removed": ["--hold_out", "every_2"],
-    "evidence fitted, not blended, every second slice removed": ["--hold_out", "every_2", "--evidence_blend", "0"],
+    "U-Net fitted, not blended, every second slice removed": ["--hold_out", "every_2", "--unet_blend", "0"],
 }
 
 

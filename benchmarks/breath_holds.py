@@ -4,7 +4,7 @@
 
 Each patient is written anew: every slice shifted in plane with its label (normal, 4 mm along each axis, as by another
 breath-hold), or with a gamma of its own (a half to two). The ``evaluation`` command runs on the patients as they are
-and on both, with the knob ``acquisition`` at zero and with all that it has. Prints a Markdown table.
+and on both, with the setting ``acquisition`` at zero and with all that it has. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
 
 SHIFT_MM = 4.0
-KNOBS = {
+SETTINGS = {
     "not fitted": [0, 0, 0, 0, 0, 0],
     "fitted": [0.25, 0.3, 0.1, 0.1, 0.0375, 0.0375],
 }
-FITS = {"evidence fitted, not blended": ["--evidence_blend", "0"], "default": []}
+FITS = {"U-Net fitted, not blended": ["--unet_blend", "0"], "default": []}
 
 
 def shifted(image: np.ndarray, label: np.ndarray, affine: np.ndarray, draw: np.random.Generator) -> tuple:
@@ -75,15 +75,15 @@ def main() -> None:
                 folder.mkdir()
                 write_changed(data, options.section, folder, seeded(change, options.seed), axes_stay=True)
                 data, words = str(folder), ["--layout", "cohort", "--split_rule", "{'given': True}"]
-            for knob, spread in KNOBS.items():
+            for setting, spread in SETTINGS.items():
                 rows = []
                 for blend in FITS.values():
                     number += 1
                     more = [*words, *blend, "--acquisition", str(spread)]
                     rows.append(evaluate(more, data, options.section, Path(name) / str(number)))
-                found.append({"patients": what, "acquisition": knob, **dict(zip(FITS, rows))})
+                found.append({"patients": what, "acquisition": setting, **dict(zip(FITS, rows))})
                 dice = " | ".join(f"{row['dice']['mean']:.4f}" for row in rows)
-                print(f"| {what} | {knob} | {dice} |", flush=True)
+                print(f"| {what} | {setting} | {dice} |", flush=True)
     if options.json:
         write_text(options.json, json.dumps({"rows": found, **provenance(vars(options))}, indent=1))
 

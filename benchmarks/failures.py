@@ -29,7 +29,7 @@ from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
 
 FAILED = 0.7
-NUMBERS = ("reconstruction_error", "prior_distance", "pose_distance", "doubt", "disagreement")
+NUMBERS = ("reconstruction_error", "prior_distance", "pose_distance", "uncertainty", "disagreement")
 #: What is done to image and label [X, Y, Z], both in canonical order, the image in [0, 1].
 SPOILT: dict[str, Callable] = {
     "as they are": lambda image, label, draw: (image, label),
@@ -39,7 +39,7 @@ SPOILT: dict[str, Callable] = {
     "three slices": lambda image, label, draw: (image[:, :, ::4][:, :, :3], label[:, :, ::4][:, :, :3]),
     "cut": lambda image, label, draw: _cut(image, label),
 }
-FITS = {"default": [], "intensities alone": ["--evidence_blend", "0", "--evidence_weight", "0"]}
+FITS = {"default": [], "intensities alone": ["--unet_blend", "0", "--unet_weight", "0"]}
 #: What is fitted by the intensities alone as well.
 ALSO_ALONE = ("as they are", "three slices")
 

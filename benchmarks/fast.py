@@ -2,7 +2,7 @@
 
     python benchmarks/fast.py --config acdc --dataset_dir ACDC [--subjects 3] [--json FILE]
 
-The first validation subjects of a data set, by ``api.Segmenter``. Seconds are those of the process, reading, evidence,
+The first validation subjects of a data set, by ``api.Segmenter``. Seconds are those of the process, reading, U-Net,
 fit and sampling, so that other work on the machine does not count; loading the weights is left out.
 """
 
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from nisf.api import Segmenter
 from nisf.io.datalist import load_split
 from nisf.transforms.load import LoadCined
-from nisf.utils.bundle import knobs_of
+from nisf.utils.bundle import settings_of
 from nisf.utils.files import write_text
 
 
@@ -40,8 +40,8 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=3)
     parser.add_argument("--json", metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()
-    knobs = knobs_of([options.config])
-    subjects = load_split(knobs["layout"], options.dataset_dir, "validation", rule=knobs["split_rule"])
+    settings = settings_of([options.config])
+    subjects = load_split(settings["layout"], options.dataset_dir, "validation", rule=settings["split_rule"])
     rows = []
     for name, config in (("default", [options.config]), ("fast", [options.config, "fast"])):
         segmenter = Segmenter(config, device="cpu")

@@ -4,7 +4,7 @@
         [--figure PNG]
 
 The first validation subjects of each data set, shipped weights, the latent alone fitted to the intensities alone (where
-there is a pose it stays as the class evidence showed it), ED and ES frames alone (all methods see the same two
+there is a pose it stays as the U-Net probabilities showed it), ED and ES frames alone (all methods see the same two
 frames; a longer cine makes the paper's way dearer and changes the others little). Dice is the mean over classes and
 subjects at the same 40,000 points of each subject, spread evenly; the reconstruction error is the root mean square at
 those points.

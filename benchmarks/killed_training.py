@@ -25,9 +25,9 @@ from nisf.training.checkpoints import epochs_of, newest_checkpoint
 
 BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
 SIZE = {"matrix": 24, "voxel_mm": 6, "slices": 4, "thickness_mm": 18, "gap_mm": 2, "frames": 3, "subsamples": 1}
-KNOBS = {
+SETTINGS = {
     "hidden_size": 16, "latent_size": 8, "num_layers": 3, "points_per_subject": 64, "subjects_per_step": 2,
-    "steps_per_epoch": 80, "fit_steps": 6, "fit_points": 256, "guess_draws": 50, "compile": False,
+    "steps_per_epoch": 80, "fit_steps": 6, "fit_points": 256, "initial_draws": 50, "compile": False,
     "checkpoint_interval": 1, "val_interval": 3,
 }  # fmt: skip
 
@@ -36,9 +36,9 @@ def start(cohort: Path, folder: Path, epochs: int) -> subprocess.Popen:
     """The training command, going on where there is a checkpoint."""
     configs = str([str(BUNDLE / "configs" / f"{name}.json") for name in ("train", "phantom", "plain")])
     call = [sys.executable, "-m", "monai.bundle", "run", "training", "--bundle_root", str(BUNDLE)]
-    knobs = {**KNOBS, "dataset_dir": cohort, "output_dir": folder, "max_epochs": epochs}
-    knobs["resume"] = newest_checkpoint(folder) is not None
-    words = [word for name, value in knobs.items() for word in (f"--{name}", str(value))]
+    settings = {**SETTINGS, "dataset_dir": cohort, "output_dir": folder, "max_epochs": epochs}
+    settings["resume"] = newest_checkpoint(folder) is not None
+    words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
     return subprocess.Popen(
         [*call, "--config_file", configs, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )

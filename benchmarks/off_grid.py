@@ -4,8 +4,8 @@
 
 The test subjects of a phantom cohort are fitted by the ``evaluation`` command: whole, without every second slice, and
 without every second frame. The exact heart then judges the 4-chamber and the 2-chamber plane (1.5 mm, ED and ES, planes
-as the program finds them), the held-out slices beside the two rivals of ``held_out.HeldOut``, the held-out frames, and
-the volumes: of the function, on a 1.5 mm grid up to one slice beyond the stack, and by adding up the slices.
+as the program finds them), the held-out slices beside the two baselines of ``held_out.HeldOut``, the held-out frames,
+and the volumes: of the function, on a 1.5 mm grid up to one slice beyond the stack, and by adding up the slices.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Each patient is written anew: array axes in a random order and direction (told by an oblique affine, as a scanner's),
 another pixel size and matrix, a gamma and another range of intensities, 16 bits. Then the ``evaluation`` command runs
-on both, with no knob changed. Prints mean Dice of the patients as they are and as rewritten.
+on both, with no setting changed. Prints mean Dice of the patients as they are and as rewritten.
 """
 
 from __future__ import annotations

@@ -33,9 +33,9 @@ from nisf.utils.bundle import run_bundle
 HELD = 3
 
 
-def segment(scan: Path, folder: Path, **knobs: object) -> FittedScan:
+def segment(scan: Path, folder: Path, **settings: object) -> FittedScan:
     """The scan fitted with the phantom's weights."""
-    words = {"dataset_dir": [str(scan)], "layout": "images", "output_dir": str(folder), **knobs}
+    words = {"dataset_dir": [str(scan)], "layout": "images", "output_dir": str(folder), **settings}
     run_bundle("inference", ["inference.json", "phantom.json"], split_rule="$None", **words)
     (latent,) = folder.rglob("*_latent.pt")
     return FittedScan.load(latent)

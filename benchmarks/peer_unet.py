@@ -1,4 +1,4 @@
-"""A U-Net alone on the work that NISF does: the 2D U-Net of the class evidence, with and without every second slice.
+"""A U-Net alone on the work that NISF does: the 2D U-Net, with and without every second slice.
 
     python benchmarks/peer_unet.py --dataset_dir ACDC [--section validation] [--weights FILE] [--json FILE]
 
@@ -21,8 +21,8 @@ from monai.bundle import ConfigParser
 
 from nisf.evaluation import metrics
 from nisf.geometry.orientation import spacing_of
-from nisf.transforms.evidence import Evidenced
 from nisf.transforms.hold_out import HoldOutd
+from nisf.transforms.unet_prob import AddUNetProbd
 from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
 
@@ -46,7 +46,7 @@ def score(dataset: list[dict], network: torch.nn.Module, hold_out: str | None, n
     for item in dataset:
         started = time.perf_counter()
         seen = HoldOutd("image", hold_out)({"image": item["image"]})["image"]
-        found = Evidenced(network, frames=seen.shape[4])({"image": seen})["evidence"].as_tensor()
+        found = AddUNetProbd(network, frames=seen.shape[4])({"image": seen})["unet_prob"].as_tensor()
         kept = seen.meta.get("kept_slices") or list(range(seen.shape[3]))
         classes = across_gaps(found, kept).argmax(dim=0).numpy()
         seconds += time.perf_counter() - started
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--dataset_dir", required=True)
     parser.add_argument("--section", default="validation")
     parser.add_argument("--config", default="acdc", help="override file of the data")
-    parser.add_argument("--weights", help="another evidence.pt than the config's")
+    parser.add_argument("--weights", help="another unet.pt than the config's")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
     import nisf  # noqa: F401  (named by the config's expressions)
@@ -71,8 +71,8 @@ def main() -> None:
     config.read_config([str(CONFIGS / f"{name}.json") for name in ("inference", "evaluate", options.config)])
     config.update({"bundle_root": str(CONFIGS.parent), "dataset_dir": options.dataset_dir, "section": options.section})
     if options.weights:
-        config.update({"evidence_model": options.weights})
-    network, names = config.get_parsed_content("evidence_network"), config.get_parsed_content("class_names")
+        config.update({"unet_model": options.weights})
+    network, names = config.get_parsed_content("unet"), config.get_parsed_content("class_names")
     reading = [config.get_parsed_content(f"preprocessing#transforms#{place}") for place in (0, 2)]
     dataset = [reading[1](reading[0](subject)) for subject in config.get_parsed_content("subjects")]
     found = {}

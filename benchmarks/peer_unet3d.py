@@ -5,7 +5,7 @@
 Minutes are the processor's own, of each thread: another job beside it takes nothing from it.
 
 MONAI's ``DynUNet`` with kernels and strides for thick slices, as nnU-Net plans them for ACDC (1.5 mm in plane, slices
-as they are), patches two thirds of which lie on the heart, the augmentation of ``evidence.json``, Dice and cross
+as they are), patches two thirds of which lie on the heart, the augmentation of ``unet.json``, Dice and cross
 entropy. Frames are read by MONAI's sliding window. Where slices are missing it is given the seen ones and its class
 probabilities are interpolated across the gaps, as in ``peer_unet.py``. ``--weights`` keeps the trained network, and is
 read if it is there.
@@ -66,10 +66,10 @@ class Volumed(MapTransform):
 
 
 def augmentation() -> Compose:
-    """Patches, and the random transforms of ``evidence.json`` on volumes."""
+    """Patches, and the random transforms of ``unet.json`` on volumes."""
     wide = [math.ceil(1.2 * size) if axis < 2 else size for axis, size in enumerate(PATCH)]
     config = ConfigParser()
-    config.read_config(str(CONFIGS / "evidence.json"))
+    config.read_config(str(CONFIGS / "unet.json"))
     keys = {"keys": ["image", "label"]}
     move = {
         "_target_": "RandAffined", "prob": 0.8, "spatial_size": PATCH, "rotate_range": [0.0, 0.0, 0.6], **keys,
@@ -166,7 +166,7 @@ def main() -> None:
     torch.manual_seed(0)
     np.random.seed(0)
     config = ConfigParser()
-    config.read_config([str(CONFIGS / f"{name}.json") for name in ("evidence", "acdc")])
+    config.read_config([str(CONFIGS / f"{name}.json") for name in ("unet", "acdc")])
     config.update(
         {"dataset_dir": options.dataset_dir, "cache_dir": options.cache_dir, "bundle_root": str(CONFIGS.parent)}
     )

@@ -115,14 +115,14 @@ def summary(rows: list[dict]) -> str:
     bad = [row for row in fits if row["dice"] < TRUSTED]
     good = [row for row in fits if row["dice"] >= TRUSTED]
     missed = [row for row in bad if row["verdict"]["trusted"]]
-    doubted = [row for row in good if not row["verdict"]["trusted"] and row["fault"] != "upside down"]
+    uncertain = [row for row in good if not row["verdict"]["trusted"] and row["fault"] != "upside down"]
     empty = [row for row in rows if row["fault"] == "no heart"]
     flagged = [row for row in empty if row["verdict"].get("trusted") is False]
     return (
         f"{len(rows)} scans, {len(rows) - len(fits)} refused; mean absolute error "
         f"{np.abs(pairs[0] - pairs[1]).mean():.3f}, correlation {np.corrcoef(pairs)[0, 1]:.3f}\n"
         f"true Dice below {TRUSTED}: {len(bad)}, of them trusted {len(missed)}; "
-        f"{TRUSTED} or more: {len(good)}, of them not trusted {len(doubted)} (upside-down ones left aside)\n"
+        f"{TRUSTED} or more: {len(good)}, of them not trusted {len(uncertain)} (upside-down ones left aside)\n"
         f"no heart: {len(flagged)} of {len(empty)} flagged"
     )
 

@@ -124,8 +124,8 @@ def main() -> None:
         watcher, began = Watcher(out, moments, options.seed), time.time()
         watcher.start()
         print(f"{os.cpu_count()} cores; kills when {sorted(moments)} scans are done", flush=True)
-        knobs = {"device": "cpu", "final_points": 512, "evidence_frames": 2, "skip_finished": True}
-        configs, given = inference_of([str(folder / "data")], str(out), "phantom", fast=True, **knobs)
+        settings = {"device": "cpu", "final_points": 512, "unet_frames": 2, "skip_finished": True}
+        configs, given = inference_of([str(folder / "data")], str(out), "phantom", fast=True, **settings)
         run_cohort(configs, given, Workers("auto", options.workers))
         watcher.over = True
         watcher.join()

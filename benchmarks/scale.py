@@ -39,7 +39,7 @@ def parsed(cohort: Path, folder: Path) -> ConfigParser:
     config.read_config(config_files(["train", "acdc"]))
     where = {"dataset_dir": str(cohort), "output_dir": str(folder / "out"), "cache_dir": str(folder / "store")}
     config.update(
-        {**where, "layout": "cohort", "split_rule": {"given": True}, "evidence_model": None, "cache_stacks": False}
+        {**where, "layout": "cohort", "split_rule": {"given": True}, "unet_model": None, "cache_stacks": False}
     )
     return config
 

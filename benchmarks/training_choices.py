@@ -2,8 +2,8 @@
 
     python benchmarks/training_choices.py --dataset_dir HIPPOCAMPUS [--epochs 40] [--rows NAME ...] [--json FILE]
 
-Each row is the ``training`` command (``train.json``, ``hippocampus.json``) with the knobs named, then two
-``evaluation`` commands on the validation subjects: with the class evidence fitted but not blended, and by the
+Each row is the ``training`` command (``train.json``, ``hippocampus.json``) with the settings named, then two
+``evaluation`` commands on the validation subjects: with the U-Net probabilities fitted but not blended, and by the
 intensities alone. Minutes are the processor's own. Prints a Markdown table. The classes in this module and
 in ``other_networks.py`` are tried here alone.
 """
@@ -104,7 +104,7 @@ class Episodes:
         scans = [points_of(attach_frame(self.dataset.stored(n)), self.network) for n in range(len(self.dataset))]
         for start in range(0, len(scans), 8):
             fits = fit_gauss_newton_batch(
-                self.network, scans[start : start + 8], self.prior_weight, 2048, iterations=12, evidence_weight=0
+                self.network, scans[start : start + 8], self.prior_weight, 2048, iterations=12, unet_weight=0
             )
             for place, fit in enumerate(fits, start):
                 self.latents.weight[place] = fit.latent
@@ -134,7 +134,7 @@ ROWS = {
     "moving average of the weights": [],
     "episodes, no virtual subjects": ["--copies", "1"],
 }
-#: Knobs that inference must share with the training.
+#: Settings that inference must share with the training.
 SHARED = ("--latent_size", "--num_layers", "--frame_kind", "--pose_body", "--network_def#_target_")
 
 
@@ -152,7 +152,7 @@ def command(run_id: str, configs: list[str], data: str, output: Path, words: lis
 
 def dice_of(model: Path, data: str, folder: Path, words: list[str]) -> float:
     """Mean validation Dice over the classes."""
-    words = ["--model", str(model), "--section", "validation", "--evidence_blend", "0", *words]
+    words = ["--model", str(model), "--section", "validation", "--unet_blend", "0", *words]
     command("evaluation", ["inference", "evaluate", "hippocampus"], data, folder, words)
     return next(row["dice_mean"] for row in read_scores(folder) if row["class"] == "mean")  # there is one phase
 
@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
     found = {}
-    print("| what | evidence fitted | intensities alone | minutes of training |\n|---|---|---|---|", flush=True)
+    print("| what | U-Net fitted | intensities alone | minutes of training |\n|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as name:
         for place, row in enumerate(options.rows):
             words, folder = ROWS[row], Path(name) / str(place)
@@ -191,7 +191,7 @@ def main() -> None:
             minutes = (seconds_of_children() - started) / 60
             pairs = list(zip(words[::2], words[1::2]))
             shared = [word for pair in pairs if pair[0] in SHARED for word in pair]
-            ways = {"evidence": [], "intensities": ["--evidence_weight", "0"]}
+            ways = {"unet_prob": [], "intensities": ["--unet_weight", "0"]}
             found[row] = {
                 way: dice_of(folder / "run" / "model.pt", options.dataset_dir, folder / way, [*shared, *extra])
                 for way, extra in ways.items()

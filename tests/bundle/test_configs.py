@@ -252,7 +252,7 @@ def test_run_means_the_configs_own_run_id(run_id, names):
 def test_an_override_changes_only_what_is_there(name):
     override = raw(f"{name}.json")
     bases = {"paper": ["train.json"], "evaluate": ["inference.json"]}.get(
-        name, ["train.json", "inference.json", "evidence.json"]
+        name, ["train.json", "inference.json", "unet.json"]
     )
     bases = ["inference.json"] if name == "adam" else bases
     known = set().union(*(raw(base) for base in bases))
@@ -269,13 +269,13 @@ def test_paper_config_is_the_papers_recipe():
     assert (paper["frame_kind"], paper["schedule"], paper["fit_points"]) == ("relative", "constant", None)
 
 
-KNOBS = ("class_names", "in_channels", "coord_dims", "latent_size", "hidden_size", "num_layers", "omega0", "sigma0")
+SETTINGS = ("class_names", "in_channels", "coord_dims", "latent_size", "hidden_size", "num_layers", "omega0", "sigma0")
 #: The step that validation chooses is right for inference only under the same penalty and step size.
-ADAM_KNOBS = ("fit_lr", "latent_l2")
+ADAM_SETTINGS = ("fit_lr", "latent_l2")
 #: The temperature found at the end of a training is right only for the same fit.
-FIT_KNOBS = ("prior_weight", "final_points", "pose", "evidence_weight", "fit")
+FIT_SETTINGS = ("prior_weight", "final_points", "pose", "unet_weight", "fit")
 #: Where the organ lies is found alike.
-POSE_KNOBS = ("pose_body", "pose_pointer", "pose_radius", "pose_length", "evidence_frames", "pixel", "features")
+POSE_SETTINGS = ("pose_body", "pose_pointer", "pose_radius", "pose_length", "unet_frames", "pixel", "features")
 
 
 @pytest.mark.parametrize("overrides", SHARED.values(), ids=SHARED.keys())
@@ -283,10 +283,10 @@ def test_training_and_inference_build_the_same_network(overrides):
     training, inference = (raw(base, *overrides) for base in ("train.json", "inference.json"))
     assert training["network_def"] == inference["network_def"]
     assert training["num_classes"] == inference["num_classes"]
-    for knob in (*KNOBS, *FIT_KNOBS, *POSE_KNOBS):
-        assert training[knob] == inference[knob], knob
+    for setting in (*SETTINGS, *FIT_SETTINGS, *POSE_SETTINGS):
+        assert training[setting] == inference[setting], setting
     adam = raw("inference.json", "adam.json", *overrides)
-    assert all(training[knob] == adam[knob] for knob in ADAM_KNOBS)
+    assert all(training[setting] == adam[setting] for setting in ADAM_SETTINGS)
 
 
 def step_of(parser, where, target):
@@ -382,12 +382,12 @@ def test_shipped_weights_are_those_of_the_config_that_names_them():
     for overrides in shipped:
         parser = parser_of("inference.json", overrides)
         named[Path(parser.get_parsed_content("model")).name] = parser
-        network = parser.get_parsed_content("evidence_network")  # what it was trained with stands in its file
+        network = parser.get_parsed_content("unet")  # what it was trained with stands in its file
         assert int(network.patch) == parser["patch"] and float(network.pixel) == parser["pixel"]
         assert network.num_classes == len(parser["class_names"]) + 1
-    evidence = set((BUNDLE / "models").glob("*evidence.pt"))
-    assert len(evidence) == len(shipped)
-    for path in set((BUNDLE / "models").glob("*.pt")) - evidence:
+    unet_prob = set((BUNDLE / "models").glob("*unet.pt"))
+    assert len(unet_prob) == len(shipped)
+    for path in set((BUNDLE / "models").glob("*.pt")) - unet_prob:
         network = load_weights(named[path.name].get_parsed_content("network_def"), path)
         assert int(network.fit_steps) >= 1
         assert int(network.num_subjects) > 1 and float(network.latent_factor.diagonal().min()) > 0

@@ -20,8 +20,8 @@ from nisf.phantom.cohort import make_subject
 from nisf.utils.bundle import run_bundle
 
 BUNDLE = Path(__file__).resolve().parent.parent.parent / "bundle"
-#: Knobs that make a fit of the ACDC weights quick; the same for both sides.
-QUICK = {"final_points": 1024, "evidence_frames": 1}
+#: Settings that make a fit of the ACDC weights quick; the same for both sides.
+QUICK = {"final_points": 1024, "unet_frames": 1}
 
 
 @pytest.fixture(scope="module")

@@ -76,8 +76,8 @@ def changed(name, old, new):
         (files.preferred_files, lambda f: (f / "models/model.pt").write_bytes(b""), "models/model.pt: is missing"),
         (
             files.documents,
-            changed("docs/data_license.txt", "models/evidence.pt", ""),
-            "no terms for models/evidence.pt",
+            changed("docs/data_license.txt", "models/unet.pt", ""),
+            "no terms for models/unet.pt",
         ),
         (
             files.sizes_and_hashes,

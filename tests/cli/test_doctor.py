@@ -58,10 +58,10 @@ def test_the_shipped_weights_are_those_of_the_digests_and_damage_is_seen(tmp_pat
     models = shutil.copytree(doctor.MODELS, tmp_path / "models")
     whole = (models / "phantom.pt").read_bytes()
     (models / "phantom.pt").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    (models / "evidence.pt").unlink()
+    (models / "unet.pt").unlink()
     found = doctor._weights(models)
     assert found.state == "problem"
-    assert "phantom.pt is damaged" in found.text and "evidence.pt is missing" in found.text
+    assert "phantom.pt is damaged" in found.text and "unet.pt is missing" in found.text
     assert "hippocampus.pt is" not in found.text
 
 

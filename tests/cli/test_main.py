@@ -24,14 +24,14 @@ TINY = {
     "steps_per_epoch": 10,
     "fit_steps": 4,
     "fit_points": 128,
-    "guess_draws": 20,
+    "initial_draws": 20,
     "copies": 1,
     "compile": False,
     "features": "[8,8,16,16,16,8]",
     "pixel": 4.0,
     "patch": 48,
     "stacks_per_epoch": 24,
-    "evidence_lr": 0.01,
+    "unet_lr": 0.01,
 }
 
 
@@ -39,8 +39,8 @@ def nisf(*words: object, cwd: Path) -> subprocess.CompletedProcess:
     return run_command([NISF, *words], cwd, timeout=600)
 
 
-def options(knobs: dict) -> list:
-    return [word for name, value in knobs.items() for word in (f"--{name}", value)]
+def options(settings: dict) -> list:
+    return [word for name, value in settings.items() for word in (f"--{name}", value)]
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +131,8 @@ def test_overwrite_fast_and_only_some_classes(segmented):
         (("cohort", "run", "scans", "-o", "out", "--people", "none.csv"), "none.csv: there is no such file"),
         (("report",), "name the result folder of nisf segment"),
         (("report", "out", "--height", "1.8"), "the height of all scans is '1.8'; give a number from 50 to 260"),
-        (("train", "data", "-o", "out", "--learning", "1"), "--learning is no knob of the config"),
-        (("train", "data", "-o", "out", "--epoch", "1"), "--epoch is no knob of the config"),
+        (("train", "data", "-o", "out", "--learning", "1"), "--learning is no setting of the config"),
+        (("train", "data", "-o", "out", "--epoch", "1"), "--epoch is no setting of the config"),
         (("evaluate", "nowhere", "-o", "out"), "nowhere does not exist"),
         (("phantom", "-o", "out", "--matrx", "4"), "Unknown phantom option matrx"),
         (("sample", "a_latent.pt"), "name a latent file and the result file"),
@@ -162,20 +162,20 @@ def test_a_phantom_cohort_is_written_trained_on_scored_and_resumed(tmp_path):
     made = nisf("phantom", "-o", "data", *options(scanner), cwd=tmp_path)
     assert made.returncode == 0 and made.stdout.strip() == "data/cohort.json"
     words = ("train", "data", "-o", "out", "--config", "phantom", *options(TINY))
-    done = nisf(*words, "--epochs", 1, "--evidence_epochs", 2, cwd=tmp_path)
+    done = nisf(*words, "--epochs", 1, "--unet_epochs", 2, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     assert done.stdout.splitlines()[-1] == "out/model.pt"
-    evidence = (tmp_path / "out" / "evidence" / "evidence.pt").stat().st_mtime_ns
+    unet_prob = (tmp_path / "out" / "unet" / "unet.pt").stat().st_mtime_ns
     # the second step is lost: it alone is done again, from its checkpoint
     first = torch.load(tmp_path / "out" / "model.pt", weights_only=True)
     (tmp_path / "out" / "model.pt").unlink()
-    again = nisf(*words, "--epochs", 1, "--evidence_epochs", 2, "--resume", cwd=tmp_path)
+    again = nisf(*words, "--epochs", 1, "--unet_epochs", 2, "--resume", cwd=tmp_path)
     assert again.returncode == 0, again.stderr[-3000:]
-    assert (tmp_path / "out" / "evidence" / "evidence.pt").stat().st_mtime_ns == evidence
+    assert (tmp_path / "out" / "unet" / "unet.pt").stat().st_mtime_ns == unet_prob
     second = torch.load(tmp_path / "out" / "model.pt", weights_only=True)
     assert all(torch.equal(first[name], second[name]) for name in first)
     form = {name: TINY[name] for name in ("hidden_size", "latent_size", "num_layers", "features", "pixel", "patch")}
-    weights = {"model": "out/model.pt", "evidence_model": "out/evidence/evidence.pt"}
+    weights = {"model": "out/model.pt", "unet_model": "out/unet/unet.pt"}
     scored = nisf(
         "evaluate", "data", "-o", "scores", "--config", "phantom", *options({**weights, **form}), cwd=tmp_path
     )

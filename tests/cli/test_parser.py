@@ -30,14 +30,14 @@ def scan(*scans: str, output: str = "", fast: bool = False, draws: int = 0, only
 
 
 @command
-def tune(data: str = "", **knobs: object) -> None:
+def tune(data: str = "", **settings: object) -> None:
     """Tunes.
 
     Args:
         data: a folder.
-        knobs: any.
+        settings: any.
     """
-    SEEN.append((data, knobs))
+    SEEN.append((data, settings))
 
 
 def called(function, *words: str):

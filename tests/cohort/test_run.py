@@ -52,18 +52,18 @@ def data(tmp_path_factory):
     return folder
 
 
-def call(data, out, *more, **knobs):
+def call(data, out, *more, **settings):
     config = ",".join(["phantom", "plain", str(data / "tiny.json"), *map(str, more)])
-    return inference_of([str(data / "scans")], str(out), config, device="cpu", skip_finished=True, **knobs)
+    return inference_of([str(data / "scans")], str(out), config, device="cpu", skip_finished=True, **settings)
 
 
 @pytest.fixture(scope="module")
 def plain(data, tmp_path_factory):
     """Results of a run in this process."""
     out = tmp_path_factory.mktemp("plain")
-    configs, knobs = call(data, out)
+    configs, settings = call(data, out)
     with pytest.raises(SystemExit):  # for the scan that is cut off
-        run_bundle("inference", configs, **knobs)
+        run_bundle("inference", configs, **settings)
     return out
 
 
@@ -199,9 +199,9 @@ def test_a_fault_that_stays_is_recorded_after_so_many_tries(data, ray, tmp_path)
     broken = json.loads((data / "unsteady.json").read_text())
     broken["fit"]["marker"] = str(tmp_path / "nowhere" / "hiccup")
     (tmp_path / "broken.json").write_text(json.dumps(broken))
-    configs, knobs = call(data, tmp_path / "out", tmp_path / "broken.json")
+    configs, settings = call(data, tmp_path / "out", tmp_path / "broken.json")
     with pytest.raises(SystemExit):
-        run_cohort(configs, {**knobs, "dataset_dir": [str(data / "scans" / f"{SCANS[0]}.nii.gz")]}, Workers(tries=2))
+        run_cohort(configs, {**settings, "dataset_dir": [str(data / "scans" / f"{SCANS[0]}.nii.gz")]}, Workers(tries=2))
     (row,) = rows_of(tmp_path / "out").values()
     assert (row["state"], row["attempts"]) == ("failed", 2) and "No such file or directory" in row["reason"]
 
@@ -254,8 +254,8 @@ def test_a_killed_driver_loses_nothing_and_the_same_command_does_the_rest(data, 
 
 def test_a_scan_whose_worker_died_before_it_answered_is_known_by_the_receipt_of_the_same_run(shaken, data):
     out, _ = shaken
-    configs, knobs = call(data, out)
-    cohort = Cohort(configs, {key: value for key, value in knobs.items() if value is not None})
+    configs, settings = call(data, out)
+    cohort = Cohort(configs, {key: value for key, value in settings.items() if value is not None})
     subject = cohort.subjects[SCANS[1]]
     assert cohort.recalled(subject) is None
     cohort.run = json.loads(receipt_of(out / SCANS[1] / f"{SCANS[1]}_latent.pt").read_text())["run"]
@@ -271,18 +271,18 @@ def until(there, seconds):
 
 
 def test_parts_of_a_cohort_are_all_of_it_and_two_runs_of_the_same_are_kept_apart(data, tmp_path):
-    configs, knobs = call(data, tmp_path / "out")
+    configs, settings = call(data, tmp_path / "out")
     whole, *parts = (
-        Cohort(configs, {k: v for k, v in knobs.items() if v is not None}, p) for p in (None, "1/2", "2/2")
+        Cohort(configs, {k: v for k, v in settings.items() if v is not None}, p) for p in (None, "1/2", "2/2")
     )
     assert sorted(scan for one in parts for scan in one.waiting) == sorted(whole.waiting) == sorted(["short", *SCANS])
     assert [one.table for one in parts] == ["scans_1_of_2.parquet", "scans_2_of_2.parquet"]
     with whole.alone(), parts[0].alone(), pytest.raises(InputError, match="another run does these scans"):
-        with Cohort(configs, {k: v for k, v in knobs.items() if v is not None}).alone():
+        with Cohort(configs, {k: v for k, v in settings.items() if v is not None}).alone():
             pass
 
 
 def test_weights_that_no_worker_can_load_end_the_run(data, ray, tmp_path):
-    configs, knobs = call(data, tmp_path / "out", model=str(tmp_path / "none.pt"))
+    configs, settings = call(data, tmp_path / "out", model=str(tmp_path / "none.pt"))
     with pytest.raises(InputError, match="none.pt: there is no such model file"):
-        run_cohort(configs, knobs, Workers("auto", 1))
+        run_cohort(configs, settings, Workers("auto", 1))

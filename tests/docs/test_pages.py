@@ -89,13 +89,13 @@ def test_each_wrong_link_name_and_equation_stops_the_build(tmp_path, caplog):
         assert said in caplog.text
 
 
-# ---- knobs
+# ---- settings
 
 
-def rows_of_knobs():
-    """Config to its rows, [knob, default]."""
+def rows_of_settings():
+    """Config to its rows, [setting, default]."""
     found, name = {}, ""
-    for line in (DOCS / "knobs.md").read_text().splitlines():
+    for line in (DOCS / "settings.md").read_text().splitlines():
         if heading := re.match(r"## (\S+)\.json", line):
             name = heading[1]
         elif row := re.match(r"\| `([^`]+)` \| (.*?) \| ", line.replace("\\|", "¦")):
@@ -104,19 +104,19 @@ def rows_of_knobs():
 
 
 def test_every_knob_of_every_config_is_in_its_table_with_its_default_and_no_other():
-    rows = rows_of_knobs()
+    rows = rows_of_settings()
     assert set(rows) == {path.stem for path in CONFIGS.glob("*.json")} - {"metadata"}
     for name, table in rows.items():
         config = json.loads((CONFIGS / f"{name}.json").read_text())
-        assert sorted(knob for knob, _ in table) == sorted(config), name
-        for knob, default in table:
-            value = config[knob]
+        assert sorted(setting for setting, _ in table) == sorted(config), name
+        for setting, default in table:
+            value = config[setting]
             plain = value if isinstance(value, str) else json.dumps(value)
             assert default in (
                 f"`{plain}`",
                 "built" if plain.strip("0123456789.-e") else "",
                 "empty" if plain == "" else "x",
-            ), (name, knob)
+            ), (name, setting)
 
 
 # ---- commands
@@ -200,8 +200,8 @@ def test_your_own_data_runs_as_it_is(tmp_path):
     assert "4 to train, 2 to validate, 2 to test" in said
     # what sizes.py prints is what stands in the page's kidney.json
     config = json.loads((tmp_path / "kidney.json").read_text())
-    for knob, value in re.findall(r'"(half_field|pose_\w+)": ([\d.]+),', said):
-        assert config[knob] == float(value), knob
+    for setting, value in re.findall(r'"(half_field|pose_\w+)": ([\d.]+),', said):
+        assert config[setting] == float(value), setting
     assert has(
         tmp_path, "WEIGHTS/training_curve.png", "SCORES/scores.csv", "SCORES/cases.png", "SCORES/reliability.png"
     )
@@ -221,7 +221,7 @@ def test_how_to_extend_runs_as_it_is(tmp_path):
     assert int(state["sine"]) == 1 and "torch.Size([5, 1])" in said
     with pytest.raises(InputError, match="another network"):
         FittedScan.load(tmp_path / "SINE_SCORES/test000_sa/test000_sa_latent.pt")
-    # the loss was trained with the knob as it was given
+    # the loss was trained with the setting as it was given
     curves = json.loads((tmp_path / "FOCAL/training.json").read_text())
     assert "focal" in json.dumps(curves)
     assert "['sub-03']" in said

@@ -72,7 +72,7 @@ def test_slices_are_found_on_a_grid_of_another_order(order, flips):
 def test_rivals_are_scored_in_the_held_out_slices_alone():
     truth = np.moveaxis(a_cone(), 2, 0)[..., None]
     held = HeldOut(0, (0, 2, 4), truth.shape[:3])
-    rows = held.rivals(truth, {"ED": 0}, (8.0, 1.0, 1.0), NAMES, "one")
+    rows = held.baselines(truth, {"ED": 0}, (8.0, 1.0, 1.0), NAMES, "one")
     assert {row["region"] for row in rows} == {f"{UNSEEN}: nearest", f"{UNSEEN}: shape-based"}
     dice = {(row["region"].split(": ")[1], row["class"]): row["dice"] for row in rows}
     assert dice["shape-based", "LV"] > 0.95 > dice["nearest", "LV"]

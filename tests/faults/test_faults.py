@@ -31,11 +31,11 @@ def cohort(tmp_path_factory):
     return write_cohort(tmp_path_factory.mktemp("cohort"), 3, 1, 2, **SIZE)
 
 
-def train(cohort, folder, epochs, **knobs):
+def train(cohort, folder, epochs, **settings):
     """Trains in this process."""
-    knobs = {**TINY, "steps_per_epoch": 5, "checkpoint_interval": 1, "val_interval": epochs, **knobs}
+    settings = {**TINY, "steps_per_epoch": 5, "checkpoint_interval": 1, "val_interval": epochs, **settings}
     where = {"dataset_dir": str(cohort), "output_dir": str(folder / "out"), "cache_dir": str(folder / "store")}
-    run_bundle("training", ["train", "phantom", "plain"], max_epochs=epochs, **{**where, **knobs})
+    run_bundle("training", ["train", "phantom", "plain"], max_epochs=epochs, **{**where, **settings})
 
 
 def said(error):

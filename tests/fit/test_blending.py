@@ -1,4 +1,4 @@
-"""Class evidence blended into a prediction: a product where both are known, interpolated elsewhere."""
+"""U-Net probabilities blended into a prediction: a product where both are known, interpolated elsewhere."""
 
 from dataclasses import replace
 
@@ -22,13 +22,13 @@ def random_classes(frames, seed=0, sharpness=1.0):
     return (sharpness * logits).softmax(dim=0)
 
 
-def evidence_of(values, frames, kept=None):
+def unet_prob_of(values, frames, kept=None):
     return GridPoints(a_frame(tuple(TIMES[t] for t in frames)), values, kept)
 
 
 def blended(own, seen, frames, weight, heat=1.0, kept=None):
     frames = list(frames)
-    correction = Correction.of(own, evidence_of(seen, frames, kept), weight, heat, frames)
+    correction = Correction.of(own, unet_prob_of(seen, frames, kept), weight, heat, frames)
     return blend(own, correction, TIMES, heat)
 
 
@@ -46,14 +46,14 @@ def test_the_ends_of_the_weight_are_the_one_and_the_other(weight, expected):
     torch.testing.assert_close(blended(*both, range(4), weight), both[expected], rtol=0.08, atol=1e-3)
 
 
-def test_evidence_that_agrees_changes_nothing_anywhere():
+def test_unet_probabilities_that_agree_change_nothing_anywhere():
     own = random_classes(4)
     found = blended(own, own[..., [0, 2]], [0, 2], 0.5, kept=[0, 2, 4])
     torch.testing.assert_close(found, own, rtol=1e-4, atol=1e-5)
 
 
 def test_slices_and_frames_that_were_not_seen_get_the_difference_of_their_neighbours():
-    """The network says the same everywhere; the evidence differs from it in slice 2 of frame 2 alone."""
+    """The network says the same everywhere; the U-Net differs from it in slice 2 of frame 2 alone."""
     own = torch.full((CLASSES, *GRID, 4), 1 / 3)
     seen = own[..., [0, 2]].clone()
     seen[:, :, :, 2, 1] = torch.tensor([0.8, 0.1, 0.1])[:, None, None]
@@ -80,19 +80,19 @@ def test_neither_can_rule_a_class_out():
     assert float(found.min()) > 0 and float(found[2].max()) < 2 * LEAST**0.5
 
 
-def test_calibration_sees_the_points_that_have_evidence():
+def test_calibration_sees_the_points_that_the_unet_saw():
     image = torch.zeros(1, *GRID, 4)
     values = random_classes(2)
-    source = replace(GridPoints(a_frame(), image), evidence=evidence_of(values, [1, 3]))
+    source = replace(GridPoints(a_frame(), image), unet_prob=unet_prob_of(values, [1, 3]))
     number = torch.arange(len(source))
-    kept, found = source.evidence_at(number)
+    kept, found = source.unet_prob_at(number)
     assert torch.equal(kept % 4, torch.tensor([1, 3]).repeat(len(number) // 4))
     torch.testing.assert_close(found, values.flatten(1))
 
 
 def test_between_voxels_and_moments_the_correction_is_linear_and_beyond_the_stack_it_fades():
     own, seen = random_classes(4), random_classes(2, seed=1)
-    correction = Correction.of(own, evidence_of(seen, [0, 2], [0, 2, 4]), 0.5, 1.0, [0, 2])
+    correction = Correction.of(own, unet_prob_of(seen, [0, 2], [0, 2, 4]), 0.5, 1.0, [0, 2])
     grid = correction.on_grid(0.0)
     where = np.argwhere(np.ones(GRID))
     torch.testing.assert_close(correction.at(where, 0.0), grid.flatten(1), rtol=1e-4, atol=1e-4)
@@ -109,7 +109,7 @@ def test_between_voxels_and_moments_the_correction_is_linear_and_beyond_the_stac
 
 def test_a_correction_comes_back_from_a_file(tmp_path):
     own, seen = random_classes(4), random_classes(2, seed=1)
-    correction = Correction.of(own, evidence_of(seen, [0, 2], [0, 2, 4]), 0.5, 1.0, [0, 2])
+    correction = Correction.of(own, unet_prob_of(seen, [0, 2], [0, 2, 4]), 0.5, 1.0, [0, 2])
     torch.save(correction.to_dict(), tmp_path / "c.pt")
     found = Correction.from_dict(torch.load(tmp_path / "c.pt", weights_only=True))
     assert torch.equal(found.on_grid(0.3), correction.on_grid(0.3)) and found.times == (0.0, 0.5)

@@ -1,4 +1,4 @@
-"""Pose and class evidence in the fit: what the network itself made is found again."""
+"""Pose and U-Net probabilities in the fit: what the network itself made is found again."""
 
 from dataclasses import replace
 
@@ -64,25 +64,25 @@ def test_a_network_without_a_prior_over_poses_is_the_papers():
 
 
 @pytest.mark.parametrize("frames", [(0.0, 0.3, 0.6), (0.0, 0.6)])
-def test_class_evidence_is_fitted_beside_the_intensities(frames):
-    """Grey intensities say nothing; the evidence, of all frames or some, says it all."""
+def test_unet_probabilities_are_fitted_beside_the_intensities(frames):
+    """Grey intensities say nothing; the U-Net, of all frames or some, says it all."""
     network = a_network(contrast=4.0)
     with torch.no_grad():
         network.class_head.weight.mul_(6)
     (latent,) = draws(network, 1, seed=3)
     frame = replace(a_frame(), times=frames)
-    evidence = GridPoints(frame, classes_of(network, latent, frame))
-    grey = GridPoints(a_frame(), torch.full_like(image_of(network, latent), 0.5), evidence=evidence)
+    unet_prob = GridPoints(frame, classes_of(network, latent, frame))
+    grey = GridPoints(a_frame(), torch.full_like(image_of(network, latent), 0.5), unet_prob=unet_prob)
     options = {**EVERY, "prior_weight": 1e-6}
-    without, with_it = (fit_gauss_newton(network, grey, evidence_weight=w, **options) for w in (0.0, 100.0))
+    without, with_it = (fit_gauss_newton(network, grey, unet_weight=w, **options) for w in (0.0, 100.0))
     far, near = ((fit.latent - latent).norm() for fit in (without, with_it))
     assert near < 0.2 * far and near < 0.1
 
 
-def test_evidence_that_agrees_with_the_intensities_changes_nothing():
+def test_unet_probabilities_that_agree_with_the_intensities_change_nothing():
     network = a_network()
     (latent,) = draws(network, 1)
     scan = scan_of(network, latent, Pose())
-    seen = replace(scan, evidence=GridPoints(a_frame(), classes_of(network, latent, a_frame())))
-    plain, both = (fit_gauss_newton(network, s, evidence_weight=1.0, **EVERY).latent for s in (scan, seen))
+    seen = replace(scan, unet_prob=GridPoints(a_frame(), classes_of(network, latent, a_frame())))
+    plain, both = (fit_gauss_newton(network, s, unet_weight=1.0, **EVERY).latent for s in (scan, seen))
     torch.testing.assert_close(plain, both, atol=0.02, rtol=0)

@@ -1,4 +1,4 @@
-"""The prior is the training latents' mean and shrunk covariance; the first guess brings a fit nearer to its latent."""
+"""The prior is the training latents' mean and shrunk covariance; the initial latent is nearer to the fitted one."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from sklearn.covariance import ledoit_wolf
 
 from nisf.fit.points import GridPoints
-from nisf.fit.prior import bounds_of, first_guess, set_first_guess, set_prior
+from nisf.fit.prior import bounds_of, initial_latent, set_initial_latent, set_prior
 from nisf.geometry.frame import CoordinateFrame
 from nisf.models.nisf import NISF
 
@@ -85,7 +85,7 @@ def test_prior_of_identical_latents_is_narrow_and_at_their_place():
     assert np.abs(covariance_of(network)).max() < 1e-9
 
 
-# ---- first guess
+# ---- initial latent
 
 
 @torch.no_grad()
@@ -104,9 +104,9 @@ def draws(network, number=50):
 def test_first_guess_is_nearer_to_the_latent_than_the_mean_is(changes, kept, part):
     network = a_network(**changes)
     frame = a_frame(network.coord_dims)
-    set_first_guess(network, *bounds_of([frame], network.coord_dims), draws=600)
+    set_initial_latent(network, *bounds_of([frame], network.coord_dims), draws=600)
     latents = draws(network)
-    guesses = torch.stack([first_guess(network, scan_of(network, frame, h, kept)) for h in latents])
+    guesses = torch.stack([initial_latent(network, scan_of(network, frame, h, kept)) for h in latents])
     whiten = torch.linalg.inv(network.latent_factor).t()
     before = ((network.latent_mean - latents) @ whiten).square().sum(dim=1)
     after = ((guesses - latents) @ whiten).square().sum(dim=1)
@@ -118,7 +118,7 @@ def test_first_guess_is_the_best_linear_estimate():
     """A regression of the latents on the scans' intensities at the probes, over draws of its own, does no better."""
     network, frame = a_network(num_probes=24), a_frame()
     network.latent_factor[1:, 0] = 0.3  # the entries of a latent go together
-    set_first_guess(network, *bounds_of([frame], 4), draws=3000, noise=1e-3)
+    set_initial_latent(network, *bounds_of([frame], 4), draws=3000, noise=1e-3)
     latents = draws(network, 3000)
     with torch.no_grad():
         logits = network(network.guess_coords.expand(3000, -1, -1), latents)
@@ -132,17 +132,17 @@ def test_first_guess_is_the_best_linear_estimate():
 def test_without_preparation_the_guess_is_the_mean_of_the_prior():
     network, frame = a_network(), a_frame()
     scan = scan_of(network, frame, draws(network, 1)[0])
-    assert torch.equal(first_guess(network, scan), network.latent_mean)
+    assert torch.equal(initial_latent(network, scan), network.latent_mean)
 
 
 def test_held_out_slices_play_no_part_in_the_guess():
     network, frame = a_network(), a_frame()
-    set_first_guess(network, *bounds_of([frame], 4), draws=100)
+    set_initial_latent(network, *bounds_of([frame], 4), draws=100)
     scan = scan_of(network, frame, draws(network, 1)[0], [0, 2])
     changed = scan.image.clone()
     changed[:, :, :, [1, 3]] = 1 - changed[:, :, :, [1, 3]]
-    assert torch.equal(first_guess(network, scan), first_guess(network, GridPoints(frame, changed, [0, 2])))
-    assert not torch.equal(first_guess(network, scan), first_guess(network, GridPoints(frame, changed)))
+    assert torch.equal(initial_latent(network, scan), initial_latent(network, GridPoints(frame, changed, [0, 2])))
+    assert not torch.equal(initial_latent(network, scan), initial_latent(network, GridPoints(frame, changed)))
 
 
 def test_probes_lie_in_the_box_and_follow_the_seed():
@@ -153,7 +153,7 @@ def test_probes_lie_in_the_box_and_follow_the_seed():
     networks = [a_network() for _ in range(3)]
     torch.manual_seed(3)
     for network, seed in zip(networks, (5, 5, 6)):
-        set_first_guess(network, low, high, draws=50, seed=seed)
+        set_initial_latent(network, low, high, draws=50, seed=seed)
     assert torch.equal(torch.rand(2), expected)  # the caller's own random state
     for name in ("guess_coords", "guess_mean", "guess_gain"):
         first, again, other = (getattr(network, name) for network in networks)

@@ -141,5 +141,5 @@ def test_a_posed_frame_without_a_pose_says_what_to_name():
     image = MetaTensor(
         torch.rand(1, 8, 8, 3, 1), affine=torch.eye(4), meta={"filename_or_obj": "a.nii", "times": [0.0]}
     )
-    with pytest.raises(InputError, match="a.nii: nothing says where the organ lies; name an evidence_model"):
+    with pytest.raises(InputError, match="a.nii: nothing says where the organ lies; name an unet_model"):
         CropToFieldd("image", kind="posed")({"image": image})

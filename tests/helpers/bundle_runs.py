@@ -19,7 +19,7 @@ TINY = {
     "steps_per_epoch": 40,
     "fit_steps": 6,
     "fit_points": 256,
-    "guess_draws": 50,
+    "initial_draws": 50,
     "compile": False,
 }
 
@@ -31,7 +31,7 @@ PLAIN = ["phantom.json", "plain.json"]
 NETWORK = {key: TINY[key] for key in ("hidden_size", "latent_size", "num_layers")}
 
 
-def command(run_id: str, configs: list[str], **knobs: object) -> list[str]:
+def command(run_id: str, configs: list[str], **settings: object) -> list[str]:
     """The words of ``python -m monai.bundle run``."""
     files = [str(BUNDLE / "configs" / name) for name in configs]
     words = [
@@ -45,14 +45,14 @@ def command(run_id: str, configs: list[str], **knobs: object) -> list[str]:
         "--config_file",
         str(files),
     ]
-    for key, value in knobs.items():
+    for key, value in settings.items():
         words += [f"--{key}", str(value)]
     return words
 
 
-def run(run_id: str, configs: list[str], cwd: Path, **knobs: object) -> subprocess.CompletedProcess:
+def run(run_id: str, configs: list[str], cwd: Path, **settings: object) -> subprocess.CompletedProcess:
     """Runs it in a process of its own."""
-    return run_command(command(run_id, configs, **knobs), cwd)
+    return run_command(command(run_id, configs, **settings), cwd)
 
 
 def weights(folder: Path) -> dict:

@@ -1,4 +1,4 @@
-"""Commands of the docs, each checked against the program that it names: command, options, knobs, files."""
+"""Commands of the docs, each checked against the program that it names: command, options, settings, files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from torch.distributed.run import get_args_parser
 from nisf.cli import main
 from nisf.cli.parser import arranged
 from nisf.phantom.scanner import Acquisition
-from nisf.utils.bundle import check_knobs, config_files, knobs_of, words_of
+from nisf.utils.bundle import check_settings, config_files, settings_of, words_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 #: Words of the shell and of other people's programs, which are not ours to check.
@@ -44,7 +44,7 @@ SHELL = (
     "monailabel",
 )
 
-#: What MONAI's tracking reads besides a config's knobs.
+#: What MONAI's tracking reads besides a config's settings.
 TRACKING = {"save_execute_config", "tracking_uri", "experiment_name", "run_name"}
 
 
@@ -87,10 +87,10 @@ def _check_nisf(words: list[str]) -> None:
     if name == ["phantom"]:
         known = dict.fromkeys(inspect.signature(Acquisition.random).parameters)
     elif name == ["train"]:
-        known = {**knobs_of(["evidence", *kinds]), **knobs_of(["train", *kinds])}
+        known = {**settings_of(["unet", *kinds]), **settings_of(["train", *kinds])}
     else:
-        known = knobs_of(["inference", "evaluate", *kinds])
-    check_knobs(more, known)
+        known = settings_of(["inference", "evaluate", *kinds])
+    check_settings(more, known)
 
 
 def _options(words: list[str]) -> dict[str, str]:
@@ -166,11 +166,11 @@ def _check_bundle(words: list[str]) -> None:
     bundle = ROOT / "bundle"
     named = re.sub(r"\$B\b|\bBUNDLE\b", str(bundle), options.get("config_file", "''"))
     files = ast.literal_eval(named) if named.startswith("[") else [named]
-    configs = knobs_of([str(bundle / file) for file in files])
+    configs = settings_of([str(bundle / file) for file in files])
     if words[1] not in configs:
         raise Wrong(f"the configs have no run id {words[1]}")
     known |= TRACKING if "tracking" in options else set()
-    check_knobs({key: value for key, value in options.items() if key not in known}, configs)
+    check_settings({key: value for key, value in options.items() if key not in known}, configs)
 
 
 def _check_code(code: str) -> None:
@@ -230,7 +230,7 @@ def known_options() -> set[str]:
         if callable(one):
             found |= set(inspect.signature(one).parameters)
     for config in (ROOT / "bundle" / "configs").glob("*.json"):
-        found |= {key for key in knobs_of([config.stem])} if config.stem != "metadata" else set()
+        found |= {key for key in settings_of([config.stem])} if config.stem != "metadata" else set()
     for function in (monai.bundle.run, monai.bundle.onnx_export, monai.bundle.ckpt_export):
         found |= set(inspect.signature(function).parameters)
     found |= set(inspect.signature(Acquisition.random).parameters)

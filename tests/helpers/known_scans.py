@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from nisf.fit.points import GridPoints
-from nisf.fit.prior import bounds_of, set_first_guess
+from nisf.fit.prior import bounds_of, set_initial_latent
 from nisf.geometry.frame import CoordinateFrame
 from nisf.models.nisf import NISF
 
@@ -31,7 +31,7 @@ def a_network(channels=1, contrast=2.0, guess=True, seed=5):
         network.latent_mean.copy_(torch.tensor([0.2, -0.1, 0.1, 0.3]))
         network.latent_factor.copy_(torch.tensor(mixed))
     if guess:
-        set_first_guess(network, *bounds_of([a_frame()], 4), draws=200)
+        set_initial_latent(network, *bounds_of([a_frame()], 4), draws=200)
     return network
 
 

@@ -1,4 +1,4 @@
-"""Evidence, posed training and posed inference, one after the other, as a user runs them."""
+"""U-Net, posed training and posed inference, one after the other, as a user runs them."""
 
 import json
 
@@ -11,7 +11,7 @@ from helpers.bundle_runs import TINY, run
 from nisf.geometry.frame import CoordinateFrame
 from nisf.phantom.cohort import write_cohort
 
-POSED = {"frame_kind": "posed", "pose_body": [1, 2], "evidence_frames": 2}
+POSED = {"frame_kind": "posed", "pose_body": [1, 2], "unet_frames": 2}
 NET = {"features": [8, 8, 16, 16, 16, 8], "pixel": 4.0}
 
 
@@ -23,35 +23,41 @@ def cohort(tmp_path_factory):
     return folder
 
 
-def trained_evidence(cohort, folder, epochs, **knobs):
-    knobs = {
+def trained_unet(cohort, folder, epochs, **settings):
+    settings = {
         "stacks_per_epoch": 48,
         "patch": 48,
-        "evidence_lr": 0.01,
-        "evidence_val_interval": epochs,
-        "evidence_epochs": epochs,
+        "unet_lr": 0.01,
+        "unet_val_interval": epochs,
+        "unet_epochs": epochs,
         **NET,
-        **knobs,
+        **settings,
     }
-    done = run("training", ["evidence.json", "phantom.json"], folder, dataset_dir=cohort, output_dir="ev", **knobs)
+    done = run("training", ["unet.json", "phantom.json"], folder, dataset_dir=cohort, output_dir="ev", **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     return done
 
 
 @pytest.fixture(scope="module")
 def posed(cohort, tmp_path_factory):
-    """Folder with evidence weights in ``ev`` and a posed training in ``out``."""
+    """Folder with U-Net weights in ``ev`` and a posed training in ``out``."""
     folder = tmp_path_factory.mktemp("posed")
-    trained_evidence(cohort, folder, 12)
-    knobs = {**TINY, **POSED, **NET, "evidence_model": "ev/evidence.pt", "copies": 2}
+    trained_unet(cohort, folder, 12)
+    settings = {**TINY, **POSED, **NET, "unet_model": "ev/unet.pt", "copies": 2}
     done = run(
-        "training", ["train.json", "phantom.json"], folder, dataset_dir=cohort, output_dir="out", max_epochs=3, **knobs
+        "training",
+        ["train.json", "phantom.json"],
+        folder,
+        dataset_dir=cohort,
+        output_dir="out",
+        max_epochs=3,
+        **settings,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
 
-def test_evidence_knows_a_heart_after_a_short_training(posed):
+def test_the_unet_knows_a_heart_after_a_short_training(posed):
     """Its poses on the validation subjects are near the labels': the prior over changes of the pose says how near."""
     factor = torch.load(posed / "out" / "model.pt", weights_only=True)["pose_factor"]
     spread = factor.diagonal() * torch.tensor([80.0, 80, 80, 1, 1, 1])
@@ -59,14 +65,14 @@ def test_evidence_knows_a_heart_after_a_short_training(posed):
 
 
 def test_weights_are_calibrated_anew_as_at_the_end_of_their_training(posed, cohort):
-    knobs = {**TINY, **POSED, **NET, "evidence_model": "ev/evidence.pt", "copies": 2, "dataset_dir": cohort}
+    settings = {**TINY, **POSED, **NET, "unet_model": "ev/unet.pt", "copies": 2, "dataset_dir": cohort}
     trained = torch.load(posed / "out" / "model.pt", weights_only=True)
     spoilt = {name: value.clone() for name, value in trained.items()}
     for name in ("temperature", "pose_factor", "guess_gain"):
         spoilt[name] *= 3
     torch.save(spoilt, posed / "spoilt.pt")
-    knobs |= {"model": "spoilt.pt", "output_dir": "again"}
-    done = run("calibration", ["train.json", "phantom.json"], posed, **knobs)
+    settings |= {"model": "spoilt.pt", "output_dir": "again"}
+    done = run("calibration", ["train.json", "phantom.json"], posed, **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     again = torch.load(posed / "again" / "model.pt", weights_only=True)
     assert all(torch.equal(trained[name], again[name]) for name in trained)
@@ -78,7 +84,7 @@ def test_each_virtual_subject_has_a_latent_of_its_own(posed):
 
 
 def test_a_posed_scan_is_segmented_on_its_own_grid(posed, cohort):
-    knobs = {**POSED, **NET, "evidence_model": "ev/evidence.pt", "model": "out/model.pt", "uncertainty_draws": 2}
+    settings = {**POSED, **NET, "unet_model": "ev/unet.pt", "model": "out/model.pt", "uncertainty_draws": 2}
     network = {key: TINY[key] for key in ("hidden_size", "latent_size", "num_layers")}
     done = run(
         "evaluation",
@@ -88,7 +94,7 @@ def test_a_posed_scan_is_segmented_on_its_own_grid(posed, cohort):
         output_dir="eval",
         final_points=1024,
         **network,
-        **knobs,
+        **settings,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     subject = json.loads((cohort / "cohort.json").read_text())["test"][0]
@@ -100,8 +106,8 @@ def test_a_posed_scan_is_segmented_on_its_own_grid(posed, cohort):
     assert content["pose"].shape == (6,) and CoordinateFrame.from_dict(content["frame"]).pose is not None
 
 
-def test_a_posed_frame_without_evidence_is_refused_before_hours_are_spent(posed, cohort):
-    knobs = {**TINY, "frame_kind": "posed"}
+def test_a_posed_frame_without_a_unet_is_refused_before_hours_are_spent(posed, cohort):
+    settings = {**TINY, "frame_kind": "posed"}
     done = run(
         "training",
         ["train.json", "phantom.json", "plain.json"],
@@ -109,17 +115,17 @@ def test_a_posed_frame_without_evidence_is_refused_before_hours_are_spent(posed,
         dataset_dir=cohort,
         output_dir="no",
         max_epochs=1,
-        **knobs,
+        **settings,
     )
-    assert done.returncode != 0 and "name an evidence_model" in done.stderr
+    assert done.returncode != 0 and "name an unet_model" in done.stderr
 
 
-def test_evidence_goes_on_from_a_checkpoint_as_if_nothing_had_happened(cohort, tmp_path):
-    trained_evidence(cohort, tmp_path, 2, stacks_per_epoch=8)
-    weights = torch.load(tmp_path / "ev" / "evidence.pt", weights_only=True)
-    (tmp_path / "ev" / "evidence.pt").unlink()
+def test_the_unet_goes_on_from_a_checkpoint_as_if_nothing_had_happened(cohort, tmp_path):
+    trained_unet(cohort, tmp_path, 2, stacks_per_epoch=8)
+    weights = torch.load(tmp_path / "ev" / "unet.pt", weights_only=True)
+    (tmp_path / "ev" / "unet.pt").unlink()
     (tmp_path / "ev" / "checkpoint_epoch=2.pt").unlink()
-    trained_evidence(cohort, tmp_path, 2, stacks_per_epoch=8, resume=True)
-    again = torch.load(tmp_path / "ev" / "evidence.pt", weights_only=True)
+    trained_unet(cohort, tmp_path, 2, stacks_per_epoch=8, resume=True)
+    again = torch.load(tmp_path / "ev" / "unet.pt", weights_only=True)
     assert all(torch.equal(value, again[name]) for name, value in weights.items())
     assert weights["unet.final_conv.weight"].dtype == torch.float16  # small enough for git

@@ -134,7 +134,7 @@ def folders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measures")
     scan = {"matrix": 48, "voxel_mm": 4.0, "slices": 10, "thickness_mm": 8, "gap_mm": 2, "subsamples": 2}
     subjects = phantom_scans(folder / "data", 2, seed=3, **scan)
-    configs, options = ["inference.json", "phantom.json"], {"final_points": 1024, "evidence_frames": 2}
+    configs, options = ["inference.json", "phantom.json"], {"final_points": 1024, "unet_frames": 2}
     files = [subject["image"] for subject in subjects]
     run_bundle("inference", configs, layout="images", dataset_dir=files, output_dir=str(folder / "out"), **options)
     return sorted(path for path in (folder / "out").iterdir() if path.is_dir()), subjects

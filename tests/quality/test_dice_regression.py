@@ -49,8 +49,8 @@ def test_no_number_that_gets_worse_raises_the_prediction(prediction):
 
 def test_a_number_that_is_not_known_says_nothing(prediction):
     row = scans()[0][0]
-    unknown = [prediction({**row, "likeness": value}) for value in (math.nan, None)]
-    left_out = prediction({name: value for name, value in row.items() if name != "likeness"})
+    unknown = [prediction({**row, "ncc": value}) for value in (math.nan, None)]
+    left_out = prediction({name: value for name, value in row.items() if name != "ncc"})
     assert unknown == [left_out, left_out] and 0 < left_out < 1
 
 

@@ -1,50 +1,50 @@
-"""Signs of a scan as a whole."""
+"""Features of a scan as a whole."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from helpers.looked_at import FRAMES, SHAPE, SPACING, classes_of, look, noisy, probabilities
+from helpers.comparisons import FRAMES, SHAPE, SPACING, classes_of, comparison, noisy, probabilities
 
 from nisf.quality.image_features import (
     contrast_of,
-    doubt_of,
     expected_dice,
     least_share,
-    likeness,
+    ncc,
     noise_of,
     roughness,
+    uncertainty_of,
     volume_of,
 )
 
 
 @pytest.mark.parametrize("spread", [0.02, 0.06])
 def test_noise_is_found_whatever_is_in_the_image(spread):
-    assert noise_of(look(image=noisy(spread))) == pytest.approx(spread, rel=0.1)
-    assert noise_of(look()) == 0
+    assert noise_of(comparison(image=noisy(spread))) == pytest.approx(spread, rel=0.1)
+    assert noise_of(comparison()) == 0
 
 
 def test_contrast_turns_round_with_the_image():
-    assert contrast_of(look()) == pytest.approx((0.6, 0.6))
-    assert contrast_of(look(image=1 - look().image)) == pytest.approx((-0.6, 0.6))
+    assert contrast_of(comparison()) == pytest.approx((0.6, 0.6))
+    assert contrast_of(comparison(image=1 - comparison().image)) == pytest.approx((-0.6, 0.6))
     nothing = probabilities(torch.zeros((*SHAPE, FRAMES), dtype=torch.long))
-    assert all(math.isnan(value) for value in contrast_of(look(own=nothing)))
+    assert all(math.isnan(value) for value in contrast_of(comparison(own=nothing)))
 
 
 def test_likeness_falls_with_noise_and_is_lost_with_the_organ():
-    assert likeness(look()) == pytest.approx(1)
-    assert likeness(look(image=noisy(0.05))) > likeness(look(image=noisy(0.3))) > 0
+    assert ncc(comparison()) == pytest.approx(1)
+    assert ncc(comparison(image=noisy(0.05))) > ncc(comparison(image=noisy(0.3))) > 0
     nothing = probabilities(torch.zeros((*SHAPE, FRAMES), dtype=torch.long))
-    assert likeness(look(own=nothing, evidence=nothing)) == 0
+    assert ncc(comparison(own=nothing, unet_prob=nothing)) == 0
 
 
 def test_volume_and_shares_count_voxels():
     classes = classes_of()
     voxels = int((classes > 0).sum()) / FRAMES
-    assert volume_of(look().final, look()) == pytest.approx(voxels * np.prod(SPACING) / 1000)
+    assert volume_of(comparison().final, comparison()) == pytest.approx(voxels * np.prod(SPACING) / 1000)
     least = min(int((classes == kind).sum()) for kind in (1, 2, 3))
-    assert least_share(look().final) == pytest.approx(least / (voxels * FRAMES))
+    assert least_share(comparison().final) == pytest.approx(least / (voxels * FRAMES))
     classes[classes == 3] = 2
     assert least_share(probabilities(classes)) == 0
 
@@ -55,7 +55,7 @@ def test_expected_dice_is_what_draws_from_the_probabilities_give():
     taken = said.argmax(dim=0)
     dice = [2 * ((taken == k) & (draw == k)).sum() / ((taken == k).sum() * 20 + (draw == k).sum()) for k in (1, 2, 3)]
     assert expected_dice(said) == pytest.approx(float(np.mean(dice)), abs=0.02)
-    assert doubt_of(said) == pytest.approx(0.2, abs=1e-5)
+    assert uncertainty_of(said) == pytest.approx(0.2, abs=1e-5)
 
 
 def beating(curve):

@@ -42,7 +42,7 @@ def scan(reach, turned=False):
     coords = frame.points(torch.arange(frame.size)).unsqueeze(0)
     said = Cone(reach)(coords)[0, 1:].softmax(dim=0).reshape(4, *SHAPE, 2)
     said = said.flip(3) if turned else said
-    return GridPoints(frame, torch.rand(1, *SHAPE, 2), evidence=GridPoints(frame, said))
+    return GridPoints(frame, torch.rand(1, *SHAPE, 2), unet_prob=GridPoints(frame, said))
 
 
 def test_flipping_mirrors_the_slices_about_the_organs_centre_alone():
@@ -56,7 +56,7 @@ def test_flipping_mirrors_the_slices_about_the_organs_centre_alone():
 def test_a_stack_stored_the_other_way_round_is_told():
     assert upside_down(Cone(0.4), scan(0.4)) < -0.02
     assert upside_down(Cone(0.4), scan(0.4, turned=True)) > 0.02
-    assert math.isnan(upside_down(Cone(0.4), replace(scan(0.4), evidence=None)))
+    assert math.isnan(upside_down(Cone(0.4), replace(scan(0.4), unet_prob=None)))
 
 
 def test_an_end_that_is_cut_off_is_told_and_which():

@@ -72,8 +72,8 @@ def test_the_record_of_a_latent_file_is_plain_and_has_no_nan(judge):
     assert set(record) == {"predicted_dice", "trusted", "flags", "numbers"} and record["trusted"] is True
     assert record["numbers"] == {**GOOD, "roughness": None}
     assert json.loads(json.dumps(record, allow_nan=False)) == record
-    old = quality_record({"quality": {"doubt": 0.1}})
-    assert old == {"predicted_dice": None, "trusted": None, "flags": [], "numbers": {"doubt": 0.1}}
+    old = quality_record({"quality": {"uncertainty": 0.1}})
+    assert old == {"predicted_dice": None, "trusted": None, "flags": [], "numbers": {"uncertainty": 0.1}}
 
 
 def test_a_scan_that_was_refused_for_want_of_a_heart_is_flagged():

@@ -45,8 +45,8 @@ def a_scan(corrected=False):
         return scan
     own = sample_grid(network, latent, frame, dtype=torch.float32)[1:]
     seen = torch.randn(4, *SHAPE, 2, generator=torch.Generator().manual_seed(2)).softmax(dim=0)
-    evidence = GridPoints(replace(frame, times=(0.0, 0.5)), seen, [0, 2, 3])
-    return replace(scan, correction=Correction.of(own, evidence, 0.7, 1.3, [0, 2]))
+    unet_prob = GridPoints(replace(frame, times=(0.0, 0.5)), seen, [0, 2, 3])
+    return replace(scan, correction=Correction.of(own, unet_prob, 0.7, 1.3, [0, 2]))
 
 
 @pytest.mark.parametrize("corrected", [False, True])

@@ -26,8 +26,14 @@ def segmented(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("segmented")
     write_cohort(folder, 0, 0, 1, seed=5, **OPTIONS)
     (folder / "test000_sa.nii.gz").rename(folder / "scan.nii.gz")
-    knobs = {"dataset_dir": "scan.nii.gz", "layout": "images", "split_rule": None, "output_dir": "out", "bf16": False}
-    done = run("inference", ["inference.json", "phantom.json"], folder, **knobs)
+    settings = {
+        "dataset_dir": "scan.nii.gz",
+        "layout": "images",
+        "split_rule": None,
+        "output_dir": "out",
+        "bf16": False,
+    }
+    done = run("inference", ["inference.json", "phantom.json"], folder, **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -156,9 +162,9 @@ def test_a_long_axis_series_and_a_mask_are_fitted_with_the_stack(segmented, subj
     valid = np.ones(scan.shape[:3], np.uint8)
     valid[: valid.shape[0] // 3] = 0
     nib.save(nib.Nifti1Image(valid, scan.affine), segmented / "valid.nii.gz")
-    knobs = {"dataset_dir": "scan.nii.gz", "layout": "images", "split_rule": None, "output_dir": "more"}
-    knobs |= {"series": "['series.nii.gz']", "mask": "valid.nii.gz"}
-    done = run("inference", ["inference.json", "phantom.json"], segmented, **knobs)
+    settings = {"dataset_dir": "scan.nii.gz", "layout": "images", "split_rule": None, "output_dir": "more"}
+    settings |= {"series": "['series.nii.gz']", "mask": "valid.nii.gz"}
+    done = run("inference", ["inference.json", "phantom.json"], segmented, **settings)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     both, alone = (
         torch.load(segmented / folder / "scan" / "scan_latent.pt", weights_only=True) for folder in ("more", "out")

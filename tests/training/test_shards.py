@@ -17,7 +17,7 @@ from nisf.training.shards import ShardSampler
 from nisf.utils.distributed import check_divisible
 from nisf.utils.errors import InputError
 
-KNOBS = {
+SETTINGS = {
     **TINY,
     "subjects_per_step": 4,
     "steps_per_epoch": 20,
@@ -36,21 +36,21 @@ def cohort(tmp_path_factory):
     return write_cohort(folder, 5, 3, 3, **size)
 
 
-def by_torchrun(run_id, configs, cwd, **knobs):
+def by_torchrun(run_id, configs, cwd, **settings):
     """Runs a run id in two processes, as a user does."""
-    words = command(run_id, configs, **knobs)[1:]
+    words = command(run_id, configs, **settings)[1:]
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     done = subprocess.run([*start, *words], cwd=cwd, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def together(run_id, configs, cwd, **knobs):
+def together(run_id, configs, cwd, **settings):
     """The same with torchrun's variables in two processes of the fork server, which saves their imports; what they
     printed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = command(run_id, configs, **knobs)
+    words = command(run_id, configs, **settings)
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
 
     def start(rank):
@@ -62,9 +62,9 @@ def together(run_id, configs, cwd, **knobs):
     return "".join(done.stdout for done in both)
 
 
-def alone(configs, cwd, **knobs):
+def alone(configs, cwd, **settings):
     """Trains in one process that holds both shards."""
-    done = run("training", configs, cwd, **knobs)
+    done = run("training", configs, cwd, **settings)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -75,7 +75,7 @@ MULTI = ["train.json", *PLAIN, "multi_gpu_train.json"]
 def by_two(cohort, tmp_path_factory):
     """The folder of a training by two processes."""
     folder = tmp_path_factory.mktemp("two")
-    together("training", MULTI, folder, dataset_dir=cohort, max_epochs=4, checkpoint_interval=2, **KNOBS)
+    together("training", MULTI, folder, dataset_dir=cohort, max_epochs=4, checkpoint_interval=2, **SETTINGS)
     return folder / "out"
 
 
@@ -92,7 +92,7 @@ def same(first, second, least=0.3):
 
 
 def test_two_processes_train_as_one_does(by_two, cohort, tmp_path):
-    alone(MULTI, tmp_path, dataset_dir=cohort, shards=2, max_epochs=4, checkpoint_interval=4, **KNOBS)
+    alone(MULTI, tmp_path, dataset_dir=cohort, shards=2, max_epochs=4, checkpoint_interval=4, **SETTINGS)
     same(by_two, tmp_path / "out")
     saved = [torch.load(out / "checkpoint_epoch=4.pt", weights_only=True) for out in (by_two, tmp_path / "out")]
     tables = [state["latents"]["weight"] for state in saved]
@@ -103,12 +103,12 @@ def test_two_processes_train_as_one_does(by_two, cohort, tmp_path):
 
 
 def test_two_processes_that_draw_from_the_store_do_too(cohort, tmp_path):
-    knobs = {"dataset_dir": cohort, "cache_stacks": False, "max_epochs": 2, "checkpoint_interval": 2, **KNOBS}
+    settings = {"dataset_dir": cohort, "cache_stacks": False, "max_epochs": 2, "checkpoint_interval": 2, **SETTINGS}
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    said = together("training", MULTI, tmp_path / "two", **knobs)
+    said = together("training", MULTI, tmp_path / "two", **settings)
     assert "the stacks are kept there" not in said
-    alone(MULTI, tmp_path / "one", shards=2, **knobs)
+    alone(MULTI, tmp_path / "one", shards=2, **settings)
     same(tmp_path / "two" / "out", tmp_path / "one" / "out", least=0.1)
 
 
@@ -116,7 +116,7 @@ def test_a_training_goes_on_with_another_number_of_processes(by_two, cohort, tmp
     half = tmp_path / "out"
     half.mkdir()
     (half / "checkpoint_epoch=2.pt").write_bytes((by_two / "checkpoint_epoch=2.pt").read_bytes())
-    alone(MULTI, tmp_path, dataset_dir=cohort, shards=2, max_epochs=4, resume=True, checkpoint_interval=4, **KNOBS)
+    alone(MULTI, tmp_path, dataset_dir=cohort, shards=2, max_epochs=4, resume=True, checkpoint_interval=4, **SETTINGS)
     same(by_two, half)
 
 
@@ -128,23 +128,23 @@ def test_one_process_writes(by_two):
     assert np.array(record["curve"]["dice"]).shape[1] == 3  # every validation subject once
 
 
-def test_the_evidence_is_trained_together_too(cohort, tmp_path):
+def test_the_unet_is_trained_together_too(cohort, tmp_path):
     small = {"features": "[8,8,8,8,8,8]", "patch": 32, "pixel": 6, "batch_size": 2, "stacks_per_epoch": 8}
-    configs = ["evidence.json", "phantom.json", "multi_gpu_evidence.json"]
-    knobs = {"evidence_epochs": 2, "evidence_val_interval": 2, "output_dir": "out", **small}
-    by_torchrun("training", configs, tmp_path, dataset_dir=cohort, **knobs)
-    state = torch.load(tmp_path / "out" / "evidence.pt", weights_only=True)
+    configs = ["unet.json", "phantom.json", "multi_gpu_unet.json"]
+    settings = {"unet_epochs": 2, "unet_val_interval": 2, "output_dir": "out", **small}
+    by_torchrun("training", configs, tmp_path, dataset_dir=cohort, **settings)
+    state = torch.load(tmp_path / "out" / "unet.pt", weights_only=True)
     assert not any(name.startswith("module.") for name in state)
     start = torch.load(tmp_path / "out" / "checkpoint_epoch=1.pt", weights_only=True)["network"]
     assert any(not torch.equal(start[name].half(), state[name]) for name in state)
 
 
 def test_two_processes_evaluate_as_one_does(by_two, cohort, tmp_path):
-    knobs = {**NETWORK, "dataset_dir": cohort, "model": by_two / "model.pt", "section": "validation"}
+    settings = {**NETWORK, "dataset_dir": cohort, "model": by_two / "model.pt", "section": "validation"}
     configs = ["inference.json", "evaluate.json", *PLAIN]
-    done = run("evaluation", configs, tmp_path, output_dir="one", **knobs)
+    done = run("evaluation", configs, tmp_path, output_dir="one", **settings)
     assert done.returncode == 0, done.stderr[-3000:]
-    shared = together("evaluation", [*configs, "multi_gpu_evaluate.json"], tmp_path, output_dir="two", **knobs)
+    shared = together("evaluation", [*configs, "multi_gpu_evaluate.json"], tmp_path, output_dir="two", **settings)
     assert "3 of 3 scans done" in shared and shared.count("scans done") == 1
     rows = [json.loads((tmp_path / name / "scores.json").read_text())["summary"] for name in ("one", "two")]
     assert len(rows[0]) == len(rows[1])

@@ -148,7 +148,7 @@ def test_stacks_that_do_not_fit_are_read_from_the_store(store, monkeypatch, capl
 
 def test_training_from_the_cache_learns_as_from_the_store_and_resumes_as_unbroken(tmp_path):
     cohort = write_cohort(tmp_path / "cohort", 5, 2, 0, **SMALL)  # 16 times 5 is an epoch
-    knobs = {
+    settings = {
         **TINY,
         "dataset_dir": cohort,
         "max_epochs": 4,
@@ -156,10 +156,10 @@ def test_training_from_the_cache_learns_as_from_the_store_and_resumes_as_unbroke
         "checkpoint_interval": 2,
         "device": "cpu",
     }
-    knobs |= {"cache_dir": "store", "points_per_subject": 256}
+    settings |= {"cache_dir": "store", "points_per_subject": 256}
 
     def last_loss(name, **more):
-        done = run("training", ["train.json", *PLAIN], tmp_path, output_dir=name, **knobs, **more)
+        done = run("training", ["train.json", *PLAIN], tmp_path, output_dir=name, **settings, **more)
         assert done.returncode == 0, done.stderr[-3000:]
         assert ("the stacks are kept there" in done.stdout + done.stderr) == more["cache_stacks"]
         return json.loads((tmp_path / name / "training.json").read_text())[-1]["loss"]

@@ -11,7 +11,7 @@ from nisf import runs
 from nisf.phantom.cohort import write_cohort
 from nisf.utils.errors import InputError
 
-EVIDENCE = {"features": [8, 8, 16, 16, 16, 8], "pixel": 4.0, "patch": 48, "stacks_per_epoch": 8}
+UNET = {"features": [8, 8, 16, 16, 16, 8], "pixel": 4.0, "patch": 48, "stacks_per_epoch": 8}
 LOSSES = ["loss", "intensity", "classes", "dice"]
 
 
@@ -31,9 +31,9 @@ def logged(database: Path, experiment: str) -> tuple[MlflowClient, list]:
 
 
 def test_monais_own_command_logs_losses_step_sizes_and_validation(cohort, tmp_path):
-    knobs = {**TINY, "steps_per_epoch": 3, "max_epochs": 2, "val_interval": 1, "final_points": 256}
+    settings = {**TINY, "steps_per_epoch": 3, "max_epochs": 2, "val_interval": 1, "final_points": 256}
     words = {"dataset_dir": cohort, "output_dir": "out", "tracking": "mlflow", "experiment_name": "tiny"}
-    done = run("training", ["train.json", *PLAIN], tmp_path, **words, **knobs)
+    done = run("training", ["train.json", *PLAIN], tmp_path, **words, **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     client, (one,) = logged(tmp_path / "out" / "mlruns.db", "tiny")
     assert (one.data.params["max_epochs"], one.data.params["epoch_length"]) == ("2", "3")
@@ -47,17 +47,17 @@ def test_monais_own_command_logs_losses_step_sizes_and_validation(cohort, tmp_pa
 
 
 def test_both_steps_of_nisf_train_go_to_one_database(cohort, tmp_path):
-    small = {**TINY, **EVIDENCE, "steps_per_epoch": 2, "evidence_frames": 2, "copies": 1, "final_points": 256}
+    small = {**TINY, **UNET, "steps_per_epoch": 2, "unet_frames": 2, "copies": 1, "final_points": 256}
     where = str(tmp_path / "out")
-    runs.train(str(cohort), where, "phantom", epochs=1, evidence_epochs=1, tracking="mlflow", device="cpu", **small)
-    client, (evidence, prior) = logged(tmp_path / "out" / "mlruns.db", "monai_experiment")
-    assert "val_mean_dice" in evidence.data.metrics and "train_intensity" not in evidence.data.metrics
+    runs.train(str(cohort), where, "phantom", epochs=1, unet_epochs=1, tracking="mlflow", device="cpu", **small)
+    client, (unet_prob, prior) = logged(tmp_path / "out" / "mlruns.db", "monai_experiment")
+    assert "val_mean_dice" in unet_prob.data.metrics and "train_intensity" not in unet_prob.data.metrics
     assert "train_intensity" in prior.data.metrics
     assert [file.path for file in client.list_artifacts(prior.info.run_id)] == ["config.json"]
 
 
 def test_settings_of_tracking_are_refused_where_nothing_is_tracked(tmp_path):
-    with pytest.raises(InputError, match="--experiment_name is no knob of the config"):
+    with pytest.raises(InputError, match="--experiment_name is no setting of the config"):
         runs.train("DATA", str(tmp_path), experiment_name="mine")
     with pytest.raises(InputError, match="wandb: there is no such config"):
         runs.train("DATA", str(tmp_path), tracking="wandb")

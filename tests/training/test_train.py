@@ -14,10 +14,10 @@ from helpers.bundle_runs import NETWORK, PLAIN, TINY, command, run, weights
 from nisf.phantom.cohort import write_cohort
 
 
-def train(cwd: Path, cohort: Path, *overrides: str, **knobs: object) -> None:
+def train(cwd: Path, cohort: Path, *overrides: str, **settings: object) -> None:
     """Trains on a cohort into ``cwd/out``."""
     configs = ["train.json", *PLAIN, *overrides]
-    done = run("training", configs, cwd, dataset_dir=cohort, output_dir="out", **knobs)
+    done = run("training", configs, cwd, dataset_dir=cohort, output_dir="out", **settings)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -54,7 +54,7 @@ def test_training_leaves_weights_curves_and_splits(trained):
 
 
 def test_killed_and_resumed_training_equals_an_unbroken_one(trained, cohort, tmp_path):
-    knobs = {
+    settings = {
         "dataset_dir": cohort,
         "output_dir": "out",
         "max_epochs": 4,
@@ -63,13 +63,13 @@ def test_killed_and_resumed_training_equals_an_unbroken_one(trained, cohort, tmp
         **TINY,
     }
     with subprocess.Popen(
-        command("training", ["train.json", *PLAIN], **knobs), cwd=tmp_path, stdout=subprocess.DEVNULL
+        command("training", ["train.json", *PLAIN], **settings), cwd=tmp_path, stdout=subprocess.DEVNULL
     ) as process:
         while process.poll() is None and not list(tmp_path.glob("out/checkpoint_epoch=*.pt")):
             time.sleep(0.002)
         process.kill()
     assert process.returncode == -9, "the training ended before it could be killed"
-    resumed = run("training", ["train.json", *PLAIN], tmp_path, resume=True, **knobs)
+    resumed = run("training", ["train.json", *PLAIN], tmp_path, resume=True, **settings)
     assert resumed.returncode == 0, resumed.stderr[-3000:]
     expected, found = weights(trained), weights(tmp_path / "out")
     assert all(torch.equal(expected[name], found[name]) for name in expected)
@@ -142,15 +142,17 @@ def test_inference_writes_on_the_scans_grid_and_goes_on_after_bad_scans(trained,
 
 
 def test_inference_is_the_same_alone_and_among_others(trained, cohort, tmp_path):
-    knobs = {"model": trained / "model.pt", "layout": "images", "split_rule": None, **NETWORK}
-    all_of_them = run("inference", ["inference.json", *PLAIN], tmp_path, dataset_dir=cohort, output_dir="all", **knobs)
+    settings = {"model": trained / "model.pt", "layout": "images", "split_rule": None, **NETWORK}
+    all_of_them = run(
+        "inference", ["inference.json", *PLAIN], tmp_path, dataset_dir=cohort, output_dir="all", **settings
+    )
     one = run(
         "inference",
         ["inference.json", *PLAIN],
         tmp_path,
         dataset_dir=cohort / "test001_sa.nii.gz",
         output_dir="one",
-        **knobs,
+        **settings,
     )
     assert all_of_them.returncode == one.returncode == 0, one.stderr[-3000:]
     name = Path("test001_sa") / "test001_sa_seg.nii.gz"

@@ -1,4 +1,4 @@
-"""Class evidence: slices and their neighbours, the way to the pixel size and back, held-out slices."""
+"""U-Net probabilities: slices and their neighbours, the way to the pixel size and back, held-out slices."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,11 @@ from monai.data import MetaTensor
 
 from nisf.inference.inferers import points_of
 from nisf.models.nisf import NISF
-from nisf.models.slice_net import SliceNet, evidence_frames, largest_pieces, read_frames, to_pixel
+from nisf.models.slice_net import SliceNet, largest_pieces, read_frames, to_pixel, unet_frames
 from nisf.training.slice_net import RandSliced, StackInferer, labelled_frames, prepare_stack
-from nisf.transforms.evidence import AttachEvidenced, Evidenced
 from nisf.transforms.hold_out import HoldOutd
 from nisf.transforms.points import ToStored
+from nisf.transforms.unet_prob import AddUNetProbd, AttachUNetProbd
 from nisf.utils.errors import InputError
 
 FEATURES = (4, 4, 4, 4, 4, 4)
@@ -106,12 +106,12 @@ def test_resampling_keeps_the_outer_edges_in_place():
     "frames, count, expected", [(2, 10, [0, 1]), (30, 3, [0, 10, 20]), (1, 4, [0]), (7, 7, list(range(7)))]
 )
 def test_frames_are_spread_over_the_cycle(frames, count, expected):
-    assert evidence_frames(frames, count) == expected
+    assert unet_frames(frames, count) == expected
 
 
 def test_no_frames_are_refused():
-    with pytest.raises(InputError, match="evidence_frames is 0"):
-        evidence_frames(5, 0)
+    with pytest.raises(InputError, match="unet_frames is 0"):
+        unet_frames(5, 0)
 
 
 def test_small_pieces_are_dropped():
@@ -126,7 +126,7 @@ def test_small_pieces_are_dropped():
 
 def test_seen_slices_hold_together_across_those_that_are_not():
     item = HoldOutd("image", "every_2")(scan_item() | {"image": scan_item()["image"].repeat(1, 1, 1, 2, 1)})
-    found = Evidenced(bright_net(), frames=1)(item)["evidence_class"][0, ..., 0]
+    found = AddUNetProbd(bright_net(), frames=1)(item)["unet_class"][0, ..., 0]
     kept = item["image"].meta["kept_slices"]
     assert {z for z in range(10) if (found[12:28, 18:30, z] > 0).all()} == set(kept)
 
@@ -143,31 +143,31 @@ def scan_item():
     }
 
 
-def test_evidence_reaches_the_fit_as_points_of_its_frames():
-    item = AttachEvidenced()(Evidenced(bright_net(), frames=2)(scan_item()))
+def test_the_unet_reaches_the_fit_as_points_of_its_frames():
+    item = AttachUNetProbd()(AddUNetProbd(bright_net(), frames=2)(scan_item()))
     points = points_of(item["image"], NISF(num_classes=4, hidden_size=8, latent_size=4, num_layers=2))
-    evidence = points.evidence
-    assert evidence.frame.times == (0, 0.5) and evidence.image.shape == (4, 40, 48, 5, 2)
+    unet_prob = points.unet_prob
+    assert unet_prob.frame.times == (0, 0.5) and unet_prob.image.shape == (4, 40, 48, 5, 2)
     number = torch.tensor([((20 * 48 + 24) * 5 + 2) * 2 + 1])
-    coords, classes = evidence.take(number)
+    coords, classes = unet_prob.take(number)
     assert classes[:, 0].argmax() == 1
     np.testing.assert_allclose(
         coords[:, 0], points.frame.points(torch.tensor([((20 * 48 + 24) * 5 + 2) * 4 + 2]))[:, 0]
     )
 
 
-def test_a_piece_apart_is_evidence_for_the_background():
+def test_a_piece_apart_speaks_for_the_background():
     item = scan_item()
     item["image"][:, 36:39, 2:5, 2] = 1.0
-    found = Evidenced(bright_net(), frames=2)(item)
-    assert (found["evidence"][0, 36:39, 2:5, 2] > 0.9).all() and (found["evidence_class"][0, 36:39, 2:5, 2] == 0).all()
-    assert (found["evidence"][1, 14:26, 20:28, 2] > 0.9).all()
-    torch.testing.assert_close(found["evidence"].as_tensor().sum(dim=0), torch.ones(40, 48, 5, 2))
+    found = AddUNetProbd(bright_net(), frames=2)(item)
+    assert (found["unet_prob"][0, 36:39, 2:5, 2] > 0.9).all() and (found["unet_class"][0, 36:39, 2:5, 2] == 0).all()
+    assert (found["unet_prob"][1, 14:26, 20:28, 2] > 0.9).all()
+    torch.testing.assert_close(found["unet_prob"].as_tensor().sum(dim=0), torch.ones(40, 48, 5, 2))
 
 
 def test_without_a_network_nothing_is_added():
-    item = AttachEvidenced()(Evidenced(None)(scan_item()))
-    assert set(item) == {"image"} and "evidence" not in item["image"].meta
+    item = AttachUNetProbd()(AddUNetProbd(None)(scan_item()))
+    assert set(item) == {"image"} and "unet_prob" not in item["image"].meta
 
 
 # ---- training

@@ -1,4 +1,4 @@
-"""Configs, layouts and knobs by name."""
+"""Configs, layouts and settings by name."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from monai.bundle import ConfigParser
 
 from nisf.runs import is_listed, segment
-from nisf.utils.bundle import bundle_root, check_knobs, config_files, knobs_of, words_of
+from nisf.utils.bundle import bundle_root, check_settings, config_files, settings_of, words_of
 from nisf.utils.errors import InputError
 
 
@@ -18,9 +18,9 @@ def test_configs_are_found_by_name_and_by_path_and_later_ones_override(tmp_path)
     files = config_files(names)
     assert [Path(file).name for file in files] == ["inference.json", "acdc.json", "own.json"]
     assert Path(files[0]).parent == bundle_root() / "configs"
-    knobs = knobs_of(names)
-    assert knobs["prior_weight"] == 0.5 and knobs["layout"] == "acdc"
-    assert knobs == ConfigParser.load_config_files(files)  # as MONAI merges them
+    settings = settings_of(names)
+    assert settings["prior_weight"] == 0.5 and settings["layout"] == "acdc"
+    assert settings == ConfigParser.load_config_files(files)  # as MONAI merges them
 
 
 @pytest.mark.parametrize(
@@ -35,14 +35,14 @@ def test_a_config_that_cannot_be_read_is_named(text, sentence, tmp_path):
     if text is not None:
         (tmp_path / "own.json").write_text(text)
     with pytest.raises(InputError, match=sentence):
-        knobs_of([str(tmp_path / "own.json")])
+        settings_of([str(tmp_path / "own.json")])
 
 
 def test_knobs_that_nothing_reads_are_refused():
-    known = knobs_of(["train", "acdc"])
-    check_knobs({"lr": 1, "train#trainer#max_epochs": 2}, known)
-    with pytest.raises(InputError, match="--max_epoch is no knob of the config; did you mean --max_epochs"):
-        check_knobs({"max_epoch": 2}, known)
+    known = settings_of(["train", "acdc"])
+    check_settings({"lr": 1, "train#trainer#max_epochs": 2}, known)
+    with pytest.raises(InputError, match="--max_epoch is no setting of the config; did you mean --max_epochs"):
+        check_settings({"max_epoch": 2}, known)
 
 
 def test_words_and_data_lists(tmp_path):

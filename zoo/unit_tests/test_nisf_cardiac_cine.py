@@ -9,14 +9,14 @@ import unittest
 from monai.bundle import ConfigWorkflow
 
 BUNDLE = os.path.join("models", "nisf_cardiac_cine")
-#: A network that trains in a moment, in the paper's form: without pose and class evidence.
+#: A network that trains in a moment, in the paper's form: without pose and U-Net probabilities.
 TINY = {
     **{"hidden_size": 16, "latent_size": 8, "num_layers": 2, "compile": False, "device": "cpu"},
     **{"points_per_subject": 64, "subjects_per_step": 2, "steps_per_epoch": 4, "max_epochs": 1, "val_interval": 1},
-    **{"fit_steps": 3, "fit_points": 128, "guess_draws": 20, "final_points": 256},
+    **{"fit_steps": 3, "fit_points": 128, "initial_draws": 20, "final_points": 256},
 }
 #: The shipped weights, with a short fit.
-SHIPPED = {"final_points": 512, "evidence_frames": 1, "device": "cpu"}
+SHIPPED = {"final_points": 512, "unet_frames": 1, "device": "cpu"}
 
 
 def workflow(kind, names, **override):

@@ -97,19 +97,19 @@ class Segmenter:
         config: override files of the bundle, by name (``phantom``, ``hippocampus``, ``fast``, ``adam``) or path.
         draws: how many draws from the posterior ``fitted`` gets, for intervals and uncertainty.
         device: cpu, cuda or cuda:N; a GPU where there is one unless named.
-        knobs: any entry at the top of ``configs/inference.json``, as ``uncertainty_draws=16``.
+        settings: any entry at the top of ``configs/inference.json``, as ``uncertainty_draws=16``.
 
     Raises:
-        InputError: a config, a knob or weights are wrong.
+        InputError: a config, a setting or weights are wrong.
     """
 
     @_plain_errors()
     def __init__(
-        self, config: str | Sequence[str] = (), draws: int = 0, device: str | None = None, **knobs: object
+        self, config: str | Sequence[str] = (), draws: int = 0, device: str | None = None, **settings: object
     ) -> None:
         names = ["inference", *([config] if isinstance(config, str) else config)]
         where = {} if device is None else {"device": torch_device(device)}
-        self.parser, self.draws = parser_of(names, **knobs, **where), draws
+        self.parser, self.draws = parser_of(names, **settings, **where), draws
         wanted = ("preprocessing", "network", "inferer", "postprocessing", "class_names", "seed")
         parts = {name: self.parser.get_parsed_content(name) for name in wanted}
         self.preprocessing, self.network, self.inferer = parts["preprocessing"], parts["network"], parts["inferer"]

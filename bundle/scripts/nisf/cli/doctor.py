@@ -213,7 +213,7 @@ def _speed(device: torch.device) -> list[Finding]:
     side = torch.randn(1024, 1024, device=device)
     flop = _rate(lambda: side @ side, 2 * 1024**3, device)
     network = load_weights(NISF(num_layers=6), MODELS / "model.pt").to(device).eval()
-    unet = load_weights(SliceNet(), MODELS / "evidence.pt").to(device).eval()
+    unet = load_weights(SliceNet(), MODELS / "unet.pt").to(device).eval()
     coords, latent = torch.rand(1, 4, 8192, device=device), network.latent_mean.unsqueeze(0)
     patches = torch.rand(8, 3, 128, 128, device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device)):

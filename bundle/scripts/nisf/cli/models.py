@@ -15,16 +15,16 @@ def train(
     splits: str | None = None,
     resume: bool = False,
     epochs: int | None = None,
-    evidence_epochs: int | None = None,
+    unet_epochs: int | None = None,
     device: str | None = None,
     tracking: str | None = None,
-    **knobs: object,
+    **settings: object,
 ) -> None:
-    """Trains weights on a data set with labels: first the U-Net of the class evidence, then the prior.
+    """Trains weights on a data set with labels: first the U-Net, then the prior.
 
-    Writes OUTPUT/evidence/evidence.pt and OUTPUT/model.pt, beside checkpoints, curves and the splits. With them:
+    Writes OUTPUT/unet/unet.pt and OUTPUT/model.pt, beside checkpoints, curves and the splits. With them:
 
-        nisf segment SCAN -o OUT --config CONFIG --model OUTPUT/model.pt --evidence_model OUTPUT/evidence/evidence.pt
+        nisf segment SCAN -o OUT --config CONFIG --model OUTPUT/model.pt --unet_model OUTPUT/unet/unet.pt
 
     A data set of your own: list its files in a cohort.json (docs/method.md, Data lists) and name that.
 
@@ -38,17 +38,17 @@ def train(
             own sections unless given.
         resume: go on where an earlier call stopped.
         epochs: of the prior; the config's unless given.
-        evidence_epochs: of the U-Net; the config's unless given.
+        unet_epochs: of the U-Net; the config's unless given.
         device: cpu, cuda or cuda:N; a GPU where there is one unless named.
         tracking: mlflow, to log losses and scores to OUTPUT/mlruns.db, or to what --tracking_uri names.
-        knobs: any other entry at the top of the configs, as --lr 0.001 --seed 1.
+        settings: any other entry at the top of the configs, as --lr 0.001 --seed 1.
     """
     from nisf import runs
 
     if not dataset or not output:
         raise InputError("name a data set and a result folder: nisf train DATASET -o OUTPUT")
     weights = runs.train(
-        dataset, output, config, layout, splits, resume, epochs, evidence_epochs, device, tracking, **knobs
+        dataset, output, config, layout, splits, resume, epochs, unet_epochs, device, tracking, **settings
     )
     print(weights)
 
@@ -62,9 +62,9 @@ def evaluate(
     section: str = "test",
     splits: str | None = None,
     model: str | None = None,
-    evidence_model: str | None = None,
+    unet_model: str | None = None,
     device: str | None = None,
-    **knobs: object,
+    **settings: object,
 ) -> None:
     """Segments and scores a data set with labels: Dice and 95% Hausdorff distance per class and phase.
 
@@ -78,16 +78,16 @@ def evaluate(
         section: training, validation, test or all.
         splits: as in nisf train.
         model: weights of the prior; the config's unless named.
-        evidence_model: weights of the U-Net; the config's unless named.
+        unet_model: weights of the U-Net; the config's unless named.
         device: cpu, cuda or cuda:N; a GPU where there is one unless named.
-        knobs: any other entry at the top of the configs, as --hold_out every_2.
+        settings: any other entry at the top of the configs, as --hold_out every_2.
     """
     from nisf import runs
 
     if not dataset or not output:
         raise InputError("name a data set and a result folder: nisf evaluate DATASET -o OUTPUT")
-    weights = {"model": model, "evidence_model": evidence_model}
-    runs.evaluate(dataset, output, config, layout, section, splits, device, **weights, **knobs)
+    weights = {"model": model, "unet_model": unet_model}
+    runs.evaluate(dataset, output, config, layout, section, splits, device, **weights, **settings)
 
 
 @command

@@ -24,7 +24,7 @@ def segment(
     keep_ids: bool = False,
     config: str | None = None,
     model: str | None = None,
-    evidence_model: str | None = None,
+    unet_model: str | None = None,
     adam: bool = False,
 ) -> None:
     """Segments short-axis cine scans, each on its own grid.
@@ -57,7 +57,7 @@ def segment(
         keep_ids: name the patient in them as the images do; nothing else ever names one.
         config: settings of other weights or anatomies: phantom, hippocampus, or JSON files; as A,B.
         model: weights of the prior; the bundle's models/model.pt unless named.
-        evidence_model: weights of the U-Net; the bundle's models/evidence.pt unless named.
+        unet_model: weights of the U-Net; the bundle's models/unet.pt unless named.
         adam: fit by the paper's Adam steps in place of Gauss-Newton.
     """
     from nisf import runs
@@ -76,7 +76,7 @@ def segment(
             skip_finished=not overwrite,
             only=runs.words_of(only) or None,
             model=model,
-            evidence_model=evidence_model,
+            unet_model=unet_model,
             uncertainty_draws=uncertainty_draws,
             save_probabilities=save_probabilities,
             save_reconstruction=save_reconstruction,
@@ -128,7 +128,7 @@ def cohort_run(
     fast: bool = False,
     config: str | None = None,
     model: str | None = None,
-    evidence_model: str | None = None,
+    unet_model: str | None = None,
     device: str | None = None,
     ray: str | None = None,
     workers: int | None = None,
@@ -153,7 +153,7 @@ def cohort_run(
         fast: as in nisf segment.
         config: as in nisf segment.
         model: as in nisf segment.
-        evidence_model: as in nisf segment.
+        unet_model: as in nisf segment.
         device: cpu, cuda or cuda:N.
         ray: auto starts Ray on this machine; else the address of a Ray cluster.
         workers: with ray, how many; unless given one for each GPU, or one for so many threads where there is none.
@@ -167,7 +167,7 @@ def cohort_run(
 
     if not data or not output:
         raise InputError("name a folder or a data list and a result folder: nisf cohort run DATA -o OUTPUT")
-    weights = {"model": model, "evidence_model": evidence_model}
+    weights = {"model": model, "unet_model": unet_model}
     options = {"fast": fast, "device": device, "skip_finished": not overwrite, **weights}
     if ray is None:
         if any(value is not None for value in (workers, scan_minutes, part)):

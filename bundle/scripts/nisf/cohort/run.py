@@ -53,7 +53,7 @@ class Workers:
 
 def run_cohort(
     configs: Sequence[str],
-    knobs: Mapping[str, object],
+    settings: Mapping[str, object],
     workers: Workers | None = None,
     part: str | None = None,
     people: Mapping[str, Mapping] | None = None,
@@ -61,7 +61,7 @@ def run_cohort(
     """The run id ``inference`` on Ray: its files, ``scans.json``, ``scans.parquet`` and a receipt for each scan.
 
     Args:
-        configs, knobs: as ``runs.inference_of`` gives them.
+        configs, settings: as ``runs.inference_of`` gives them.
         workers: that do it.
         part: ``K/N`` does every N-th scan from the K-th on, see ``Cohort``.
         people: of ``people.people_of``, by scan, for measures and pages; None writes neither.
@@ -71,7 +71,7 @@ def run_cohort(
         SystemExit: status 1 when a scan failed; the others are done.
     """
     logging.config.fileConfig(bundle_root() / "configs" / "terminal.conf", disable_existing_loggers=False)
-    given = {key: value for key, value in knobs.items() if value is not None}
+    given = {key: value for key, value in settings.items() if value is not None}
     workers, cohort = workers or Workers(), Cohort(configs, given, part)
     with cohort.alone():
         cohort.look()
@@ -87,17 +87,17 @@ def run_cohort(
 
 
 def _work(
-    cohort: Cohort, workers: Workers, configs: Sequence[str], knobs: Mapping, people: Mapping[str, Mapping] | None
+    cohort: Cohort, workers: Workers, configs: Sequence[str], settings: Mapping, people: Mapping[str, Mapping] | None
 ) -> None:
     """Does what waits."""
     threads = workers.threads
     cores = max(threads, len(os.sched_getaffinity(0))) if workers.number is None else workers.number * threads
     with ray_at(workers.address, cores):
-        room, gpu = capacity(threads, gpu="cpu" not in str(knobs.get("device")))
+        room, gpu = capacity(threads, gpu="cpu" not in str(settings.get("device")))
         size = min(workers.number or room, room, len(cohort.waiting))
         logger.info("%d scans wait for %d workers", len(cohort.waiting), size)
         # a worker sees the one GPU that Ray gives it, whatever its number
-        own = {name: value for name, value in knobs.items() if not (gpu and name == "device")}
+        own = {name: value for name, value in settings.items() if not (gpu and name == "device")}
         start = _actor(threads, gpu, list(configs), own, cohort.run, threads, os.getcwd(), people)
         limit = None if workers.minutes is None else 60 * workers.minutes
         pool = Pool(start, size, workers.tries, cohort.recalled, limit)

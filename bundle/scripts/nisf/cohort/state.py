@@ -46,7 +46,7 @@ class Cohort:
     """The scans of a run.
 
     Args:
-        configs, knobs: of the run id ``inference``, as ``runs.inference_of`` gives them.
+        configs, settings: of the run id ``inference``, as ``runs.inference_of`` gives them.
         part: ``K/N``: every N-th scan from the K-th on alone; the names of table and summary say so.
 
     Attributes:
@@ -56,14 +56,14 @@ class Cohort:
         records: of the others, as ``ScanWorker.do`` gives them.
 
     Raises:
-        InputError: a config, a knob or the data list is wrong, or the folder cannot be written.
+        InputError: a config, a setting or the data list is wrong, or the folder cannot be written.
     """
 
-    def __init__(self, configs: Sequence[str], knobs: Mapping[str, object], part: str | None = None) -> None:
+    def __init__(self, configs: Sequence[str], settings: Mapping[str, object], part: str | None = None) -> None:
         self.run, (first, step) = uuid.uuid4().hex, part_of(part)
         names = ("subjects", "output_dir", "saved_keys", "settings", "skip_finished")
         try:
-            parser = parser_of(configs, **knobs)
+            parser = parser_of(configs, **settings)
             subjects, folder, keys, settings, self.skip = (parser.get_parsed_content(name) for name in names)
         except Exception as error:
             raise input_error_in(error) or error from None

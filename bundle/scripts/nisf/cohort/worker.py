@@ -31,30 +31,30 @@ class ScanWorker:
 
     Args:
         configs: as of ``runs.run_bundle``.
-        knobs: as of ``runs.run_bundle``.
+        settings: as of ``runs.run_bundle``.
         run: name of the run, kept in the receipts.
         threads: of the processor.
-        folder: in which relative paths of the knobs begin; None leaves it.
+        folder: in which relative paths of the settings begin; None leaves it.
         people: what is known of the persons, by scan, for measures and pages; None writes neither.
     """
 
     def __init__(
         self,
         configs: Sequence[str],
-        knobs: Mapping[str, object],
+        settings: Mapping[str, object],
         run: str,
         threads: int = 1,
         folder: str | None = None,
         people: Mapping[str, Mapping] | None = None,
     ) -> None:
-        self.configs, self.knobs, self.run, self.threads = configs, dict(knobs), run, threads
+        self.configs, self.settings, self.run, self.threads = configs, dict(settings), run, threads
         self.folder, self.people = folder, people
 
     def load(self) -> str:
         """Loads configs and weights; returns the worker's name.
 
         Raises:
-            InputError: a config, a knob or weights are wrong, or the folder is not on this machine.
+            InputError: a config, a setting or weights are wrong, or the folder is not on this machine.
         """
         import torch
 
@@ -63,7 +63,7 @@ class ScanWorker:
         if self.folder is not None:
             self._enter(self.folder)
         # one scan to be named later, in place of the whole data list
-        parser = parser_of(self.configs, **{**self.knobs, "subjects": [{}], "skip_finished": False})
+        parser = parser_of(self.configs, **{**self.settings, "subjects": [{}], "skip_finished": False})
         try:
             parser.get_parsed_content("initialize")
             self.batch, self.evaluator = (parser.get_parsed_content(name) for name in ("batch", "evaluator"))

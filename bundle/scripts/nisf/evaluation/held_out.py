@@ -51,7 +51,7 @@ class HeldOut:
         np.moveaxis(seen, self.axis, -1)[..., list(self.kept)] = True
         return {SEEN: seen, UNSEEN: ~seen}
 
-    def rivals(
+    def baselines(
         self,
         truth: np.ndarray,
         frames: Mapping[str, int] | Sequence[int],
@@ -61,8 +61,8 @@ class HeldOut:
     ) -> list[dict]:
         """Rows of what the true labels [X, Y, Z, T] of the seen slices would put into the others.
 
-        Regions ``held-out slices: nearest`` and ``held-out slices: shape-based``. No fit has these labels: a rival that
-        it beats is beaten by intensities alone.
+        Regions ``held-out slices: nearest`` and ``held-out slices: shape-based``. No fit has these labels: a baseline
+        that it beats is beaten by intensities alone.
         """
         across = [s for axis, s in enumerate(spacing) if axis != self.axis]
         labels = np.moveaxis(truth, self.axis, 2)

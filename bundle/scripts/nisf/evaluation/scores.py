@@ -31,7 +31,7 @@ class ScoreScans:
     """Scores each segmentation against its label on the file's own grid: Dice and 95% Hausdorff distance.
 
     Volume scores per class and frame, by MONAI's metrics. Labels outside the fitted field count as missed. Where slices
-    were held out, the seen and the held-out ones are scored by themselves as well, beside two rivals (``HeldOut``).
+    were held out, the seen and the held-out ones are scored by themselves as well, beside two baselines (``HeldOut``).
     After the run ``write`` leaves ``scores.csv``, ``summary.csv``, ``scores.json``, ``cases.png`` (best, median and
     worst subject), and the reliability of the class probabilities on the voxels of the field, before and after
     calibration.
@@ -65,7 +65,7 @@ class ScoreScans:
         rest = (frames, spacing_of(affine), self.class_names, batch["subject"])
         held = HeldOut.of(output["image"], affine, truth.shape[:3])
         rows = metrics.score_subject(prediction, truth, *rest, {} if held is None else held.regions())
-        self.rows.extend(rows if held is None else [*rows, *held.rivals(truth, *rest)])
+        self.rows.extend(rows if held is None else [*rows, *held.baselines(truth, *rest)])
         rows = [row for row in rows if row["region"] == "all"]
         self._keep_case(batch, output, next(iter(phases.values()), seen[0]), rows)
         self._check_probabilities(batch, output, float(engine.network.temperature))

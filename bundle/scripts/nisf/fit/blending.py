@@ -1,7 +1,7 @@
-"""Class evidence blended into what a fitted latent says: the one knows the slice, the other the heart.
+"""U-Net probabilities blended into what a fitted latent says: the one knows the slice, the other the heart.
 
 The product of the two (a weighted mean of their log probabilities) where both are known. Elsewhere, in slices and
-frames that the evidence has not seen and between them, the difference between the two is interpolated from those that
+frames that the U-Net has not seen and between them, the difference between the two is interpolated from those that
 it has.
 """
 
@@ -21,10 +21,10 @@ from nisf.utils.tensors import as_intensity
 LEAST = 1e-4
 
 
-def combine(logits: torch.Tensor, evidence: torch.Tensor, weight: float) -> torch.Tensor:
-    """Logits of the network and class evidence, [K, ...] each, to the logits of both; ``weight`` is the evidence's."""
+def combine(logits: torch.Tensor, unet_prob: torch.Tensor, weight: float) -> torch.Tensor:
+    """Logits of the network and U-Net probabilities, [K, ...] each, blended; ``weight`` is the U-Net's."""
     own = cut_off(logits)
-    return own + weight * _difference(own, evidence)
+    return own + weight * _difference(own, unet_prob)
 
 
 def cut_off(logits: torch.Tensor) -> torch.Tensor:
@@ -34,10 +34,10 @@ def cut_off(logits: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Correction:
-    """What class evidence adds to the log probabilities (``cut_off``) of a fitted latent, anywhere in a scan.
+    """What U-Net probabilities adds to the log probabilities (``cut_off``) of a fitted latent, anywhere in a scan.
 
     Attributes:
-        values: [K, X, Y, Z', T'] int8, of the slices and frames that the evidence has seen.
+        values: [K, X, Y, Z', T'] int8, of the slices and frames that the U-Net has seen.
         scale: log probability of one unit of ``values``.
         slices: numbers of those slices, ascending, among ``depth`` slices of the grid.
         times: of those frames, fractions of a closed cycle, ascending.
@@ -51,31 +51,31 @@ class Correction:
 
     @classmethod
     def of(
-        cls, probabilities: torch.Tensor, evidence: GridPoints, weight: float, temperature: float, frames: list[int]
+        cls, probabilities: torch.Tensor, unet_prob: GridPoints, weight: float, temperature: float, frames: list[int]
     ) -> Correction:
         """From what both say on a scan's grid.
 
         Args:
             probabilities: the latent's, calibrated, [K, X, Y, Z, T].
-            evidence: of the same slices, of some frames and slices.
-            weight: of the evidence, from 0 (none) to 1.
+            unet_prob: of the same slices, of some frames and slices.
+            weight: of the U-Net, from 0 (none) to 1.
             temperature: by which the network's logits were divided.
-            frames: numbers of the evidence's frames.
+            frames: numbers of the U-Net's frames.
         """
         depth = probabilities.shape[3]
-        kept = tuple(range(depth)) if evidence.kept_slices is None else tuple(evidence.kept_slices)
+        kept = tuple(range(depth)) if unet_prob.kept_slices is None else tuple(unet_prob.kept_slices)
         scale = -weight * float(np.log(LEAST)) / 127
         out = torch.zeros((*probabilities.shape[:3], len(kept), len(frames)), dtype=torch.int8)
         for place, frame in enumerate(frames if scale else []):
             own = _uncalibrated(probabilities[..., frame][..., kept], temperature)
-            found = weight * _difference(own, evidence.image[..., place][..., kept])
-            if evidence.mask is not None:  # what the evidence says of voxels that may not be seen is worth nothing
-                found = found * evidence.mask[:, :, kept]
+            found = weight * _difference(own, unet_prob.image[..., place][..., kept])
+            if unet_prob.mask is not None:  # what the U-Net says of voxels that may not be seen is worth nothing
+                found = found * unet_prob.mask[:, :, kept]
             out[..., place] = (found / scale).round().clamp(-127, 127).to(torch.int8)
-        return cls(out, scale, kept, depth, tuple(evidence.frame.times))
+        return cls(out, scale, kept, depth, tuple(unet_prob.frame.times))
 
     def frame(self, time: float) -> torch.Tensor:
-        """At a moment, in the slices that the evidence has seen, [K, X, Y, Z']."""
+        """At a moment, in the slices that the U-Net has seen, [K, X, Y, Z']."""
         (before, after), share = _around(time, self.times)
         found = (1 - share) * self.values[..., before].float() + share * self.values[..., after].float()
         return self.scale * found
@@ -123,7 +123,7 @@ class Correction:
 def blend(
     probabilities: torch.Tensor, correction: Correction, times: tuple[float, ...], temperature: float
 ) -> torch.Tensor:
-    """Class probabilities on a scan's grid with the class evidence blended in.
+    """Class probabilities on a scan's grid with the U-Net probabilities blended in.
 
     Args:
         probabilities: calibrated, [K, X, Y, Z, T].
@@ -146,9 +146,9 @@ def _uncalibrated(probabilities: torch.Tensor, temperature: float) -> torch.Tens
     return cut_off(probabilities.float().clamp_min(1e-7).log() * temperature)
 
 
-def _difference(own: torch.Tensor, evidence: torch.Tensor) -> torch.Tensor:
-    """Of the evidence's log probabilities from the network's own, [K, ...]."""
-    return as_intensity(evidence).clamp_min(LEAST).log() - own
+def _difference(own: torch.Tensor, unet_prob: torch.Tensor) -> torch.Tensor:
+    """Of the U-Net's log probabilities from the network's own, [K, ...]."""
+    return as_intensity(unet_prob).clamp_min(LEAST).log() - own
 
 
 def _around(time: float, times: tuple[float, ...]) -> tuple[tuple[int, int], float]:

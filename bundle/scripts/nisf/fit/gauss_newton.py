@@ -40,7 +40,7 @@ def fit_gauss_newton_batch(
     chunk: int = 4096,
     seed: int = 0,
     pose: bool = True,
-    evidence_weight: float = 0.1,
+    unet_weight: float = 0.1,
     acquisition: Sequence[float] = (0.0,) * ACQUISITION,
     callback: Callable[[int, torch.Tensor], None] | None = None,
 ) -> list[LatentFit]:
@@ -69,8 +69,8 @@ def fit_gauss_newton_batch(
         chunk: points of a scan evaluated at once; bounds the memory.
         seed: of the points.
         pose: fit the pose together with the latent, where the network has a prior over it.
-        evidence_weight: weight of the cross entropy of the class evidence against the intensities' BCE, where all the
-            scans have evidence.
+        unet_weight: weight of the cross entropy of the U-Net probabilities against the intensities' BCE, where all the
+            scans have U-Net.
         acquisition: standard deviations of what the scanner and the breath-holds may have done, fitted together with
             the latent: gain and offset of the intensities' logits of the whole stack, then of each slice, and shifts
             of each slice along x and y (normalised). All zero: not fitted.
@@ -94,7 +94,7 @@ def fit_gauss_newton_batch(
             damping,
             seed,
             pose,
-            evidence_weight,
+            unet_weight,
             torch.as_tensor(acquisition, dtype=torch.float32),
         )
         for step in range(1, iterations + 1):

@@ -95,7 +95,7 @@ class JointPoints:
     """A scan and other series as one source of points for a fit.
 
     Attributes:
-        scan: first; its evidence, pose and first guess are used.
+        scan: first; its U-Net, pose and initial latent are used.
         series: the others.
     """
 
@@ -113,9 +113,9 @@ class JointPoints:
         return self.scan.frame
 
     @property
-    def evidence(self) -> GridPoints | None:
+    def unet_prob(self) -> GridPoints | None:
         """The scan's."""
-        return self.scan.evidence
+        return self.scan.unet_prob
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))

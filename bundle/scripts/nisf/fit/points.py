@@ -21,14 +21,14 @@ class GridPoints:
         frame: the scan's coordinate frame, of the same grid as ``image``.
         image: [C, X, Y, Z, T], uint8 or float in [0, 1].
         kept_slices, kept_frames: slices and frames that may be seen; None is all of them.
-        evidence: class probabilities [K, X, Y, Z, T'] of some frames as points of their own, or None.
+        unet_prob: class probabilities [K, X, Y, Z, T'] of some frames as points of their own, or None.
         mask: voxels [X, Y, Z] that may be seen, or None for all.
     """
 
     frame: CoordinateFrame
     image: torch.Tensor
     kept_slices: list[int] | None = None
-    evidence: GridPoints | None = None
+    unet_prob: GridPoints | None = None
     kept_frames: list[int] | None = None
     mask: torch.Tensor | None = None
 
@@ -82,19 +82,19 @@ class GridPoints:
         return self.frame.points(indices), as_intensity(self.image[(slice(None), *where)])
 
     @property
-    def evidence_frames(self) -> list[int]:
-        """Numbers of the frames that have class evidence."""
-        times = () if self.evidence is None else self.evidence.frame.times
+    def unet_frames(self) -> list[int]:
+        """Numbers of the frames that have U-Net probabilities."""
+        times = () if self.unet_prob is None else self.unet_prob.frame.times
         return [number for number, time in enumerate(self.frame.times) if time in times]
 
-    def evidence_at(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of the points ``number`` [N] those whose frame has evidence, [M], and their class evidence [K, M]."""
+    def unet_prob_at(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of the points ``number`` [N] those whose frame has U-Net, [M], and their U-Net probabilities [K, M]."""
         place = torch.full((len(self.frame.times),), -1)
-        place[self.evidence_frames] = torch.arange(len(self.evidence_frames))
+        place[self.unet_frames] = torch.arange(len(self.unet_frames))
         where = torch.unravel_index(self.flat(number), self.image.shape[1:])
         seen = place[where[3]] >= 0
         x, y, z, t = (axis[seen] for axis in where)
-        return number[seen], as_intensity(self.evidence.image[:, x, y, z, place[t]])
+        return number[seen], as_intensity(self.unet_prob.image[:, x, y, z, place[t]])
 
     def spread(self, count: int, seed: int = 0) -> torch.Tensor:
         """Numbers of ``count`` points spread evenly over the scan; every beginning of the list is spread evenly too.

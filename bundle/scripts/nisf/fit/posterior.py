@@ -28,7 +28,7 @@ class LatentFit:
         effects: of the acquisition on each slice [slices, 4] (``acquisition.EFFECTS``), or None.
         quality: numbers by which a failed fit shows, once it has been sampled; see ``quality.assess``.
         verdict: what they come to, see ``trust.Judge``.
-        correction: what class evidence adds to the latent's classes, once both have been sampled.
+        correction: what U-Net probabilities adds to the latent's classes, once both have been sampled.
     """
 
     latent: torch.Tensor

@@ -1,4 +1,4 @@
-"""The Gaussian prior over latents, and the first guess of a fit that follows from it."""
+"""The Gaussian prior over latents, and the initial latent of a fit that follows from it."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def _span(frame: CoordinateFrame) -> list[list[float]]:
 
 
 @torch.no_grad()
-def set_first_guess(
+def set_initial_latent(
     network: NISF, low: torch.Tensor, high: torch.Tensor, draws: int = 2000, noise: float = 0.02, seed: int = 0
 ) -> None:
-    """Fills the buffers of the first guess: the best linear estimate of a latent from intensities at fixed probes.
+    """Fills the buffers of the initial latent: the best linear estimate of a latent from intensities at fixed probes.
 
     Latents are drawn from the prior and the network tells what each would look like at the probes; the linear minimum
     mean square error estimate of the one from the other, ``cov(h, y) (cov(y, y) + noise I)^-1 (y - mean)``, takes in
@@ -112,7 +112,7 @@ def _intensities(network: NISF, coords: torch.Tensor, latent: torch.Tensor) -> t
 
 
 @torch.no_grad()
-def first_guess(network: NISF, points: GridPoints) -> torch.Tensor:
+def initial_latent(network: NISF, points: GridPoints) -> torch.Tensor:
     """A latent [L] from the intensities nearest to the probes; the prior's mean where no guess has been prepared."""
     seen = points.nearest(network.guess_coords).to(network.latent_mean)
     return network.latent_mean + network.guess_gain @ (seen - network.guess_mean).flatten()

@@ -8,7 +8,7 @@ import torch
 
 from nisf.fit.linearize import Linearised, Targets, linearise
 from nisf.fit.points import GridPoints
-from nisf.fit.prior import first_guess
+from nisf.fit.prior import initial_latent
 from nisf.fit.variables import Variables
 from nisf.models.nisf import NISF
 from nisf.utils.errors import InputError
@@ -22,8 +22,8 @@ class GaussNewtonSearch:
     #: a predicted relative decrease that float32 sums cannot show
     ROUNDING = 1e-6
     MAX_DAMPING, MAX_LENGTH = 1e6, 2.0
-    #: intensities for each point of class evidence, which costs as much as two
-    EVIDENCE_SHARE = 2
+    #: intensities for each point of U-Net probabilities, which costs as much as two
+    UNET_SHARE = 2
 
     def __init__(
         self,
@@ -36,12 +36,12 @@ class GaussNewtonSearch:
         damping: float,
         seed: int,
         pose: bool,
-        evidence_weight: float,
+        unet_weight: float,
         acquisition: torch.Tensor | None = None,
     ) -> None:
         self.network, self.scans, self.weight, self.chunk = network, list(scans), prior_weight, chunk
         self.variables = Variables(network, pose, max(scan.frame.shape[2] for scan in scans), acquisition)
-        self.evidence_weight = evidence_weight
+        self.unet_weight = unet_weight
         self.sources = self._sources()
         smallest = min(len(scan) for source in self.sources for scan in source)
         self.all_points, self.in_use = min(final_points, smallest), 0
@@ -63,14 +63,14 @@ class GaussNewtonSearch:
         self.z, self.sums = self._start()
 
     def _sources(self) -> list[list[GridPoints]]:
-        """The scans' intensities and, where every scan has it, their class evidence."""
-        evidence = [scan.evidence for scan in self.scans]
-        seen = self.evidence_weight > 0 and all(found is not None for found in evidence)
-        return [self.scans, evidence] if seen else [self.scans]
+        """The scans' intensities and, where every scan has it, their U-Net probabilities."""
+        unet_prob = [scan.unet_prob for scan in self.scans]
+        seen = self.unet_weight > 0 and all(found is not None for found in unet_prob)
+        return [self.scans, unet_prob] if seen else [self.scans]
 
     def _start(self) -> tuple[torch.Tensor, Linearised]:
-        """The first guess, or the mean of the prior where that is nearer to the intensities."""
-        z = self.variables.whitened(torch.stack([first_guess(self.network, scan) for scan in self.scans]))
+        """The initial latent, or the mean of the prior where that is nearer to the intensities."""
+        z = self.variables.whitened(torch.stack([initial_latent(self.network, scan) for scan in self.scans]))
         here, there = self._linearise(z), self._linearise(torch.zeros_like(z))
         better = (here.loss <= there.loss).unsqueeze(1)
         z = torch.where(better, z, torch.zeros_like(z))
@@ -97,16 +97,16 @@ class GaussNewtonSearch:
         for start in range(self.in_use, count, self.chunk):
             stop = min(start + self.chunk, count)
             for place, source in enumerate(self.sources):
-                share = self.EVIDENCE_SHARE if place == 1 else 1
+                share = self.UNET_SHARE if place == 1 else 1
                 part = slice(start // share, stop // share)
                 chosen = [(scan, number[part]) for scan, number in zip(source, self.numbers[place])]
                 if part.stop > part.start:
-                    self.chunks.append(self._targets(chosen, share * self.evidence_weight if place == 1 else None))
+                    self.chunks.append(self._targets(chosen, share * self.unet_weight if place == 1 else None))
         self.in_use = count
         return first
 
     def _targets(self, chosen: list[tuple[GridPoints, torch.Tensor]], weight: float | None) -> Targets:
-        """Of numbered points of each scan: intensities, or with a weight of class evidence."""
+        """Of numbered points of each scan: intensities, or with a weight of U-Net probabilities."""
         pairs = [scan.take(number) for scan, number in chosen]
         coords, wanted = (torch.stack(values).to(self.network.latent_mean) for values in zip(*pairs))
         fitted = self.variables

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ignite.engine import Engine, Events
 
-from nisf.inference.evaluator import SIGNS
+from nisf.inference.evaluator import FEATURES
 from nisf.inference.save import folder_of
 from nisf.io.nifti import stem_of
 from nisf.quality.verdict import in_a_word, quality_record, refused_record
@@ -155,8 +155,8 @@ class Batch:
     def table(self) -> str:
         """A line a scan, and the count."""
         width = max([len("scan"), *map(len, self.outcomes)])
-        signs = [sign.replace("_", " ") for sign in SIGNS]
-        lines = ["  ".join([f"{'scan':<{width}}", f"{'':<8}", "seconds", "expected Dice", *signs]).rstrip()]
+        features = [sign.replace("_", " ") for sign in FEATURES]
+        lines = ["  ".join([f"{'scan':<{width}}", f"{'':<8}", "seconds", "expected Dice", *features]).rstrip()]
         lines += [self._line(outcome, width) for outcome in self.outcomes.values()]
         return "\n".join([*lines, self.counts()])
 
@@ -173,6 +173,8 @@ class Batch:
         if outcome.state == FAILED:
             return f"{start}  {outcome.reason}"
         numbers = [f"{outcome.seconds:>7.1f}" if outcome.seconds is not None else " " * 7]
-        values = {"expected Dice": outcome.verdict.get("predicted_dice")} | {k: outcome.quality.get(k) for k in SIGNS}
+        values = {"expected Dice": outcome.verdict.get("predicted_dice")} | {
+            k: outcome.quality.get(k) for k in FEATURES
+        }
         numbers += [" " * len(k) if value is None else f"{value:>{len(k)}.3f}" for k, value in values.items()]
         return "  ".join([start, *numbers, in_a_word(outcome.verdict)]).rstrip()

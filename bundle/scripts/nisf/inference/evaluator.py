@@ -39,7 +39,7 @@ def attach_frame(item: Mapping[str, object]) -> torch.Tensor:
     image = item["image"]
     if isinstance(image, MetaTensor):
         return image
-    kept = {key: item[key] for key in ("frame", "evidence") if key in item}
+    kept = {key: item[key] for key in ("frame", "unet_prob") if key in item}
     return MetaTensor(image, meta={**kept, "subject": item.get("subject", "")})
 
 
@@ -73,7 +73,7 @@ class ScanEvaluator(SupervisedEvaluator):
 
 
 #: Numbers of ``quality_of`` that are told of each scan.
-SIGNS = ("reconstruction_error", "disagreement")
+FEATURES = ("reconstruction_error", "disagreement")
 
 
 class ScanProgress:
@@ -91,10 +91,10 @@ class ScanProgress:
         fit = engine.state.output.get("fit") if engine.state.output else None
         if fit is not None:
             loss, steps = fit.history[-1]["loss"], len(fit.history)
-            signs = ", ".join(
-                f"{name.replace('_', ' ')} {fit.quality[name]:.3f}" for name in SIGNS if name in fit.quality
+            features = ", ".join(
+                f"{name.replace('_', ' ')} {fit.quality[name]:.3f}" for name in FEATURES if name in fit.quality
             )
-            detail = f"loss {loss:.4f}, {steps} steps, fit {fit.seconds:.1f} s, {fit.reason}; {signs}"
+            detail = f"loss {loss:.4f}, {steps} steps, fit {fit.seconds:.1f} s, {fit.reason}; {features}"
             detail = "; ".join([detail, in_a_word(fit.verdict)]).removesuffix("; ")
         else:
             detail = "failed"

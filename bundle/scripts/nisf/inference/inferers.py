@@ -28,7 +28,7 @@ def points_of(image: torch.Tensor, network: NISF) -> GridPoints:
     """The point source of one scan [C, X, Y, Z, T].
 
     Its coordinate frame is read from the image's meta (``CropToFieldd`` puts it there); without it the relative frame
-    of the affine is taken. So is class evidence (``AttachEvidenced``).
+    of the affine is taken. So is U-Net probabilities (``AttachUNetProbd``).
     """
     meta = image.meta if isinstance(image, MetaTensor) else {}
     if image.ndim != 5 or image.shape[0] != network.in_channels:
@@ -41,8 +41,8 @@ def points_of(image: torch.Tensor, network: NISF) -> GridPoints:
         frame = CoordinateFrame.relative(affine, tuple(image.shape[1:4]), tuple(times), network.coord_dims)
     plain = image.as_tensor() if isinstance(image, MetaTensor) else image
     kept, mask = meta.get("kept_slices"), meta.get("mask")
-    evidence = _evidence_of(meta, frame, kept, mask)
-    return GridPoints(frame, plain.cpu(), kept, evidence, meta.get("kept_frames"), mask)
+    unet_prob = _unet_prob_of(meta, frame, kept, mask)
+    return GridPoints(frame, plain.cpu(), kept, unet_prob, meta.get("kept_frames"), mask)
 
 
 def series_of(image: torch.Tensor, frame: CoordinateFrame) -> list[SeriesPoints]:
@@ -51,13 +51,13 @@ def series_of(image: torch.Tensor, frame: CoordinateFrame) -> list[SeriesPoints]
     return [SeriesPoints.of_world(frame, **one) for one in found]
 
 
-def _evidence_of(
+def _unet_prob_of(
     meta: Mapping[str, object], frame: CoordinateFrame, kept: list[int] | None, mask: torch.Tensor | None
 ) -> GridPoints | None:
-    """Class evidence as points of the frames that it was made of."""
-    if "evidence" not in meta:
+    """U-Net probabilities as points of the frames that it was made of."""
+    if "unet_prob" not in meta:
         return None
-    found = meta["evidence"]
+    found = meta["unet_prob"]
     times = tuple(frame.times[t] for t in found["frames"])
     return GridPoints(replace(frame, times=times), found["values"].cpu(), kept, mask=mask)
 
@@ -74,7 +74,7 @@ class NISFInferer(Inferer):
         bf16: sample in bfloat16 where the hardware has it.
         uncertainty_draws: draws from the posterior for maps of uncertainty; 0 for none.
         seed: of those draws.
-        evidence_blend: weight of the class evidence, where there is any, in the class probabilities.
+        unet_blend: weight of the U-Net probabilities, where there is any, in the class probabilities.
         step: as in ``sample_grid``.
         judge: makes a verdict of the fit's quality.
     """
@@ -86,14 +86,14 @@ class NISFInferer(Inferer):
         bf16: bool = True,
         uncertainty_draws: int = 0,
         seed: int = 0,
-        evidence_blend: float = 0.0,
+        unet_blend: float = 0.0,
         step: int = 1,
         judge: Judge | None = None,
     ) -> None:
         super().__init__()
-        if not 0 <= evidence_blend <= 1:
-            raise InputError(f"evidence_blend is {evidence_blend}; it must be from 0 to 1")
-        self.blend, self.step = evidence_blend, step
+        if not 0 <= unet_blend <= 1:
+            raise InputError(f"unet_blend is {unet_blend}; it must be from 0 to 1")
+        self.blend, self.step = unet_blend, step
         if chunk < 1 or uncertainty_draws < 0 or step < 1:
             raise InputError(
                 f"chunk is {chunk}, uncertainty_draws {uncertainty_draws}, step {step}; at least 1, 0, 1 are needed"
@@ -131,9 +131,9 @@ class NISFInferer(Inferer):
         values = sample_grid(network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16, step=self.step)
         classes = values[network.in_channels :]
         blended = None
-        if points.evidence is not None and self.blend:
+        if points.unet_prob is not None and self.blend:
             temperature = float(network.temperature)
-            fit.correction = Correction.of(classes, points.evidence, self.blend, temperature, points.evidence_frames)
+            fit.correction = Correction.of(classes, points.unet_prob, self.blend, temperature, points.unet_frames)
             blended = blend(classes, fit.correction, frame.times, temperature)
         fit.quality, slices = assess(network, fit, points, values, blended)
         fit.verdict = self.judge(fit.quality, slices)

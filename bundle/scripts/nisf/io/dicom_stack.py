@@ -100,13 +100,13 @@ def short_axis(pictures: Sequence[Picture], source: str) -> tuple[Stack, list[st
             f"the same frames ({there}); give the folder that holds its series"
         )
     chosen = max(found, key=lambda stack: (len(stack.slices), stack.when))
-    left = [f"{s.label}: {r or _rival(s, chosen)}" for s, r in zip(stacks, reasons) if s is not chosen]
+    left = [f"{s.label}: {r or _baseline(s, chosen)}" for s, r in zip(stacks, reasons) if s is not chosen]
     _check(chosen, source)
     ordered = Stack([in_time(pictures, source) for pictures in chosen.slices], chosen.label)
     return ordered, list(dict.fromkeys(left))
 
 
-def _rival(stack: Stack, chosen: Stack) -> str:
+def _baseline(stack: Stack, chosen: Stack) -> str:
     more = len(chosen.slices) > len(stack.slices)
     return f"another short-axis cine, {chosen.label} {'has more slices' if more else 'is the later one'}"
 

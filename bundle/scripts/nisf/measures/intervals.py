@@ -1,7 +1,7 @@
 """95% intervals of measures: from the spread of posterior draws, widened by what validation subjects showed.
 
 Draws know how well the scan determines the latent. They know nothing of what the network cannot represent, nor of how
-far the class evidence is wrong. So a predictive standard deviation is found from both,
+far the U-Net probabilities is wrong. So a predictive standard deviation is found from both,
 
     sd^2 = (spread * sd of the draws)^2 + (part * value)^2
 

@@ -52,7 +52,7 @@ class NISF(nn.Module):
         num_layers: number of Gabor layers.
         omega0: frequency factor of the Gabor layers.
         sigma0: envelope factor of the Gabor layers.
-        num_probes: coordinates whose intensities give the first guess of a fit.
+        num_probes: coordinates whose intensities give the initial latent of a fit.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class NISF(nn.Module):
         self.register_buffer("num_subjects", torch.tensor(0))
         # prior over the change of the pose that a fit starts with, as a Cholesky factor; zero where it is not fitted
         self.register_buffer("pose_factor", torch.zeros(6, 6))
-        # first guess of a latent: latent_mean + guess_gain @ (intensities at guess_coords - guess_mean)
+        # initial latent of a latent: latent_mean + guess_gain @ (intensities at guess_coords - guess_mean)
         self.register_buffer("guess_coords", torch.zeros(coord_dims, num_probes))
         self.register_buffer("guess_mean", torch.zeros(in_channels, num_probes))
         self.register_buffer("guess_gain", torch.zeros(latent_size, in_channels * num_probes))

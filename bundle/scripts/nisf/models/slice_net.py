@@ -96,7 +96,7 @@ class SliceNet(nn.Module):
         x, y = (int((c + 0.5) * n / m + 0.5) for c, n, m in zip(center, (height, width), size))
         padded = F.pad(slices, (reach, reach, reach, reach))[..., x : x + 2 * reach, y : y + 2 * reach]
         found = torch.cat([self(part) for part in padded.split(self.BATCH)]).float()
-        # far beyond doubt, and the same for all classes but the background
+        # far beyond uncertainty, and the same for all classes but the background
         whole = found.new_full((len(slices), self.num_classes, height + 2 * reach, width + 2 * reach), -self.SURE)
         whole[:, 0] = self.SURE
         whole[..., x : x + 2 * reach, y : y + 2 * reach] = found
@@ -112,7 +112,7 @@ def read_frames(
     A first look at whole slices of two frames finds where the organ is; then a window about it is read in every frame.
     """
     count = frames.shape[-1]
-    looks = [network.probabilities(frames[..., t], spacing, kept_slices) for t in evidence_frames(count, 2)]
+    looks = [network.probabilities(frames[..., t], spacing, kept_slices) for t in unet_frames(count, 2)]
     center = _middle(largest_pieces(likeliest(torch.stack(looks, dim=-1)), kept_slices))
     read = [network.probabilities(frames[..., t], spacing, kept_slices, center) for t in range(count)]
     return torch.stack(read, dim=-1)
@@ -131,10 +131,10 @@ def to_pixel(slices: torch.Tensor, spacing: Sequence[float], pixel: float) -> to
     return F.interpolate(slices, size=size, mode="bilinear", align_corners=False, antialias=pixel > min(spacing[:2]))
 
 
-def evidence_frames(frames: int, count: int) -> list[int]:
+def unet_frames(frames: int, count: int) -> list[int]:
     """Numbers of at most ``count`` of ``frames`` frames, spread evenly from the first."""
     if count < 1:
-        raise InputError(f"evidence_frames is {count}; at least 1 is needed")
+        raise InputError(f"unet_frames is {count}; at least 1 is needed")
     return sorted({round(i * frames / count) for i in range(count)} & set(range(frames)))
 
 

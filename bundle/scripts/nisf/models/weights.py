@@ -51,8 +51,6 @@ def save_weights(network: torch.nn.Module, path: str | Path) -> Path:
     return save_tensors({name: value.detach().cpu().clone() for name, value in network.state_dict().items()}, path)
 
 
-def load_evidence(
-    network: torch.nn.Module, path: str | Path | None, device: torch.device | str
-) -> torch.nn.Module | None:
-    """The network of the class evidence with the weights of ``path``; None where no path is given."""
+def load_unet(network: torch.nn.Module, path: str | Path | None, device: torch.device | str) -> torch.nn.Module | None:
+    """The U-Net with the weights of ``path``; None where no path is given."""
     return None if path is None else load_weights(network, path).to(device).eval()

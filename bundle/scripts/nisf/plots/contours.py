@@ -34,8 +34,8 @@ def of_probabilities(probabilities: np.ndarray) -> list[list]:
     """Outlines of the likeliest class in class probabilities [K, X, Y], as ``of_labels`` gives them."""
     best = np.sort(probabilities, axis=0)
     # how far a class is ahead of the best other one: zero at its border, between the pixels
-    rival = np.where(probabilities == best[-1], best[-2], best[-1])
-    return _polygons(((number, probabilities[number] - rival[number]) for number in range(1, len(probabilities))), 0)
+    baseline = np.where(probabilities == best[-1], best[-2], best[-1])
+    return _polygons(((number, probabilities[number] - baseline[number]) for number in range(1, len(probabilities))), 0)
 
 
 def _polygons(fields: Iterable[tuple[int, np.ndarray]], smooth: int) -> list[list]:

@@ -15,15 +15,15 @@ from torch.nn import functional as F
 from nisf.fit.points import GridPoints
 from nisf.fit.posterior import LatentFit
 from nisf.models.nisf import NISF
-from nisf.quality.comparison import Look
+from nisf.quality.comparison import Comparison
 from nisf.quality.image_features import (
     contrast_of,
-    doubt_of,
     expected_dice,
     least_share,
-    likeness,
+    ncc,
     noise_of,
     roughness,
+    uncertainty_of,
     volume_of,
 )
 from nisf.quality.slice_features import empty_slices, slice_errors, slice_shifts
@@ -48,74 +48,74 @@ def assess(
         fit: of ``points``.
         points: the scan.
         values: the latent's own prediction [C + K, X, Y, Z, T] on the scan's grid, see ``sample_grid``.
-        final: classes [K, X, Y, Z, T] with the class evidence blended in; None where nothing was.
+        final: classes [K, X, Y, Z, T] with the U-Net probabilities blended in; None where nothing was.
 
     Returns:
-        two dictionaries. Of the scan, NaN where a number cannot be known, as without class evidence:
+        two dictionaries. Of the scan, NaN where a number cannot be known, as without U-Net probabilities:
 
         ``reconstruction_error``: root mean square difference of reconstruction and image, intensities in [0, 1]; the
         reconstruction with the gain and offset of the acquisition, where they were fitted. ``slice_error``: that of
-        the worst slice. ``likeness``: correlation of image and reconstruction about the organ.
+        the worst slice. ``ncc``: correlation of image and reconstruction about the organ.
         ``prior_distance``: of the latent from the prior's mean, in standard deviations, root mean square over its
         numbers; ``pose_distance``: the same of the pose's change.
-        ``doubt``: mean over the voxels taken for a class of one minus its probability; 1 where none is.
-        ``evidence_doubt``: the same of the class evidence. ``expected_dice``: of the final classes by their own
+        ``uncertainty``: mean over the voxels taken for a class of one minus its probability; 1 where none is.
+        ``unet_uncertainty``: the same of the U-Net probabilities. ``expected_dice``: of the final classes by their own
         probabilities.
-        ``disagreement``: one minus the mean Dice between the latent's own classes and those of the class evidence.
+        ``disagreement``: one minus the mean Dice between the latent's own classes and those of the U-Net probabilities.
         ``worst_disagreement``: of the worst class.
         ``slice_shift``: mm, of the slice that lies most out of line. ``empty_slices``: their number.
         ``contrast``: by how much the first class is brighter than the second; ``contrast_error``: its difference from
         the reconstruction's. ``noise``: standard deviation of the pixels' noise.
-        ``volume``, ``evidence_volume``: mL, all classes, mean over frames, of the final classes and of the evidence.
+        ``volume``, ``unet_volume``: mL, all classes, mean over frames, of the final classes and of the U-Net.
         ``least_share``: the rarest class's part of it. ``roughness``: of the first class's volume curve.
-        ``upside_down``: nats by which the evidence fits a mean heart better with base and apex exchanged.
+        ``upside_down``: nats by which the U-Net fits a mean heart better with base and apex exchanged.
         ``base_cut``, ``apex_cut``: see ``cut_ends``.
 
         Of the slices that were seen: ``number`` (from the base, 0-based), ``error``, ``shift_mm``, and the numbers of
         those that are ``empty``.
     """
-    look = Look.of(network, fit, points, values, final)
+    comparison = Comparison.of(network, fit, points, values, final)
     slices = {
-        "number": look.slices,
-        "error": slice_errors(look),
-        "shift_mm": slice_shifts(look),
-        "empty": empty_slices(look),
+        "number": comparison.slices,
+        "error": slice_errors(comparison),
+        "shift_mm": slice_shifts(comparison),
+        "empty": empty_slices(comparison),
     }
     frames = points.kept_frames or list(range(values.shape[-1]))
     whole = values[network.in_channels :] if final is None else final
     numbers = {
-        "reconstruction_error": float(look.known(look.recon - look.image).square().mean().sqrt()),
+        "reconstruction_error": float(comparison.known(comparison.recon - comparison.image).square().mean().sqrt()),
         "slice_error": max(slices["error"]),
-        "likeness": likeness(look),
+        "ncc": ncc(comparison),
         "prior_distance": _distance(network.latent_factor, fit.latent - network.latent_mean),
         "pose_distance": _distance(network.pose_factor, fit.pose) if bool(network.pose_factor.any()) else 0.0,
-        "doubt": doubt_of(look.own),
-        "expected_dice": expected_dice(look.final),
+        "uncertainty": uncertainty_of(comparison.own),
+        "expected_dice": expected_dice(comparison.final),
         "slice_shift": max(slices["shift_mm"]),
         "empty_slices": float(len(slices["empty"])),
-        "noise": noise_of(look),
-        "volume": volume_of(look.final, look),
-        "least_share": least_share(look.final),
+        "noise": noise_of(comparison),
+        "volume": volume_of(comparison.final, comparison),
+        "least_share": least_share(comparison.final),
         "roughness": roughness(whole[..., frames]),
         "upside_down": upside_down(network, points),
-        **_against_evidence(look),
+        **_against_unet(comparison),
         **dict(zip(("base_cut", "apex_cut"), cut_ends(network, fit, points))),
     }
-    numbers["contrast"], expected = contrast_of(look)
+    numbers["contrast"], expected = contrast_of(comparison)
     numbers["contrast_error"] = abs(numbers["contrast"] - expected)
     return numbers, slices
 
 
-def _against_evidence(look: Look) -> dict[str, float]:
-    """What the class evidence says of itself and of the latent's classes; NaN without evidence."""
-    if look.evidence is None:
-        return dict.fromkeys(("disagreement", "worst_disagreement", "evidence_doubt", "evidence_volume"), math.nan)
-    dice = _dice(look.own.argmax(dim=0), look.evidence.argmax(dim=0), len(look.own))
+def _against_unet(comparison: Comparison) -> dict[str, float]:
+    """What the U-Net probabilities says of itself and of the latent's classes; NaN without U-Net."""
+    if comparison.unet_prob is None:
+        return dict.fromkeys(("disagreement", "worst_disagreement", "unet_uncertainty", "unet_volume"), math.nan)
+    dice = _dice(comparison.own.argmax(dim=0), comparison.unet_prob.argmax(dim=0), len(comparison.own))
     return {
         "disagreement": 1 - float(np.mean(dice)),
         "worst_disagreement": 1 - min(dice),
-        "evidence_doubt": doubt_of(look.evidence),
-        "evidence_volume": volume_of(look.evidence, look),
+        "unet_uncertainty": uncertainty_of(comparison.unet_prob),
+        "unet_volume": volume_of(comparison.unet_prob, comparison),
     }
 
 

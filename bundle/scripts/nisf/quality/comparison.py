@@ -1,4 +1,4 @@
-"""What was seen of a scan, and what latent, class evidence and both together say of it, side by side."""
+"""What was seen of a scan, and what latent, U-Net probabilities and both together say of it, side by side."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from nisf.geometry.orientation import spacing_of
 from nisf.models.nisf import NISF
 from nisf.utils.tensors import as_intensity
 
-#: The most frames that are looked at where there is no class evidence.
+#: The most frames that are looked at where there is no U-Net probabilities.
 FRAMES = 10
 
 
 @dataclass(frozen=True)
-class Look:
+class Comparison:
     """Some frames of a scan, in the slices that may be seen. Z' slices, T' frames.
 
     Attributes:
         image, recon: [C, X, Y, Z', T'], intensities in [0, 1]; the reconstruction as the scanner would show it.
         own: class probabilities of the latent alone, [K, X, Y, Z', T'].
-        final: of latent and class evidence together.
-        evidence: of the class evidence alone, or None without.
+        final: of latent and U-Net probabilities together.
+        unet_prob: of the U-Net probabilities alone, or None without.
         mask: voxels [X, Y, Z'] that may be seen, or None for all.
         spacing: mm along x, y and the slices.
         slices: numbers of the slices in the scan.
@@ -36,7 +36,7 @@ class Look:
     recon: torch.Tensor
     own: torch.Tensor
     final: torch.Tensor
-    evidence: torch.Tensor | None
+    unet_prob: torch.Tensor | None
     mask: torch.Tensor | None
     spacing: tuple[float, float, float]
     slices: list[int]
@@ -45,7 +45,7 @@ class Look:
     @classmethod
     def of(
         cls, network: NISF, fit: LatentFit, points: GridPoints, values: torch.Tensor, final: torch.Tensor | None = None
-    ) -> Look:
+    ) -> Comparison:
         """From a scan and what was sampled on its grid.
 
         Args:
@@ -53,10 +53,10 @@ class Look:
             fit: of ``points``.
             points: the scan.
             values: reconstruction and the latent's own classes, [C + K, X, Y, Z, T].
-            final: classes [K, X, Y, Z, T] with the class evidence blended in; None where nothing was.
+            final: classes [K, X, Y, Z, T] with the U-Net probabilities blended in; None where nothing was.
         """
         seen = points.kept_frames or list(range(values.shape[-1]))
-        frames = points.evidence_frames or [
+        frames = points.unet_frames or [
             seen[i] for i in sorted({round(j) for j in np.linspace(0, len(seen) - 1, FRAMES)})
         ]
         kept = points.kept_slices or list(range(values.shape[3]))
@@ -69,13 +69,13 @@ class Look:
         if fit.effects is not None and bool(fit.effects.any()):
             gain, offset = fit.effects[kept, :2].t()[:, None, None, None, :, None]
             recon = ((1 + gain) * recon.clamp(1e-3, 1 - 1e-3).logit() + offset).sigmoid()
-        evidence = None if points.evidence is None else as_intensity(points.evidence.image[..., kept, :])
+        unet_prob = None if points.unet_prob is None else as_intensity(points.unet_prob.image[..., kept, :])
         return cls(
             as_intensity(part(points.image)),
             recon,
             own,
             own if final is None else part(final).float(),
-            evidence,
+            unet_prob,
             None if points.mask is None else points.mask[:, :, kept],
             spacing_of(points.frame.affine),
             kept,
@@ -87,6 +87,6 @@ class Look:
         return values if self.mask is None else values[:, self.mask]
 
     @property
-    def rival(self) -> torch.Tensor:
-        """What the latent's classes are held against: the evidence, or without any the final classes."""
-        return self.final if self.evidence is None else self.evidence
+    def baseline(self) -> torch.Tensor:
+        """What the latent's classes are held against: the U-Net, or without any the final classes."""
+        return self.final if self.unet_prob is None else self.unet_prob

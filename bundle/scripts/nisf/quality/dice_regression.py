@@ -18,12 +18,12 @@ from scipy.special import expit, logit
 
 #: Numbers that tell, how each is transformed, and whether more of it is better (1) or worse (-1).
 TERMS = {
-    "evidence_doubt": ("log", -1),
+    "unet_uncertainty": ("log", -1),
     "disagreement": ("log", -1),
     "worst_disagreement": ("log", -1),
     "expected_dice": ("logit", 1),
-    "doubt": ("log", -1),
-    "likeness": ("plain", 1),
+    "uncertainty": ("log", -1),
+    "ncc": ("plain", 1),
     "noise": ("log", -1),
     "prior_distance": ("plain", -1),
     "slice_shift": ("plain", -1),

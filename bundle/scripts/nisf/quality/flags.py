@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 LIMITS = {
     "least_volume": 15.0,  # mL, all classes
     "largest_volume": 1500.0,
-    "upside_down": 0.1,  # nats a point of class evidence
+    "upside_down": 0.1,  # nats a point of U-Net probabilities
     "contrast": 0.02,  # of the intensities' range
     "disagreement": 0.35,
     "slice_shift": 6.0,  # mm
@@ -22,7 +22,7 @@ LIMITS = {
 }
 
 
-#: From this disagreement of latent and class evidence on nothing is to be trusted; and this part of empty slices.
+#: From this disagreement of latent and U-Net probabilities on nothing is to be trusted; and this part of empty slices.
 SPLIT, HOLES = 0.5, 1 / 3
 
 

@@ -1,4 +1,4 @@
-"""Signs of a scan that a fit cannot do well by: noise, contrast, the volumes that come out, an unsure result."""
+"""Features of a scan that a fit cannot do well by: noise, contrast, the volumes that come out, an unsure result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from nisf.quality.comparison import Look
+from nisf.quality.comparison import Comparison
 
 #: Frames from which a volume curve can be called rough, and the harmonics that a smooth one is made of.
 CURVE, HARMONICS = 12, 4
@@ -17,43 +17,43 @@ CURVE, HARMONICS = 12, 4
 LEAST = 20
 
 
-def noise_of(look: Look) -> float:
+def noise_of(comparison: Comparison) -> float:
     """Standard deviation of the pixels' noise, from the median of their mixed second differences in plane."""
-    corners = [look.image[:, a : a - 1 or None, b : b - 1 or None] for a in (0, 1) for b in (0, 1)]
+    corners = [comparison.image[:, a : a - 1 or None, b : b - 1 or None] for a in (0, 1) for b in (0, 1)]
     mixed = corners[0] - corners[1] - corners[2] + corners[3]
     known = torch.stack([(one > 0) & (one < 1) for one in corners]).all(dim=0)  # clipped intensities have lost theirs
     mixed = mixed[known]
     return float(1.4826 * mixed.abs().median() / 2) if len(mixed) else 0.0
 
 
-def contrast_of(look: Look) -> tuple[float, float]:
+def contrast_of(comparison: Comparison) -> tuple[float, float]:
     """By how much the first class (LV blood) is brighter than the second (myocardium), in image and reconstruction.
 
-    By the median, where latent and class evidence are of one mind; NaN where either class is not seen.
+    By the median, where latent and U-Net probabilities are of one mind; NaN where either class is not seen.
     """
-    own = look.own.argmax(dim=0)
-    agreed = own == look.rival.argmax(dim=0)
+    own = comparison.own.argmax(dim=0)
+    agreed = own == comparison.baseline.argmax(dim=0)
     inside = [agreed & (own == kind) for kind in (1, 2)]
     if min(int(one.sum()) for one in inside) < LEAST:
         return math.nan, math.nan
-    image, recon = (values.mean(dim=0) for values in (look.image, look.recon))
+    image, recon = (values.mean(dim=0) for values in (comparison.image, comparison.recon))
     return tuple(float(values[inside[0]].median() - values[inside[1]].median()) for values in (image, recon))
 
 
-def likeness(look: Look) -> float:
+def ncc(comparison: Comparison) -> float:
     """Correlation of image and reconstruction about the organ; 0 where there is none."""
-    near = (look.own[0] < 0.5) | (look.rival[0] < 0.5)
+    near = (comparison.own[0] < 0.5) | (comparison.baseline[0] < 0.5)
     if int(near.sum()) < LEAST:
         return 0.0
-    pairs = torch.stack([look.image.mean(dim=0)[near], look.recon.mean(dim=0)[near]])
+    pairs = torch.stack([comparison.image.mean(dim=0)[near], comparison.recon.mean(dim=0)[near]])
     found = torch.corrcoef(pairs)[0, 1]
     return float(found) if bool(found.isfinite()) else 0.0
 
 
-def volume_of(classes: torch.Tensor, look: Look) -> float:
+def volume_of(classes: torch.Tensor, comparison: Comparison) -> float:
     """All classes' volume in the slices, mL, mean over frames, of probabilities [K, X, Y, Z', T']."""
-    voxel = float(np.prod(look.spacing)) / 1000
-    return float((classes.argmax(dim=0) > 0).sum()) * voxel / len(look.times)
+    voxel = float(np.prod(comparison.spacing)) / 1000
+    return float((classes.argmax(dim=0) > 0).sum()) * voxel / len(comparison.times)
 
 
 def least_share(classes: torch.Tensor) -> float:
@@ -100,7 +100,7 @@ def expected_dice(classes: torch.Tensor) -> float:
     return sum(scores) / len(scores) if scores else 0.0
 
 
-def doubt_of(classes: torch.Tensor) -> float:
+def uncertainty_of(classes: torch.Tensor) -> float:
     """Mean over the voxels taken for a class of one minus its probability; 1 where none is."""
     best, found = classes.max(dim=0)
     inside = found > 0

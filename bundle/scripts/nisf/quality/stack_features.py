@@ -15,7 +15,7 @@ from nisf.geometry.pose import Pose
 from nisf.models.nisf import NISF
 from nisf.quality.slice_features import BODY
 
-#: Points of class evidence that are looked at.
+#: Points of U-Net probabilities that are looked at.
 POINTS = 4096
 
 
@@ -33,23 +33,25 @@ def flipped(frame: CoordinateFrame) -> CoordinateFrame:
 
 @torch.no_grad()
 def upside_down(network: NISF, points: GridPoints, seed: int = 0) -> float:
-    """By how much the class evidence fits the population's mean heart better once the stack is flipped.
+    """By how much the U-Net probabilities fits the population's mean heart better once the stack is flipped.
 
     The difference of mean cross entropies (nats a point), the stack as it is less the stack flipped, of points near the
     organ: above zero the flipped one fits better. The latent is the prior's mean, because a fitted one has bent itself
-    to the stack as it is. NaN without class evidence.
+    to the stack as it is. NaN without U-Net probabilities.
     """
-    evidence = points.evidence
-    if evidence is None or evidence.frame.pose is None:
+    unet_prob = points.unet_prob
+    if unet_prob is None or unet_prob.frame.pose is None:
         return float("nan")
-    number = evidence.spread(POINTS, seed)[:POINTS]
-    losses = [_loss(network, replace(evidence, frame=one), number) for one in (evidence.frame, flipped(evidence.frame))]
+    number = unet_prob.spread(POINTS, seed)[:POINTS]
+    losses = [
+        _loss(network, replace(unet_prob, frame=one), number) for one in (unet_prob.frame, flipped(unet_prob.frame))
+    ]
     return losses[0] - losses[1]
 
 
-def _loss(network: NISF, evidence: GridPoints, number: torch.Tensor) -> float:
-    """Mean cross entropy of numbered points of the class evidence under the prior's mean."""
-    coords, wanted = (values.unsqueeze(0).to(network.latent_mean) for values in evidence.take(number))
+def _loss(network: NISF, unet_prob: GridPoints, number: torch.Tensor) -> float:
+    """Mean cross entropy of numbered points of the U-Net probabilities under the prior's mean."""
+    coords, wanted = (values.unsqueeze(0).to(network.latent_mean) for values in unet_prob.take(number))
     logits = network(coords)[:, network.in_channels :]
     return float(F.cross_entropy(logits, wanted))
 

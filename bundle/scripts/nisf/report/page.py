@@ -28,7 +28,7 @@ NUMBERS = {
     "reconstruction_error": "root mean square difference of reconstruction and image, intensities 0 to 1",
     "prior_distance": "distance of the latent from the population's mean, in standard deviations",
     "pose_distance": "distance of position, direction and size from what was expected, in standard deviations",
-    "doubt": "mean over the segmented voxels of one minus the probability of their class",
+    "uncertainty": "mean over the segmented voxels of one minus the probability of their class",
     "disagreement": "one minus the mean Dice between the fitted function's classes and those of the U-Net",
 }
 

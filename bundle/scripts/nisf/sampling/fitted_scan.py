@@ -31,13 +31,13 @@ MODELS = bundle_root() / "models"
 
 @dataclass
 class FittedScan:
-    """What a latent, its pose and the class evidence say, as one function of place and time.
+    """What a latent, its pose and the U-Net probabilities say, as one function of place and time.
 
     Attributes:
         network: trained, on the device where it is to run.
         latent: [L].
         frame: coordinate frame of the fitted grid, in the fitted pose.
-        correction: what class evidence adds, or None.
+        correction: what U-Net probabilities adds, or None.
         class_names: inside class number to name.
         subject: of the scan.
         duration: seconds of the cycle, 0 where unknown.

@@ -100,7 +100,7 @@ def sample_uncertainty(
         chunk: points times draws evaluated at once.
         dtype: of the result.
         bf16: as in ``sample_grid``.
-        correction: what class evidence adds to the classes of every draw.
+        correction: what U-Net probabilities adds to the classes of every draw.
 
     Returns:
         [K + 2, X, Y, Z, T]: the mean over draws of each class's probability, the entropy of that mean (nats, at most

@@ -18,7 +18,7 @@ from nisf.evaluation.reliability import Reliability, write_reliability
 from nisf.fit.blending import combine
 from nisf.fit.points import GridPoints
 from nisf.fit.posterior import LatentFit
-from nisf.fit.prior import bounds_of, set_first_guess, set_pose_prior
+from nisf.fit.prior import bounds_of, set_initial_latent, set_pose_prior
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
 from nisf.inference.evaluator import attach_frame
@@ -55,7 +55,7 @@ def calibrate(
     output_dir: str | Path,
     class_names: Mapping[str, str],
     points: int = 20000,
-    evidence_blend: float = 0.0,
+    unet_blend: float = 0.0,
 ) -> dict | None:
     """Fits labelled scans by their intensities, sets the network's ``temperature`` and writes what came of it.
 
@@ -68,12 +68,12 @@ def calibrate(
         output_dir: folder.
         class_names: inside label value (text) to name.
         points: labelled points of a scan that are looked at, spread evenly.
-        evidence_blend: as in ``NISFInferer``; points of frames that the evidence has not seen are left out.
+        unet_blend: as in ``NISFInferer``; points of frames that the U-Net has not seen are left out.
 
     Returns:
         the record, or None where no scan has a label.
     """
-    seen = [found for scan in scans if (found := _looked_at(network, scan, fit, points, evidence_blend)) is not None]
+    seen = [found for scan in scans if (found := _looked_at(network, scan, fit, points, unet_blend)) is not None]
     if not seen:
         logger.warning("no validation subject has a label: the class probabilities stay uncalibrated")
         return None
@@ -98,19 +98,19 @@ def calibrate(
 
 
 def _looked_at(
-    network: NISF, scan: Mapping, fit: Callable[[NISF, GridPoints], LatentFit], points: int, evidence_blend: float
+    network: NISF, scan: Mapping, fit: Callable[[NISF, GridPoints], LatentFit], points: int, unet_blend: float
 ) -> tuple[torch.Tensor, torch.Tensor, LatentFit] | None:
     """Class logits [K, N] and labels [N] of a scan's labelled points, and its fit; None where it has none."""
     source = points_of(attach_frame(scan), network)
     number = labelled_points(source, scan["label"], points)
-    evidence = None
-    if source.evidence is not None and evidence_blend:
-        number, evidence = source.evidence_at(number)
+    unet_prob = None
+    if source.unet_prob is not None and unet_blend:
+        number, unet_prob = source.unet_prob_at(number)
     if not len(number):
         return None
     found = fit(network, source)
     logits = logits_at(network, found.latent, replace(source, frame=found.frame(source.frame)), number)
-    logits = logits if evidence is None else combine(logits, evidence, evidence_blend)
+    logits = logits if unet_prob is None else combine(logits, unet_prob, unet_blend)
     return logits, scan["label"].reshape(-1)[source.flat(number)], found
 
 
@@ -163,26 +163,26 @@ def calibrate_anew(
     output_dir: str,
     fit: Callable[[NISF, GridPoints], LatentFit],
     class_names: Mapping[str, str],
-    guess_draws: int,
-    evidence_blend: float,
+    initial_draws: int,
+    unet_blend: float,
 ) -> None:
-    """The end of ``train`` alone, for weights that lie there: pose prior, first guess of a fit and calibration.
+    """The end of ``train`` alone, for weights that lie there: pose prior, initial latent of a fit and calibration.
 
-    They belong to the network of the class evidence, and to the way of fitting, that inference will use.
+    They belong to the U-Net, and to the way of fitting, that inference will use.
 
     Args:
         network: takes the weights of ``model``.
         model: the weights to calibrate; the file stays as it is.
         train_dataset, val_dataset: stores of subjects.
         output_dir: folder of the calibrated ``model.pt``.
-        fit, class_names, guess_draws, evidence_blend: as in ``train``.
+        fit, class_names, initial_draws, unet_blend: as in ``train``.
     """
     if model is None:
         raise InputError("no weights were named to calibrate; give --model")
     folder = check_writable(output_dir)
     load_weights(network, model)
     fill_stores({"training": train_dataset, "validation": val_dataset})
-    write_weights(network, train_dataset, val_dataset, fit, folder, class_names, guess_draws, evidence_blend)
+    write_weights(network, train_dataset, val_dataset, fit, folder, class_names, initial_draws, unet_blend)
 
 
 def write_weights(
@@ -192,8 +192,8 @@ def write_weights(
     fit: Callable[[NISF, GridPoints], LatentFit],
     folder: Path,
     class_names: Mapping[str, str],
-    guess_draws: int,
-    evidence_blend: float,
+    initial_draws: int,
+    unet_blend: float,
 ) -> None:
     """What inference needs besides the weights, found once the training is over; writes ``model.pt``."""
     network.eval()
@@ -201,15 +201,15 @@ def write_weights(
     changes = [_change_of(val_dataset.stored(index)) for index in range(len(val_dataset))]
     if changes and all(change is not None for change in changes):
         set_pose_prior(network, torch.stack(changes))
-    set_first_guess(network, *bounds_of(frames, network.coord_dims), draws=guess_draws)
+    set_initial_latent(network, *bounds_of(frames, network.coord_dims), draws=initial_draws)
     scans = (val_dataset[index] for index in range(len(val_dataset)))
-    calibrate(network, scans, fit, folder, class_names, evidence_blend=evidence_blend)
+    calibrate(network, scans, fit, folder, class_names, unet_blend=unet_blend)
     weights = save_weights(network, folder / "model.pt")
     logger.info("trained: %s", weights)
 
 
 def _change_of(item: Mapping[str, object]) -> torch.Tensor | None:
-    """From the pose that the class evidence showed to the labels' own, [6]; None where there is no such pair."""
+    """From the pose that the U-Net probabilities showed to the labels' own, [6]; None where there is no such pair."""
     frame = CoordinateFrame.from_dict(item["frame"])
     if frame.pose is None or "label_pose" not in item:
         return None

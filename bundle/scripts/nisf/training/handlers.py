@@ -160,7 +160,7 @@ class FiniteLoss:
         if not np.isfinite(engine.state.output["loss"].item()):
             raise InputError(
                 f"the loss is no longer a number in epoch {engine.state.epoch}; go on from the last checkpoint with a "
-                "smaller step size (lr, latent_lr, evidence_lr) or a clip, --resume True"
+                "smaller step size (lr, latent_lr, unet_lr) or a clip, --resume True"
             )
 
 

@@ -11,7 +11,7 @@ from monai.inferers import Inferer
 from monai.transforms import RandomizableTransform
 from torch.nn import functional as F
 
-from nisf.models.slice_net import SliceNet, evidence_frames, read_frames, to_pixel
+from nisf.models.slice_net import SliceNet, read_frames, to_pixel, unet_frames
 from nisf.models.weights import save_weights
 from nisf.training.checkpoints import run_trainer
 from nisf.training.store import MappedDataset, fill_stores
@@ -68,7 +68,7 @@ def prepare_stack(
 ) -> tuple:
     """A stored stack for validation: at most four labelled frames of image and label, and the spacing."""
     frames = labelled(item["label"])
-    frames = [frames[i] for i in evidence_frames(len(frames), 4)]
+    frames = [frames[i] for i in unet_frames(len(frames), 4)]
     image, label = as_intensity(item["image"][..., frames]), item["label"][..., frames]
     return image.unsqueeze(0), label.unsqueeze(0), (item["spacing"],), {}
 
@@ -91,7 +91,7 @@ def labelled_frames(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, t
     return first, second
 
 
-def train_evidence(
+def train_unet(
     trainer: SupervisedTrainer,
     state: Mapping[str, object],
     train_dataset: MappedDataset,
@@ -100,7 +100,7 @@ def train_evidence(
     checkpoint_interval: int,
     resume: bool,
 ) -> None:
-    """Trains the network of the class evidence and writes ``evidence.pt``, in half precision.
+    """Trains the U-Net and writes ``unet.pt``, in half precision.
 
     Args:
         trainer: the training engine.
@@ -114,4 +114,4 @@ def train_evidence(
     fill_stores({"training": train_dataset, "validation": val_dataset})
     run_trainer(trainer, state, folder, checkpoint_interval, resume)
     if rank() == 0:
-        logger.info("trained: %s", save_weights(state["network"].half(), folder / "evidence.pt"))
+        logger.info("trained: %s", save_weights(state["network"].half(), folder / "unet.pt"))

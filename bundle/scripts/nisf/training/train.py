@@ -31,12 +31,12 @@ def train(
     resume: bool,
     fit: Callable[[NISF, GridPoints], LatentFit],
     class_names: Mapping[str, str],
-    guess_draws: int,
-    evidence_blend: float,
+    initial_draws: int,
+    unet_blend: float,
 ) -> None:
     """Trains the prior: fills the stores, goes on from the newest checkpoint if told to, and writes ``model.pt``.
 
-    At the end the first guess of a fit and the calibration of the class probabilities are added to the weights.
+    At the end the initial latent of a fit and the calibration of the class probabilities are added to the weights.
 
     Args:
         trainer: the training engine.
@@ -47,17 +47,15 @@ def train(
         resume: go on from the newest checkpoint in ``output_dir``, as if nothing had happened.
         fit: the inference that the calibration is for.
         class_names: inside label value (text) to name.
-        guess_draws: latents drawn from the prior to find the first guess of a fit.
-        evidence_blend: as in ``NISFInferer``.
+        initial_draws: latents drawn from the prior to find the initial latent of a fit.
+        unet_blend: as in ``NISFInferer``.
     """
     folder = check_writable(output_dir)
     fill_stores({"training": train_dataset, "validation": val_dataset})
     state["early_stop"].trainer = trainer
     run_trainer(trainer, state, folder, checkpoint_interval, resume)
     if rank() == 0:
-        write_weights(
-            state["network"], train_dataset, val_dataset, fit, folder, class_names, guess_draws, evidence_blend
-        )
+        write_weights(state["network"], train_dataset, val_dataset, fit, folder, class_names, initial_draws, unet_blend)
 
 
 def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:

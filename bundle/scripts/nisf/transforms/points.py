@@ -27,7 +27,7 @@ class ToStored(MapTransform):
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """``image`` uint8 [C, X, Y, Z, T] (intensity * 255), ``label`` int8 [1, X, Y, Z, T] (-1 without), ``frame``,
         ``subject``, ``boxes``, the voxel ranges of each frame's labels, ``spacing`` in mm along the axes and, where
-        there is any, ``evidence``."""
+        there is any, ``unet_prob``."""
         image = torch.as_tensor(data[self.image_key]).mul(255).round().to(torch.uint8)
         label = data.get(self.label_key)
         shape = (1, *image.shape[1:])
@@ -37,9 +37,9 @@ class ToStored(MapTransform):
         # frames outermost in memory, so that reading one frame touches its own pages alone
         frames_first = [t.permute(4, 0, 1, 2, 3).contiguous().permute(1, 2, 3, 4, 0) for t in (image, label)]
         kept = {key: data[key] for key in ("frame", "subject", "phases", "label_pose") if key in data}
-        if "evidence" in data:
-            values = data["evidence"].as_tensor().mul(255).round().to(torch.uint8)
-            kept["evidence"] = {"values": values, "frames": data["evidence"].meta["frames"]}
+        if "unet_prob" in data:
+            values = data["unet_prob"].as_tensor().mul(255).round().to(torch.uint8)
+            kept["unet_prob"] = {"values": values, "frames": data["unet_prob"].meta["frames"]}
         boxes = [label_box(label[0, ..., t]) for t in range(label.shape[-1])]
         spacing = list(orientation.spacing_of(np.asarray(data[self.image_key].affine)))
         return {"image": frames_first[0], "label": frames_first[1], "boxes": boxes, "spacing": spacing, **kept}

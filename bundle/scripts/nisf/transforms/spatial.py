@@ -90,7 +90,7 @@ class CanonicalOrientationd(GridTransform):
 def motion_center(
     image: torch.Tensor, spacing: tuple[float, float, float], smooth: float = 6.0, power: float = 6.0
 ) -> tuple[float, float]:
-    """Where a cine moves most, in mm in plane from the stack's centre: a first guess of the heart's place.
+    """Where a cine moves most, in mm in plane from the stack's centre: a initial latent of the heart's place.
 
     The standard deviation over frames, smoothed in plane and averaged over slices and channels, is raised to ``power``
     and its centroid taken. Image [C, X, Y, Z, T]; needs two frames or more. On the 70 ACDC training patients the
@@ -195,9 +195,7 @@ class CropToFieldd(GridTransform):
         affine, shape, times = np.asarray(image.affine), tuple(image.shape[1:4]), tuple(image.meta["times"])
         if self.kind == "posed" and pose is None:
             name = image.meta.get("filename_or_obj", "image")
-            raise InputError(
-                f"{name}: nothing says where the organ lies; name an evidence_model, or pose_body and labels"
-            )
+            raise InputError(f"{name}: nothing says where the organ lies; name an unet_model, or pose_body and labels")
         if self.kind == "posed":
             return CoordinateFrame.posed(affine, shape, times, Pose.of(pose), self.dims, self.half_field)
         if self.kind == "relative":

@@ -38,7 +38,7 @@ def config_files(names: Sequence[str]) -> list[str]:
     return found
 
 
-def knobs_of(configs: Sequence[str]) -> dict:
+def settings_of(configs: Sequence[str]) -> dict:
     """The top entries of configs, the later ones overriding.
 
     Raises:
@@ -74,7 +74,7 @@ def run_bundle(
         SystemExit: some scans failed.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
-    check_knobs(given, {**knobs_of(configs), **tracking_knobs(tracking)})
+    check_settings(given, {**settings_of(configs), **tracking_settings(tracking)})
     from monai.bundle import ConfigWorkflow  # after the checks, for it is slow to import
 
     workflow = ConfigWorkflow(
@@ -91,8 +91,8 @@ def run_bundle(
     workflow.run()
 
 
-def tracking_knobs(tracking: str | None) -> dict:
-    """What can be set besides the configs' own knobs where a run is tracked, as ``experiment_name``.
+def tracking_settings(tracking: str | None) -> dict:
+    """What can be set besides the configs' own settings where a run is tracked, as ``experiment_name``.
 
     Raises:
         InputError: MLflow is not installed, or cannot write a local database, or ``tracking`` is no such thing.
@@ -100,7 +100,7 @@ def tracking_knobs(tracking: str | None) -> dict:
     if tracking is None:
         return {}
     if tracking != "mlflow":
-        return dict(knobs_of([tracking]).get("configs", {}))
+        return dict(settings_of([tracking]).get("configs", {}))
     missing = [name for name in ("mlflow", "sqlalchemy", "alembic") if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f"{missing[0]} is not installed; --tracking mlflow needs: pip install 'nisf[mlflow]'")
@@ -109,12 +109,12 @@ def tracking_knobs(tracking: str | None) -> dict:
     return dict(DEFAULT_MLFLOW_SETTINGS["configs"])
 
 
-def check_knobs(given: Mapping[str, object], known: Mapping[str, object]) -> None:
-    """Raises ``InputError`` for a knob that no config has: MONAI would add it, and nothing would read it."""
+def check_settings(given: Mapping[str, object], known: Mapping[str, object]) -> None:
+    """Raises ``InputError`` for a setting that no config has: MONAI would add it, and nothing would read it."""
     for name in given:
         if name.split("#")[0] not in known:
             near = difflib.get_close_matches(name, known, 1)
-            raise InputError(f"--{name} is no knob of the config{f'; did you mean --{near[0]}?' if near else ''}")
+            raise InputError(f"--{name} is no setting of the config{f'; did you mean --{near[0]}?' if near else ''}")
 
 
 def torch_device(name: str | None) -> str | None:
@@ -133,13 +133,13 @@ def parser_of(configs: Sequence[str], **overrides: object) -> ConfigParser:
     """The bundle's configs parsed, for whoever wants parts of them rather than a run; overrides as they are, None too.
 
     Raises:
-        InputError: a file or a knob is wrong.
+        InputError: a file or a setting is wrong.
     """
     from monai.bundle import ConfigParser
 
     parser = ConfigParser()
     parser.read_config(config_files(configs))
-    check_knobs(overrides, parser.config)
+    check_settings(overrides, parser.config)
     parser.update({"bundle_root": str(bundle_root()), **overrides})
     parser.parse()
     parser.get_parsed_content("imports")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from nisf.quality.comparison import Look
+from nisf.quality.comparison import Comparison
 
 SHAPE, FRAMES, SPACING = (40, 40, 6), 2, (2.0, 2.0, 9.0)
 #: Brightness of background, LV, myocardium and RV.
@@ -32,15 +32,15 @@ def probabilities(classes, sure=0.97):
     return sure * one_hot + (1 - sure) / 3 * (1 - one_hot)
 
 
-def look(**changes):
-    """Image, reconstruction, latent, evidence and both of one mind, but for the changes."""
+def comparison(**changes):
+    """Image, reconstruction, latent, U-Net and both of one mind, but for the changes."""
     classes = classes_of()
     image, said = BRIGHT[classes].unsqueeze(0), probabilities(classes)
-    plain = Look(image, image, said, said, said, None, SPACING, list(range(SHAPE[2])), [0.0, 0.5])
+    plain = Comparison(image, image, said, said, said, None, SPACING, list(range(SHAPE[2])), [0.0, 0.5])
     return replace(plain, **changes)
 
 
 def noisy(spread, seed=0):
     """The image with normal noise, held within [0, 1] as images are."""
     draw = np.random.default_rng(seed).normal(0, spread, (1, *SHAPE, FRAMES))
-    return (look().image + torch.from_numpy(draw).float()).clamp(0, 1)
+    return (comparison().image + torch.from_numpy(draw).float()).clamp(0, 1)

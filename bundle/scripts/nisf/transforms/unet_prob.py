@@ -1,4 +1,4 @@
-"""Class evidence: what a small U-Net says of each voxel, slice by slice.
+"""U-Net probabilities: what a small U-Net says of each voxel, slice by slice.
 
 It gives a fit its start (the pose, see ``PoseOfd``) and something to fit besides the intensities. It sees intensities
 alone, as the fit does.
@@ -14,15 +14,15 @@ from monai.data import MetaTensor
 from monai.transforms import Transform
 
 from nisf.geometry.orientation import spacing_of
-from nisf.models.slice_net import DOUBT, SliceNet, evidence_frames, largest_pieces, read_frames, scaled
+from nisf.models.slice_net import DOUBT, SliceNet, largest_pieces, read_frames, scaled, unet_frames
 from nisf.utils.tensors import likeliest
 
 
-class Evidenced(Transform):
+class AddUNetProbd(Transform):
     """Adds what a ``SliceNet`` says of a scan: class probabilities and the likeliest class, of some frames.
 
-    ``evidence`` [K, X, Y, Z, T'] and ``evidence_class`` [1, X, Y, Z, T'], MetaTensors with the image's affine; the
-    evidence's meta names its ``frames``. Slices and frames that a fit may not see (``HoldOutd``) are not seen
+    ``unet_prob`` [K, X, Y, Z, T'] and ``unet_class`` [1, X, Y, Z, T'], MetaTensors with the image's affine; the
+    U-Net's meta names its ``frames``. Slices and frames that a fit may not see (``HoldOutd``) are not seen
     here either.
 
     Args:
@@ -35,36 +35,36 @@ class Evidenced(Transform):
         self.network, self.frames, self.image_key = network, frames, image_key
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """The item with ``evidence`` and ``evidence_class``."""
+        """The item with ``unet_prob`` and ``unet_class``."""
         item = dict(data)
         if self.network is None:
             return item
         self.network.eval()
         image = item[self.image_key]
         seen = image.meta.get("kept_frames") or list(range(image.shape[4]))
-        frames = [seen[i] for i in evidence_frames(len(seen), self.frames)]
+        frames = [seen[i] for i in unet_frames(len(seen), self.frames)]
         plain = torch.as_tensor(scaled(image.as_tensor()[..., frames].float()))
         spacing, kept = spacing_of(np.asarray(image.affine)), image.meta.get("kept_slices")
         probabilities = read_frames(self.network, plain, spacing, kept)
         raw = likeliest(probabilities)
         classes = largest_pieces(raw, kept)
-        # what lies apart is taken for background, though not without doubt
+        # what lies apart is taken for background, though not without a doubt
         apart = torch.full((len(probabilities), 1), DOUBT / (len(probabilities) - 1))
         apart[0] = 1 - DOUBT
         probabilities[:, (raw != classes)] = apart
         classes = classes.unsqueeze(0)
-        for key, values in (("evidence", probabilities), ("evidence_class", classes)):
+        for key, values in (("unet_prob", probabilities), ("unet_class", classes)):
             item[key] = MetaTensor(values, meta={**image.meta, "frames": frames})
         return item
 
 
-class AttachEvidenced(Transform):
-    """Moves ``evidence`` into the image's meta, where an inferer, which is given the image alone, finds it."""
+class AttachUNetProbd(Transform):
+    """Moves ``unet_prob`` into the image's meta, where an inferer, which is given the image alone, finds it."""
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with the image's meta extended."""
         item = dict(data)
-        evidence = item.pop("evidence", None)
-        if evidence is not None:
-            item["image"].meta["evidence"] = {"values": evidence.as_tensor(), "frames": evidence.meta["frames"]}
+        unet_prob = item.pop("unet_prob", None)
+        if unet_prob is not None:
+            item["image"].meta["unet_prob"] = {"values": unet_prob.as_tensor(), "frames": unet_prob.meta["frames"]}
         return item

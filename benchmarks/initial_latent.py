@@ -1,9 +1,9 @@
 """What a better start of a fit could bring: from the prior's mean, from the linear guess, from the answer itself.
 
-    python benchmarks/first_guess.py --dataset_dir ACDC [--section validation] [--json FILE]
+    python benchmarks/initial_latent.py --dataset_dir ACDC [--section validation] [--json FILE]
 
 The last is what no network that predicts latent and pose could beat. Prints, over the patients, the mean number of
-steps and of points, and the mean Dice of the fitted latent's own classes (evidence fitted, not blended) on 20,000
+steps and of points, and the mean Dice of the fitted latent's own classes (U-Net fitted, not blended) on 20,000
 labelled points a scan.
 """
 
@@ -49,16 +49,16 @@ def scans(options: argparse.Namespace) -> Iterator[tuple[NISF, GridPoints, torch
 
 def fit_from(start: str, network: NISF, points: GridPoints, answer: LatentFit | None) -> tuple[LatentFit, GridPoints]:
     """The fit, and the points in the pose that it found."""
-    usual = search.first_guess
+    usual = search.initial_latent
     if start == "mean":
-        search.first_guess = lambda network, scan: network.latent_mean.clone()
+        search.initial_latent = lambda network, scan: network.latent_mean.clone()
     if start == "answer":
-        search.first_guess = lambda network, scan: answer.latent.clone()
-        points = replace(points.moved(answer.pose), evidence=points.evidence.moved(answer.pose))
+        search.initial_latent = lambda network, scan: answer.latent.clone()
+        points = replace(points.moved(answer.pose), unet_prob=points.unet_prob.moved(answer.pose))
     try:
         fit = fit_gauss_newton(network, points)
     finally:
-        search.first_guess = usual
+        search.initial_latent = usual
     return fit, points.moved(fit.pose)
 
 
