@@ -161,8 +161,8 @@ def page(results: list[dict], runs: Path | None, figures: Path) -> str:
                 "",
                 f"### Training of the {result['name']} weights",
                 "",
-                "Validation Dice is that of the points drawn for the fit, inside the field, ED and ES pooled: it lies "
-                "above the mean volume Dice.",
+                "Validation Dice is that of the points drawn for the fit, inside the field, ED and ES pooled: it is "
+                "higher than the mean volume Dice.",
                 "",
             ]
             lines += training_summary(folder, result["name"], figures)

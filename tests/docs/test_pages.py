@@ -1,6 +1,7 @@
 """The book: built without a warning and without a network, its commands true, its first pages run as they are."""
 
 import json
+import pkgutil
 import re
 import subprocess
 import sys
@@ -200,6 +201,13 @@ def test_python_in_a_page_imports_what_is_there(name, tmp_path):
         if block.kind == "python" or "from nisf" in block.text or "import nisf" in block.text:
             code = "\n".join(line for line in block.text.splitlines() if re.match(r"\s*(from|import) nisf\b", line))
             exec(compile(code, name, "exec"), {})  # noqa: S102
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_name_of_the_code_exists(name):
+    for span in Page.read(PAGES[name]).spans:
+        if named := re.match(r"nisf(?:\.[A-Za-z_]\w*)+", span):
+            pkgutil.resolve_name(named[0])
 
 
 # ---- pages that run
