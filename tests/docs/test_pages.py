@@ -189,6 +189,20 @@ def test_every_link_leads_to_a_file(name):
     assert not [target for target in links_of(path) if not (path.parent / target).exists()]
 
 
+def test_the_readme_is_short_and_names_what_comes_first():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.split()) <= 900
+    for needed in (
+        "make demo",
+        "make test",
+        "nisf segment",
+        "import nisf",
+        "10.1007/978-3-031-43901-8_70",
+        "Research use only",
+    ):
+        assert needed in text, needed
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_test_that_is_named_exists(name):
     for named in re.findall(r"`([\w/]*\btest_\w+\.py)", PAGES[name].read_text()):
