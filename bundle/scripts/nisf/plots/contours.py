@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from scipy.ndimage import convolve1d
+from scipy.ndimage import convolve1d, find_objects
 from skimage.measure import approximate_polygon, find_contours
 
 #: Polygons are whole numbers of such parts of a pixel.
@@ -47,13 +47,14 @@ def _polygons(fields: Iterable[tuple[int, np.ndarray]], smooth: bool = False) ->
     """Where fields [X, Y], each with its class, are zero; what is outside of the picture counts as below zero."""
     found = []
     for number, field in fields:
-        rows, columns = np.flatnonzero((field > 0).any(axis=1)), np.flatnonzero((field > 0).any(axis=0))
-        if len(rows) == 0:
+        box = find_objects((field > 0).astype(np.uint8))
+        if not box:
             continue
         # the part about the class alone, and a ring below zero that closes what touches the edge
-        padded = np.pad(field, 1, constant_values=-0.5)[rows[0] : rows[-1] + 3, columns[0] : columns[-1] + 3]
+        rows, columns = box[0]
+        padded = np.pad(field, 1, constant_values=-0.5)[rows.start : rows.stop + 2, columns.start : columns.stop + 2]
         for line in find_contours(padded, 0.0):
-            ring = line + (rows[0] - 1, columns[0] - 1)  # the first point again at the end
+            ring = line + (rows.start - 1, columns.start - 1)  # the first point again at the end
             if smooth:
                 ring[:-1] = convolve1d(ring[:-1], SMOOTH, axis=0, mode="wrap")
                 ring[-1] = ring[0]
