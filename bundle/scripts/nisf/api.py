@@ -1,14 +1,12 @@
 """The steps of ``nisf segment`` in Python: a path in, labels and a function of place and time out.
 
-    from nisf import Segmenter
+from nisf.api import Segmenter
 
-    segmenter = Segmenter()                     # loads the weights once
-    result = segmenter("scan.nii.gz")
-    result.labels                               # [X, Y, Z, T] uint8 on the scan's own grid
-    result.fitted.read(points, time=0.35)       # intensity and class probabilities at any world point and moment
-    result.save("OUT")                          # what nisf segment writes
-
-``nisf report OUT`` goes on from there.
+segmenter = Segmenter()                     # loads the weights once
+result = segmenter("scan.nii.gz")
+result.labels                               # [X, Y, Z, T] uint8 on the scan's own grid
+result.fitted.read(points, time=0.35)       # intensity and class probabilities at any world point and moment
+result.save("OUT")                          # what nisf segment writes; nisf report OUT goes on from there
 """
 
 from __future__ import annotations
