@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from scipy.ndimage import map_coordinates
 
+from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.orientation import permuted_affine, stated_permutation
 from nisf.inference.save import folder_of
 from nisf.io.datalist import load_split
@@ -149,8 +150,7 @@ def label_truth(entry: Mapping, fitted: FittedScan) -> dict:
 
 def _between(label: np.ndarray, affine: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Classes [4, N] at world points, linear between voxels, background outside."""
-    inverse = np.linalg.inv(affine)
-    voxels = (points @ inverse[:3, :3].T + inverse[:3, 3]).T
+    voxels = world_to_voxel(affine, points).T
     parts = [map_coordinates((label == k).astype(np.float32), voxels, order=1, cval=float(k == 0)) for k in range(4)]
     return np.stack(parts)
 

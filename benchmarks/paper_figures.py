@@ -22,6 +22,7 @@ from off_grid import classes_on
 from scipy.ndimage import map_coordinates
 
 from nisf.cli.demo import rescaled
+from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.grid import Grid
 from nisf.geometry.orientation import spacing_of
 from nisf.phantom.cohort import Subject, make_subject
@@ -65,8 +66,8 @@ def held_out(path: Path, fitted: FittedScan, image: np.ndarray, subject: Subject
 
 def _resliced(frame: np.ndarray, subject: Subject, grid: Grid) -> np.ndarray:
     """One frame of the scan's file, linearly interpolated on a grid."""
-    inverse = np.linalg.inv(subject.acquisition.affine)
-    voxels = np.round(grid.world() @ inverse[:3, :3].T + inverse[:3, 3], 6)  # its own outer slices are not outside
+    # its own outer slices are not outside
+    voxels = np.round(world_to_voxel(subject.acquisition.affine, grid.world()), 6)
     return map_coordinates(frame, voxels.T, order=1, mode="constant").reshape(grid.shape)
 
 

@@ -53,39 +53,45 @@ def test_the_book_has_every_page_and_no_page_loads_anything_from_elsewhere(book)
         assert not [one for one in loaded if "//" in one], name
 
 
-def test_equations_are_mathml_and_stand_beside_links_to_the_line_of_the_code(book):
-    page = book["concepts/method.html"]
+def test_equations_are_mathml_and_stand_beside_links_to_the_code(book):
+    page, code = book["concepts/method.html"], book["reference/api.html"]
     written = (DOCS / "concepts" / "method.md").read_text()
     assert page.count("<math ") == written.count("```math") > 10
     assert "\\frac" not in re.sub(r"<script.*?</script>", "", page, flags=re.S)
-    file, line = re.search(
-        r'href="\.\./(code/bundle/scripts/nisf/fit/search\.py\.html)#__codelineno-0-(\d+)"[^>]*>'
-        r"<code>GaussNewtonSearch.step",
-        page,
-    ).groups()
-    text = (ROOT / "bundle" / "scripts" / "nisf" / "fit" / "search.py").read_text().splitlines()
-    assert "def step(self)" in text[int(line) - 1] and f'id="__codelineno-0-{line}"' in book[file]
+    found = re.findall(r'href="\.\./reference/api\.html#([^"]+)"[^>]*><code>([\w.]+)</code>', page)
+    assert len(found) == len(re.findall(r"\]\(\.\./\.\./bundle/scripts/nisf/", written)) > 10
+    assert all(f'id="{place}"' in code for place, _ in found)
+    places = {words: place for place, words in found}
+    assert places["GaussNewtonSearch.step"] == "nisf.fit.search.GaussNewtonSearch.step"
+    assert places["_of_classes"] == "nisf.fit.linearize"  # a private name has no place of its own
 
 
 #: What is wrong in a page, and what the build says of it.
 WRONG = {
     "[x](nowhere.md)": "nowhere.md",
     "[x](method.md#nowhere)": "does not contain an anchor '#nowhere'",
-    "[`NISF.nothing`](../bundle/scripts/nisf/models/nisf.py)": "does not define NISF.nothing",
-    "[x](../bundle/scripts/nothing.py)": "leads to no file",
+    "[`NISF.nothing`](../bundle/scripts/nisf/models/nisf.py)": "nisf.py) leads to no code",
+    "[x](../bundle/scripts/nisf/nothing.py)": "nothing.py) leads to no code",
+    "[`Tissue`](../bundle/scripts/nisf/phantom/heart.py)": "cross-reference target 'nisf.phantom.heart.Tissue'",
+    "[x](../benchmarks/nothing.py)": "'../benchmarks/nothing.py'",
     "```math\n\\nothing{x}\n```": "a command that is not known",
     "![x](figures/nothing.png)": "figures/nothing.png",
 }
 
 
 def test_each_wrong_link_name_and_equation_stops_the_build(tmp_path, caplog):
-    (tmp_path / "docs").mkdir()
     right = "[`NISF.forward`](../bundle/scripts/nisf/models/nisf.py)\n\n```math\nx^2\n```"
-    (tmp_path / "docs" / "index.md").write_text("\n\n".join(["# Book", *WRONG, right]))
-    (tmp_path / "docs" / "method.md").write_text("# Method\n")
+    pages = {
+        "index.md": "\n\n".join(["# Book", *WRONG, right]),
+        "method.md": "# Method\n",
+        "code.md": "::: nisf.models.nisf",
+    }
+    (tmp_path / "docs").mkdir()
+    for name, text in pages.items():
+        (tmp_path / "docs" / name).write_text(text)
     settings = {"docs_dir": str(tmp_path / "docs"), "site_dir": str(tmp_path / "site"), "strict": True}
     with pytest.raises(Abort, match=f"{len(WRONG)} warnings"), caplog.at_level("WARNING"):
-        build(load_config(str(ROOT / "mkdocs.yml"), nav=["index.md", "method.md"], **settings))
+        build(load_config(str(ROOT / "mkdocs.yml"), nav=list(pages), **settings))
     for said in WRONG.values():
         assert said in caplog.text
 

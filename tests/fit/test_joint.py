@@ -20,8 +20,7 @@ def series_of(network, latent, scan, gain=1.0, offset=0.0, time=0.0):
     """What a subject shows between the voxels of its scan, on a finer grid, by another scanner's brightness."""
     frame = scan.frame
     points = Grid.of_scan(frame).resampled(np.linalg.norm(frame.affine[:3, :3], axis=0) / 1.7).world()
-    inverse = np.linalg.inv(frame.affine)
-    coords = frame.voxel_to_normalised(points @ inverse[:3, :3].T + inverse[:3, 3]).T
+    coords = frame.world_to_normalised(points).T
     coords = np.concatenate([coords, np.full((1, len(points)), time)])[: frame.dims]
     with torch.no_grad():
         values = network(torch.from_numpy(coords).float().unsqueeze(0), latent.unsqueeze(0))[0, : network.in_channels]

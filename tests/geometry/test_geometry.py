@@ -5,6 +5,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 import torch
+from nibabel.affines import apply_affine
 from scipy.spatial.transform import Rotation
 
 from nisf.geometry import orientation
@@ -40,7 +41,7 @@ def turned(array, order, flips):
 
 
 def world(affine, voxel):
-    return affine[:3, :3] @ np.asarray(voxel, float) + affine[:3, 3]
+    return apply_affine(affine, np.asarray(voxel, float))
 
 
 # ---- directions of the heart

@@ -5,6 +5,7 @@ import itertools
 import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.affines import apply_affine
 from scipy.spatial.transform import Rotation
 
 from nisf.geometry.frame import CoordinateFrame
@@ -23,7 +24,7 @@ def oblique(spacing=(1.5, 1.2, 8.0), seed=0):
 def corners(grid):
     """World points of the outer corners, voxel edges included, sorted."""
     ends = np.array(list(itertools.product(*[(-0.5, n - 0.5) for n in grid.shape])))
-    found = ends @ grid.affine[:3, :3].T + grid.affine[:3, 3]
+    found = apply_affine(grid.affine, ends)
     return found[np.lexsort(np.round(found, 6).T)]
 
 

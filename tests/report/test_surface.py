@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from nibabel.affines import apply_affine
 
 from nisf.level_sets.surface import Surface
 from nisf.report.scan_folder import load_scan
@@ -43,7 +44,7 @@ def test_surfaces_enclose_the_volumes_of_the_function(scan, data):
 def test_they_are_seen_from_the_front_and_not_mirrored(scan, data):
     """The RV lies to the right of the LV in the patient: to the left in the picture."""
     affine = scan.fitted.frame.affine
-    world = [np.argwhere(scan.labels[..., 0] == n).mean(axis=0) @ affine[:3, :3].T + affine[:3, 3] for n in (1, 3)]
+    world = [apply_affine(affine, np.argwhere(scan.labels[..., 0] == n).mean(axis=0)) for n in (1, 3)]
     seen = [unpacked(data["moments"][0][name]).vertices.mean(axis=0) for name in ("LV_endocardium", "RV")]
     away, shown = world[1] - world[0], seen[1] - seen[0]
     np.testing.assert_allclose(shown, [-away[0], away[2], away[1]], atol=8)

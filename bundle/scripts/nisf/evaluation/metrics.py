@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from monai.metrics import compute_dice, compute_hausdorff_distance
 from monai.metrics.utils import get_edge_surface_distance
+from scipy.ndimage import find_objects
 
 from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
@@ -93,12 +94,8 @@ def _labels(volume, what: str, names: Mapping[int, str]) -> np.ndarray:
 
 def _bounding_box(foreground: np.ndarray, margin: int = 1) -> tuple[slice, ...]:
     """Slices around the foreground; one voxel of margin keeps a surface inside what it was. One voxel if empty."""
-    box = []
-    for axis in range(foreground.ndim):
-        line = np.flatnonzero(foreground.any(axis=tuple(a for a in range(foreground.ndim) if a != axis)))
-        first, last = (line[0], line[-1]) if line.size else (0, 0)
-        box.append(slice(max(int(first) - margin, 0), int(last) + margin + 1))
-    return tuple(box)
+    found = find_objects(foreground.astype(np.uint8)) or [(slice(0, 1),) * foreground.ndim]
+    return tuple(slice(max(part.start - margin, 0), part.stop + margin) for part in found[0])
 
 
 def _hausdorff(y_pred: torch.Tensor, y: torch.Tensor, spacing: list[float], inside: torch.Tensor | None):

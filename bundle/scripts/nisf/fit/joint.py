@@ -10,6 +10,7 @@ import torch
 
 from nisf.fit.points import GridPoints
 from nisf.fit.posterior import LatentFit
+from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.orientation import spacing_of
 from nisf.geometry.pose import Pose
@@ -49,8 +50,7 @@ class SeriesPoints:
         near = frame.beyond(points) <= spacing_of(frame.affine)[2]
         if not near.any():
             raise InputError("no point of the series lies within the scan; are both of one subject and one session?")
-        inverse = np.linalg.inv(frame.affine)
-        voxels = points[near] @ inverse[:3, :3].T + inverse[:3, 3]
+        voxels = world_to_voxel(frame.affine, points[near])
         return cls(frame, voxels, np.asarray(times)[near], intensity[:, torch.from_numpy(near)])
 
     def __len__(self) -> int:

@@ -6,7 +6,9 @@ from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 import torch
+from nibabel.affines import apply_affine
 
+from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.orientation import spacing_of
 from nisf.geometry.pose import Pose
 
@@ -116,7 +118,7 @@ class CoordinateFrame:
         """The same coordinates for the voxels of ``box`` alone."""
         start = np.array([low for low, _ in box], dtype=float)
         affine = self.affine.copy()
-        affine[:3, 3] = self.affine[:3, :3] @ start + self.affine[:3, 3]
+        affine[:3, 3] = apply_affine(self.affine, start)
         offset = tuple(o + s * low for o, s, low in zip(self.offset, self.scale, start))
         shape = tuple(high - low for low, high in box)
         return replace(self, affine=affine, shape=shape, offset=offset)
@@ -159,17 +161,15 @@ class CoordinateFrame:
 
     def world_to_normalised(self, points: np.ndarray) -> np.ndarray:
         """[N, 3] world points in RAS mm to [N, 3] normalised coordinates."""
-        inverse = np.linalg.inv(self.affine)
-        return self.voxel_to_normalised(np.asarray(points) @ inverse[:3, :3].T + inverse[:3, 3])
+        return self.voxel_to_normalised(world_to_voxel(self.affine, points))
 
     def normalised_to_world(self, coords: np.ndarray) -> np.ndarray:
         """[N, 3] normalised coordinates to [N, 3] world points in RAS mm."""
-        return self.normalised_to_voxel(coords) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return apply_affine(self.affine, self.normalised_to_voxel(coords))
 
     def beyond(self, points: np.ndarray) -> np.ndarray:
         """How far world points [N, 3] lie outside the grid, mm, [N]; 0 inside, the outer voxels' edges included."""
-        inverse = np.linalg.inv(self.affine)
-        voxels = np.asarray(points, dtype=float) @ inverse[:3, :3].T + inverse[:3, 3]
+        voxels = world_to_voxel(self.affine, points)
         over = np.maximum(np.maximum(-0.5 - voxels, voxels - np.array(self.shape) + 0.5), 0)
         return np.linalg.norm(over * spacing_of(self.affine), axis=1)
 

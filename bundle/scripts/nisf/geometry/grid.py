@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from nibabel.affines import apply_affine
 
+from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.orientation import spacing_of
 from nisf.utils.errors import InputError
@@ -79,18 +81,17 @@ class Grid:
         step = size / shape / spacing_of(self.affine)  # old voxels to one new one
         affine = self.affine.copy()
         affine[:3, :3] = self.affine[:3, :3] * step
-        affine[:3, 3] += self.affine[:3, :3] @ (0.5 * step - 0.5)
+        affine[:3, 3] = apply_affine(self.affine, 0.5 * step - 0.5)
         return replace(self, affine=affine, shape=tuple(int(n) for n in shape))
 
     def cropped(self, points: np.ndarray, margin: float) -> Grid:
         """The part that holds world points [N, 3] and ``margin`` mm about them."""
-        inverse = np.linalg.inv(self.affine)
-        voxels = np.asarray(points) @ inverse[:3, :3].T + inverse[:3, 3]
+        voxels = world_to_voxel(self.affine, points)
         away = margin / np.array(spacing_of(self.affine))
         low = np.clip(np.floor(voxels.min(axis=0) - away), 0, np.array(self.shape) - 1).astype(int)
         high = np.clip(np.ceil(voxels.max(axis=0) + away), low, np.array(self.shape) - 1).astype(int)
         affine = self.affine.copy()
-        affine[:3, 3] = self.affine[:3, :3] @ low + self.affine[:3, 3]
+        affine[:3, 3] = apply_affine(self.affine, low)
         return replace(self, affine=affine, shape=tuple(int(n) for n in high - low + 1))
 
     def at(self, times: Sequence[float]) -> Grid:
@@ -108,7 +109,7 @@ class Grid:
         for start in range(0, x, step):
             part = [np.arange(start, min(start + step, x)), np.arange(y), np.arange(z)]
             index = np.stack(np.meshgrid(*part, indexing="ij"), axis=-1).reshape(-1, 3)
-            yield index @ self.affine[:3, :3].T + self.affine[:3, 3]
+            yield apply_affine(self.affine, index)
 
     @property
     def voxels(self) -> int:

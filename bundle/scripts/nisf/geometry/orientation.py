@@ -8,6 +8,8 @@ from __future__ import annotations
 from itertools import permutations, product
 
 import numpy as np
+from nibabel.affines import voxel_sizes
+from nibabel.orientations import inv_ornt_aff
 
 #: Mean direction of a heart's axes in RAS. The apex points to the left, forwards and down; the others follow from it.
 APEX = np.array([-0.65, 0.50, -0.57]) / np.linalg.norm([-0.65, 0.50, -0.57])
@@ -45,7 +47,7 @@ def directions(affine: np.ndarray) -> np.ndarray:
 
 def spacing_of(affine: np.ndarray) -> tuple[float, float, float]:
     """Voxel size in mm along the three array axes."""
-    x, y, z = np.linalg.norm(np.asarray(affine, dtype=float)[:3, :3], axis=0)
+    x, y, z = voxel_sizes(np.asarray(affine, dtype=float))
     return float(x), float(y), float(z)
 
 
@@ -113,9 +115,5 @@ def has_orientation(affine: np.ndarray) -> bool:
 
 def permuted_affine(affine: np.ndarray, shape: tuple[int, ...], order: tuple, flips: tuple) -> np.ndarray:
     """The affine [4, 4] of an array of ``shape`` after its axes were put in ``order`` and then flipped."""
-    to_old = np.zeros((4, 4))
-    to_old[3, 3] = 1.0
-    for new, (old, flip) in enumerate(zip(order, flips)):
-        to_old[old, new] = -1.0 if flip else 1.0
-        to_old[old, 3] = shape[old] - 1 if flip else 0.0
-    return np.asarray(affine, dtype=float) @ to_old
+    turn = [(new, -1 if flips[new] else 1) for new in np.argsort(order)]  # of each old axis
+    return np.asarray(affine, dtype=float) @ inv_ornt_aff(turn, shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from nibabel.affines import apply_affine
 
 from nisf.geometry.grid import Grid
 from nisf.geometry.orientation import spacing_of
@@ -135,7 +136,7 @@ class LabelMap:
         for start in range(0, len(index), PART):
             place = np.unravel_index(index[start : start + PART], wanted.shape)
             voxels = np.stack([along[p] for along, p in zip(nodes, place)], axis=1)
-            yield place, self._classes(voxels @ affine[:3, :3].T + affine[:3, 3])
+            yield place, self._classes(apply_affine(affine, voxels))
 
 
 def margins_of(probabilities: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from nibabel.affines import apply_affine
 
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.orientation import directions, spacing_of
@@ -42,7 +43,7 @@ class Box:
     def around(cls, frame: CoordinateFrame) -> Box:
         """A grid to the edges of its outer voxels, and one slice more at both ends of the stack."""
         margin, shape = np.array([0.5, 0.5, 1.5]), np.array(frame.shape)
-        corner = frame.affine[:3, :3] @ -margin + frame.affine[:3, 3]
+        corner = apply_affine(frame.affine, -margin)
         size = (shape - 1 + 2 * margin) * np.array(spacing_of(frame.affine))
         return cls(corner, directions(frame.affine), tuple(float(s) for s in size))
 

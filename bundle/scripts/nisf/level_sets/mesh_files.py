@@ -1,4 +1,7 @@
-"""Closed surfaces as files: VTK XML (.vtp), STL and PLY, all saying that their millimetres are RAS; lists over time."""
+"""Closed surfaces as files: VTK XML (.vtp), STL and PLY, all saying that their millimetres are RAS; lists over time.
+
+STL and PLY are written by trimesh, which has no writer of .vtp and .pvd.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
+import trimesh
 
 from nisf.utils.errors import InputError
 from nisf.utils.files import whole_file, write_text
@@ -89,30 +93,17 @@ def _xml(kind: str, body: str) -> str:
 
 
 def _stl(vertices: np.ndarray, triangles: np.ndarray) -> bytes:
-    """Binary: 80 bytes, a count, and for each triangle its normal, its three corners and two bytes that say nothing."""
-    rows = np.zeros(len(triangles), np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("unused", "<u2")]))
-    corners = vertices[triangles]
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    rows["normal"] = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
-    rows["corners"] = corners
-    return _SPACE.encode().ljust(80) + np.array(len(rows), "<u4").tobytes() + rows.tobytes()
+    content = _mesh(vertices, triangles).export(file_type="stl")
+    return _SPACE.encode().ljust(80) + content[80:]
 
 
 def _ply(vertices: np.ndarray, triangles: np.ndarray) -> bytes:
-    rows = np.zeros(len(triangles), np.dtype([("count", "u1"), ("corners", "<i4", 3)]))
-    rows["count"], rows["corners"] = 3, triangles
-    head = f"""ply
-format binary_little_endian 1.0
-comment {_SPACE}
-element vertex {len(vertices)}
-property float x
-property float y
-property float z
-element face {len(triangles)}
-property list uchar int vertex_indices
-end_header
-"""
-    return head.encode() + vertices.tobytes() + rows.tobytes()
+    head, form, rest = _mesh(vertices, triangles).export(file_type="ply").split(b"\n", 2)
+    return b"\n".join([head, form, f"comment {_SPACE}".encode(), rest])
+
+
+def _mesh(vertices: np.ndarray, triangles: np.ndarray) -> trimesh.Trimesh:
+    return trimesh.Trimesh(vertices, triangles, process=False)
 
 
 _ENCODERS = {"vtp": _vtp, "stl": _stl, "ply": _ply}

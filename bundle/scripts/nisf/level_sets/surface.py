@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+import trimesh
 from skimage.measure import marching_cubes
 
 from nisf.level_sets.lattice import COARSEST, Box, Lattice
@@ -34,49 +34,31 @@ class Surface:
     triangles: np.ndarray
     time: float
 
+    @cached_property
+    def mesh(self) -> trimesh.Trimesh:
+        """The same vertices and triangles."""
+        return trimesh.Trimesh(self.vertices, self.triangles, process=False)
+
     @property
     def volume_ml(self) -> float:
-        """Enclosed volume by the divergence theorem, mL; negative if the triangles were turned inside out."""
-        return float(_signed_volumes(self.vertices, self.triangles).sum() / 1000)
+        """Enclosed volume, mL; negative if the triangles were turned inside out."""
+        return float(self.mesh.volume / 1000) if len(self.triangles) else 0.0
 
     @property
     def area_mm2(self) -> float:
         """Sum of the triangles' areas, mm^2."""
-        a, b, c = (self.vertices[self.triangles[:, corner]] for corner in range(3))
-        return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
+        return float(self.mesh.area)
 
     @property
     def watertight(self) -> bool:
         """Whether each edge belongs to two triangles, once in either direction; true where there is no triangle."""
-        edges = _edges(self.triangles)
-        once = np.unique(edges, axis=0)
-        return len(once) == len(edges) and np.array_equal(once, np.unique(edges[:, ::-1], axis=0))
+        return not len(self.triangles) or (self.mesh.is_watertight and self.mesh.is_winding_consistent)
 
     def without_small_pieces(self, least_ml: float = LEAST_ML) -> Surface:
         """The pieces that enclose at least ``least_ml``. A hole within another piece counts as a piece."""
-        piece = _pieces(len(self.vertices), self.triangles)
-        enclosed = np.bincount(piece[self.triangles[:, 0]], _signed_volumes(self.vertices, self.triangles))
-        kept = np.abs(enclosed[piece[self.triangles[:, 0]]]) >= 1000 * least_ml
-        used, triangles = np.unique(self.triangles[kept], return_inverse=True)
-        return Surface(self.name, self.vertices[used], triangles.reshape(-1, 3), self.time)
-
-
-def _signed_volumes(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Volume of the tetrahedron between each triangle and one point, mm^3, [F]; over a closed piece they add up."""
-    origin = vertices.mean(axis=0) if len(vertices) else 0.0
-    a, b, c = (vertices[triangles[:, corner]] - origin for corner in range(3))
-    return np.einsum("ij,ij->i", a, np.cross(b, c)) / 6
-
-
-def _edges(triangles: np.ndarray) -> np.ndarray:
-    """The three directed edges of each triangle, [3 F, 2]."""
-    return np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-
-
-def _pieces(count: int, triangles: np.ndarray) -> np.ndarray:
-    """Number of the connected piece that each of ``count`` vertices belongs to, [count]."""
-    start, end = _edges(triangles).T
-    return connected_components(coo_array((np.ones(len(start)), (start, end)), shape=(count, count)), False)[1]
+        pieces = self.mesh.split(only_watertight=False, repair=False)
+        kept = trimesh.util.concatenate([one for one in pieces if abs(one.volume) >= 1000 * least_ml])
+        return Surface(self.name, np.asarray(kept.vertices), np.asarray(kept.faces), self.time)
 
 
 #: What each surface of a heart encloses.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import binary_dilation, generate_binary_structure, label, maximum_filter, minimum_filter
 
+from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.grid import Grid
 from nisf.geometry.orientation import spacing_of
 from nisf.sampling.fitted_scan import FittedScan
@@ -111,8 +112,8 @@ def region_of(fitted: FittedScan, times: Sequence[float], points: int = POINTS, 
     wanted = binary_dilation(pieces == weights.argmax(), np.ones((3, 3, 3)))
     cell = np.prod(spacing_of(look.affine))
     fine = box.resampled([(wanted.sum() * cell / points) ** (1 / 3)] * 3)
-    world, inverse = fine.world(), np.linalg.inv(look.affine)
-    voxels = np.rint(world @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
+    world = fine.world()
+    voxels = np.rint(world_to_voxel(look.affine, world)).astype(int)
     inside = wanted[tuple(np.clip(voxels, 0, np.array(look.shape) - 1).T)]
     return Region(world[inside], float(np.prod(spacing_of(fine.affine)) / 1000), inside.reshape(fine.shape))
 

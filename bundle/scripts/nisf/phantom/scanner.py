@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from nibabel.affines import apply_affine
 
 from nisf.phantom.body import Tissue
 from nisf.phantom.heart import Heart, turned
@@ -111,7 +112,7 @@ class Acquisition:
         """World positions [N, 3] float64 of the voxel centres, all in array order or those at `index` [N, 3]."""
         if index is None:
             index = np.stack(np.meshgrid(*map(np.arange, self.shape), indexing="ij"), -1).reshape(-1, 3)
-        return index @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return apply_affine(self.affine, index)
 
     def seen(self) -> np.ndarray:
         """World positions [N, 3] of what the voxels show: their centres, moved by the breath-hold shifts."""

@@ -152,9 +152,7 @@ def _rows(values: Sequence, length: int, name: str) -> np.ndarray:
 
 def _nanmean(values: np.ndarray | list) -> np.ndarray:
     """Mean over the first axis without NaN; NaN, and no warning, where all are."""
-    values = np.asarray(values)
-    count = np.isfinite(values).sum(axis=0)
-    return np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan)
+    return np.ma.masked_invalid(values).mean(axis=0).filled(np.nan)
 
 
 def _dice_limits(*values: np.ndarray) -> tuple[float, float]:

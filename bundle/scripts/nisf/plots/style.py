@@ -27,6 +27,11 @@ def class_colour(index: int) -> str:
     return COLOURS.get(index) or FURTHER_COLOURS[(index - len(COLOURS) - 1) % len(FURTHER_COLOURS)]
 
 
+def plain_text(text: str) -> str:
+    """Text of a file with what matplotlib would take for mathematics made harmless."""
+    return text.replace("$", r"\$")
+
+
 def save_png(figure: Figure, path: str | os.PathLike) -> Path:
     """Writes a picture in one move; returns the path. Raises as `files.whole_file`."""
     path = Path(path)

@@ -1,4 +1,7 @@
-"""Charts of a page as SVG text: volume curves with their bands, the bull's eye of the wall, small histograms."""
+"""Charts of a page as SVG text: the bull's eye of the wall, small histograms.
+
+Drawn here and not by matplotlib: each segment and each bar has a title of its own, shown when it is touched.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,6 @@ from html import escape
 
 import numpy as np
 from matplotlib import colormaps
-
-from nisf.plots.style import LABELS, class_colour
-
-#: Size of the curves' chart and its margins: left, right, top, bottom.
-WIDTH, HEIGHT, INSIDE = 480, 330, (44, 12, 26, 40)
-
 
 #: mm of the wall that have the palest and the darkest colour, the same in every report.
 WALL = (4.0, 16.0)
@@ -25,119 +22,6 @@ RINGS = (
     (62, 104, (90, 150, 210, 270, 330, 30)),
     (20, 62, (90, 180, 270, 0)),
 )
-
-
-def colour_of(name: str, position: int = 0) -> str:
-    """Colour of a class by its name, or by its place among others."""
-    known = {word: number for number, word in LABELS.items()}
-    return class_colour(known.get(name, position + 1))
-
-
-def curves_chart(curves: Mapping, marks: Mapping[str, float], frame_times: Sequence[float]) -> str:
-    """Volumes through the cycle with their 95% bands, dots by slices, and a line that the page moves (``.playhead``).
-
-    Args:
-        curves: of measures.json.
-        marks: word to fraction of the cycle, drawn as vertical lines.
-        frame_times: fractions of the cycle of the scan's own frames, at which ``by_slices`` stand.
-    """
-    curves = closed(curves)
-    names = names_of(curves)
-    time = np.asarray(curves["time"], dtype=float)
-    long = float(curves["seconds"][-1]) * 1000 if curves.get("seconds") else 100.0
-    highest = max(max(_known(curves[name].get("high")) or _known(curves[name]["value"])) for name in names)
-    ticks = _ticks(highest)
-    left, right, top, bottom = INSIDE
-
-    def x(t: float) -> float:
-        return left + t * (WIDTH - left - right)
-
-    def y(v: float) -> float:
-        return HEIGHT - bottom - v / ticks[-1] * (HEIGHT - top - bottom)
-
-    parts = [_axis_lines(ticks, x, y, long, bool(curves.get("seconds")))]
-    for word, t in marks.items():
-        parts.append(f'<line class="mark" x1="{x(t):.1f}" x2="{x(t):.1f}" y1="{top}" y2="{HEIGHT - bottom}"/>')
-        parts.append(f'<text class="word" x="{x(t) + 4:.1f}" y="{top + 10}">{escape(word)}</text>')
-    parts += [_curve(curves[name], name, i, time, frame_times, x, y) for i, name in enumerate(names)]
-    parts.append(f'<line class="playhead" x1="{left}" x2="{left}" y1="{top}" y2="{HEIGHT - bottom}"/>')
-    parts += _legend(names)
-    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" data-left="{left}" data-width="{WIDTH - left - right}"'
-    return f'<svg class="curves" {size} role="img" aria-label="volume through the cycle">{"".join(parts)}</svg>'
-
-
-def names_of(curves: Mapping) -> list[str]:
-    """Names of the classes that have a curve."""
-    return [name for name, values in curves.items() if isinstance(values, Mapping) and values.get("value")]
-
-
-def closed(curves: Mapping) -> dict:
-    """Curves of measures.json with the first moment again at the end of the cycle, where they stop before it."""
-    time, seconds = list(curves["time"]), curves.get("seconds")
-    if time[-1] >= 1:
-        return dict(curves)
-    found = {"time": [*time, 1.0], "seconds": [*seconds, seconds[-1] / time[-1]] if seconds and time[-1] > 0 else None}
-    for name in names_of(curves):
-        values = curves[name]
-        ends = {end: [*values[end], values[end][0]] for end in ("value", "low", "high") if values.get(end)}
-        found[name] = {**values, **ends}
-    return found
-
-
-def _axis_lines(ticks: Sequence[float], x, y, long: float, seconds: bool) -> str:
-    parts = []
-    for value in ticks:
-        parts.append(f'<line class="rule" x1="{x(0)}" x2="{x(1)}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
-        parts.append(f'<text class="tick" x="{x(0) - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>')
-    for at in (at for at in _ticks(long) if at <= 1.001 * long):
-        place = f'x="{x(at / long):.1f}" y="{y(0) + 17:.1f}"'
-        parts.append(f'<text class="tick" {place} text-anchor="middle">{at:g}</text>')
-    words = "time, ms" if seconds else "part of the cycle, %"
-    parts.append(f'<text class="tick" x="{x(0.5)}" y="{y(0) + 34:.1f}" text-anchor="middle">{words}</text>')
-    parts.append('<text class="tick" x="6" y="14">mL</text>')
-    return "".join(parts)
-
-
-def _curve(values: Mapping, name: str, place: int, time: np.ndarray, frame_times: Sequence[float], x, y) -> str:
-    colour = colour_of(name, place)
-    parts = []
-    if has_band(values):
-        edge = [(t, v) for t, v in zip(time, values["high"])] + [(t, v) for t, v in zip(time, values["low"])][::-1]
-        points = " ".join(f"{x(t):.1f},{y(v):.1f}" for t, v in edge)
-        parts.append(f'<polygon points="{points}" fill="{colour}" opacity="0.22"/>')
-    points = " ".join(f"{x(t):.1f},{y(v):.1f}" for t, v in zip(time, values["value"]))
-    parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
-    for t, v in zip(frame_times, values.get("by_slices") or []):
-        if v is not None:
-            parts.append(f'<circle cx="{x(t):.1f}" cy="{y(v):.1f}" r="2.2" fill="#fff" stroke="{colour}"/>')
-    return "".join(parts)
-
-
-def has_band(values: Mapping) -> bool:
-    """Whether a curve has an interval at every moment."""
-    return all(values.get(end) and None not in values[end] for end in ("low", "high"))
-
-
-def _legend(names: Sequence[str]) -> list[str]:
-    parts, place = [], 70
-    for i, name in enumerate(names):
-        parts.append(f'<rect x="{place}" y="7" width="12" height="4" fill="{colour_of(name, i)}"/>')
-        parts.append(f'<text class="tick" x="{place + 17}" y="14">{escape(name)}</text>')
-        place += 35 + 8 * len(name)
-    return parts
-
-
-def _known(values: Sequence | None) -> list[float]:
-    """The numbers of a list that may be missing or hold None."""
-    return [v for v in values or [] if v is not None]
-
-
-def _ticks(highest: float) -> list[float]:
-    """From 0 to just above the highest value, in four to eight round steps."""
-    rough = max(highest, 1e-6) / 5
-    power = 10 ** math.floor(math.log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
-    return [step * i for i in range(math.ceil(highest / step * 1.001) + 1)]
 
 
 def bulls_eye(segments: Sequence[Mapping], unit: str = "mm") -> str:

@@ -12,7 +12,8 @@ from markupsafe import Markup
 
 from nisf.measures import reference_ranges
 from nisf.plots.style import class_colour
-from nisf.report.charts import bulls_eye, curves_chart, has_band, names_of
+from nisf.report.charts import bulls_eye
+from nisf.report.curves import curves_svg, has_band, names_of
 from nisf.report.scan_folder import ScanFolder
 from nisf.report.views import View
 
@@ -91,7 +92,7 @@ def scan_page(
         slices=slices,
         planes=planes,
         moving=len(scan.times) > 1,
-        curves=Markup(curves_chart(curves, phases, scan.times)) if has_curves(curves) else None,
+        curves=Markup(curves_svg(curves, phases, scan.times)) if has_curves(curves) else None,
         banded=any(isinstance(one, Mapping) and has_band(one) for one in curves.values()),
         wall=Markup(bulls_eye(wall["segments"], wall.get("unit", "mm"))) if wall.get("segments") else None,
         surface=surface,

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nisf.plots import contours
-from nisf.plots.style import class_colour, save_png
-from nisf.report.charts import closed, colour_of, has_band, names_of
+from nisf.plots.style import class_colour, plain_text, save_png
+from nisf.report.curves import draw_curves
 from nisf.report.page import has_curves, key_measures, number, quality_words
 from nisf.report.scan_folder import ScanFolder
 from nisf.report.views import View
@@ -82,21 +82,16 @@ def _middle(slices: View) -> list[int]:
 def _heading(figure, scan: ScanFolder, measures: Mapping) -> None:
     quality = quality_words(scan, measures)
     title = str(measures.get("subject") or scan.name)
-    figure.text(0.01, 0.92, _plain(title), fontsize=14, weight="bold", va="top")
+    figure.text(0.01, 0.92, plain_text(title), fontsize=14, weight="bold", va="top")
     words = quality["headline"]
     if quality["dice"] is not None:
         words += f", predicted Dice {quality['dice']:.2f}"
     figure.text(0.01, 0.5, words, fontsize=11, color=INK[quality["kind"]], weight="bold", va="top")
     flags = "; ".join(str(flag.get("text", "")) for flag in quality["flags"])
-    figure.text(0.01, 0.16, _plain(flags[:180]), fontsize=9, va="top")
+    figure.text(0.01, 0.16, plain_text(flags[:180]), fontsize=9, va="top")
     figure.text(0.99, 0.92, "Research use only. Not for diagnosis.", fontsize=9, color="0.35", ha="right", va="top")
     if scan.missing:
         figure.text(0.99, 0.5, "slices: reconstruction, the image cannot be read", fontsize=9, ha="right", va="top")
-
-
-def _plain(text: str) -> str:
-    """Text of a file with what matplotlib would take for mathematics made harmless."""
-    return text.replace("$", r"\$")
 
 
 def _numbers(figure, scan: ScanFolder, measures: Mapping) -> None:
@@ -104,7 +99,7 @@ def _numbers(figure, scan: ScanFolder, measures: Mapping) -> None:
     curves, shown = measures.get("curves") or {}, key_measures(measures)
     if has_curves(curves):
         above, below = figure.subplots(2, 1, height_ratios=(1.1, 1))
-        _curves(above, curves)
+        draw_curves(above, curves)
     else:
         below = figure.subplots()
     below.set_axis_off()
@@ -113,20 +108,5 @@ def _numbers(figure, scan: ScanFolder, measures: Mapping) -> None:
         text = f"{number(one['value'])} {one['unit']}"
         if one.get("low") is not None and one.get("high") is not None:
             text += f"  ({number(one['low'], one['value'])} to {number(one['high'], one['value'])})"
-        below.text(0.02, y, _plain(str(one["name"])), fontsize=11, va="center", transform=below.transAxes)
-        below.text(0.34, y, _plain(text), fontsize=11, weight="bold", va="center", transform=below.transAxes)
-
-
-def _curves(ax: Axes, curves: Mapping) -> None:
-    curves = closed(curves)
-    time, names = np.asarray(curves["time"], dtype=float) * 100, names_of(curves)
-    for i, name in enumerate(names):
-        values, colour = curves[name], colour_of(name, i)
-        ax.plot(time, values["value"], color=colour, label=name)
-        if has_band(values):
-            low, high = (np.asarray(values[end], dtype=float) for end in ("low", "high"))
-            ax.fill_between(time, low, high, color=colour, alpha=0.22, linewidth=0)
-    ax.set(xlabel="part of the cycle, %", ylabel="mL", xlim=(0, 100))
-    ax.set_ylim(bottom=0)
-    ax.grid(color="0.92")
-    ax.legend(fontsize=8, frameon=False, ncols=len(names))
+        below.text(0.02, y, plain_text(str(one["name"])), fontsize=11, va="center", transform=below.transAxes)
+        below.text(0.34, y, plain_text(text), fontsize=11, weight="bold", va="center", transform=below.transAxes)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from nibabel.affines import apply_affine
 
 from nisf.geometry.grid import Grid
 from nisf.plots import contours
@@ -172,8 +173,7 @@ def heart_box(scan: ScanFolder) -> tuple[tuple[int, int], ...]:
 def labelled_points(scan: ScanFolder) -> np.ndarray:
     """World points [N, 3] of the voxels that hold a class at any frame."""
     voxels = np.argwhere((scan.labels > 0).any(axis=3))
-    affine = scan.fitted.frame.affine
-    return voxels @ affine[:3, :3].T + affine[:3, 3]
+    return apply_affine(scan.fitted.frame.affine, voxels)
 
 
 def eight_bit(image: np.ndarray) -> np.ndarray:

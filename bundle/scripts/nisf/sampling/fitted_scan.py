@@ -11,6 +11,7 @@ import torch
 
 from nisf.fit.blending import Correction, cut_off
 from nisf.fit.posterior import LatentFit
+from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
 from nisf.models.nisf import NISF
@@ -153,8 +154,7 @@ class FittedScan:
 
     def voxels(self, points: np.ndarray) -> np.ndarray:
         """World points [N, 3] to fractional voxels [N, 3] of the fitted grid."""
-        inverse = np.linalg.inv(self.frame.affine)
-        return np.asarray(points, dtype=float) @ inverse[:3, :3].T + inverse[:3, 3]
+        return world_to_voxel(self.frame.affine, points)
 
     def beyond(self, points: np.ndarray) -> np.ndarray:
         """How far world points [N, 3] lie outside the fitted grid, mm, [N]; what is read there is extrapolated."""
