@@ -62,7 +62,7 @@ class UsedSettings:
                 continue
             if name.split("#")[0] in self.known:
                 raise InputError(f"--{name} is a setting that the run id {self.run_id} does not use; leave it out")
-            near = difflib.get_close_matches(name, {one.split("::")[0] for one in self.ids}, 1)
+            near = difflib.get_close_matches(name, {one.split("::")[0] for one in self.ids}, 1, 0.75)
             hint = f"; did you mean --{near[0]}?" if near else ""
             raise InputError(f"--{name} is no setting of the run id {self.run_id}{hint}")
 
