@@ -317,7 +317,14 @@ FIT_SETTINGS = ("prior_weight", "final_points", "pose", "unet_weight", "fit")
 POSE_SETTINGS = ("pose_body", "pose_pointer", "pose_radius", "pose_length", "unet_frames", "pixel", "features")
 
 
-@pytest.mark.parametrize("overrides", SHARED.values(), ids=SHARED.keys())
+@pytest.mark.parametrize("data, weights", [("", "phantom_unet.pt"), ("DATA", "unet.pt")])
+def test_training_alone_takes_the_unet_of_the_data_that_it_trains_on(data, weights):
+    parser = parser_of("train.json", dataset_dir=data)
+    assert Path(parser.get_parsed_content("unet_model")) == BUNDLE / "models" / weights
+    assert parser.get_parsed_content("unet") is not None
+
+
+@pytest.mark.parametrize("overrides", [[], *SHARED.values()], ids=["default", *SHARED])
 def test_training_and_inference_build_the_same_network(overrides):
     training, inference = (raw(base, *overrides) for base in ("train.json", "inference.json"))
     assert training["network_def"] == inference["network_def"]
@@ -329,7 +336,7 @@ def test_training_and_inference_build_the_same_network(overrides):
 
 
 @pytest.mark.parametrize("name", ["load", "orient", "add_unet_prob", "pose_of", "pose_of_unet", "crop", "scale"])
-@pytest.mark.parametrize("overrides", SHARED.values(), ids=SHARED.keys())
+@pytest.mark.parametrize("overrides", [[], *SHARED.values()], ids=["default", *SHARED])
 def test_training_and_inference_read_turn_and_lay_a_scan_alike(overrides, name):
     assert raw("train.json", *overrides)[name] == raw("inference.json", *overrides)[name]
     steps = [
