@@ -149,7 +149,7 @@ def _check_python(words: list[str], page: Page, folder: Path) -> None:
         _check_code(words[1])
     elif words[0].startswith("benchmarks/"):
         _check_benchmark(ROOT / words[0], words[1:])
-    elif not (folder / words[0]).is_file():
+    elif not any((place / words[0]).is_file() for place in (folder, ROOT)):
         raise Wrong(f"{page.path.name} has no file {words[0]}")
 
 
