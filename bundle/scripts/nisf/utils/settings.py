@@ -32,10 +32,11 @@ class UsedSettings:
     """The settings that a run id uses.
 
     Args:
-        run_id: for example ``inference``; also what it begins and ends with, where these have names of their own.
+        run_id: for example ``inference``.
         config: merged, see ``nisf.utils.bundle.settings_of``.
         given: values of settings; what a value refers to is used as well.
         more: names that something else reads.
+        besides: ids that are run before and after it.
     """
 
     def __init__(
