@@ -80,8 +80,6 @@ def load(name: str, data: str, count: int) -> tuple[NISF, list[Subject], dict]:
     parser = ConfigParser()
     parser.read_config([str(CONFIGS / "inference.json"), str(CONFIGS / "evaluate.json"), str(CONFIGS / f"{name}.json")])
     parser.update({"bundle_root": str(CONFIGS.parent), "dataset_dir": data, "section": "validation"})
-    import nisf  # noqa: F401  (named by the config's expressions)
-
     network = parser.get_parsed_content("network").eval()
     dataset = parser.get_parsed_content("dataset")
     subjects = []

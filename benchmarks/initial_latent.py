@@ -35,8 +35,6 @@ BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
 
 def scans(options: argparse.Namespace) -> Iterator[tuple[NISF, GridPoints, torch.Tensor]]:
     """Network, points and label of each patient, as ``evaluation`` prepares them."""
-    import nisf  # noqa: F401  (named by the configs' expressions)
-
     config = ConfigParser()
     config.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in ("inference", "acdc")])
     given = {"dataset_dir": options.dataset_dir, "section": options.section, "keys": ["image", "label"]}

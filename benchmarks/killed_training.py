@@ -34,7 +34,7 @@ SETTINGS = {
 
 def start(cohort: Path, folder: Path, epochs: int) -> subprocess.Popen:
     """The training command, going on where there is a checkpoint."""
-    configs = str([str(BUNDLE / "configs" / f"{name}.json") for name in ("train", "phantom", "plain")])
+    configs = str([str(BUNDLE / "configs" / f"{name}.json") for name in ("inference", "train", "phantom", "plain")])
     call = [sys.executable, "-m", "monai.bundle", "run", "training", "--bundle_root", str(BUNDLE)]
     settings = {**SETTINGS, "dataset_dir": cohort, "output_dir": folder, "max_epochs": epochs}
     settings["resume"] = newest_checkpoint(folder) is not None

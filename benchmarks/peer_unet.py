@@ -65,15 +65,13 @@ def main() -> None:
     parser.add_argument("--weights", help="another unet.pt than the config's")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
-    import nisf  # noqa: F401  (named by the config's expressions)
-
     config = ConfigParser()
     config.read_config([str(CONFIGS / f"{name}.json") for name in ("inference", "evaluate", options.config)])
     config.update({"bundle_root": str(CONFIGS.parent), "dataset_dir": options.dataset_dir, "section": options.section})
     if options.weights:
         config.update({"unet_model": options.weights})
     network, names = config.get_parsed_content("unet"), config.get_parsed_content("class_names")
-    reading = [config.get_parsed_content(f"preprocessing#transforms#{place}") for place in (0, 2)]
+    reading = [config.get_parsed_content(name) for name in ("load", "orient")]
     dataset = [reading[1](reading[0](subject)) for subject in config.get_parsed_content("subjects")]
     found = {}
     for hold_out in (None, "every_2"):

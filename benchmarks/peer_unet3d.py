@@ -35,6 +35,7 @@ from nisf.geometry.orientation import spacing_of
 from nisf.models.slice_net import largest_pieces, scaled, to_pixel
 from nisf.training.slice_net import labelled
 from nisf.transforms.hold_out import HoldOutd
+from nisf.utils.bundle import UNET, config_files
 from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
 from nisf.utils.tensors import as_intensity
@@ -69,7 +70,7 @@ def augmentation() -> Compose:
     """Patches, and the random transforms of ``unet.json`` on volumes."""
     wide = [math.ceil(1.2 * size) if axis < 2 else size for axis, size in enumerate(PATCH)]
     config = ConfigParser()
-    config.read_config(str(CONFIGS / "unet.json"))
+    config.read_config(config_files(UNET))
     keys = {"keys": ["image", "label"]}
     move = {
         "_target_": "RandAffined", "prob": 0.8, "spatial_size": PATCH, "rotate_range": [0.0, 0.0, 0.6], **keys,
@@ -166,7 +167,7 @@ def main() -> None:
     torch.manual_seed(0)
     np.random.seed(0)
     config = ConfigParser()
-    config.read_config([str(CONFIGS / f"{name}.json") for name in ("unet", "acdc")])
+    config.read_config(config_files([*UNET, "acdc"]))
     config.update(
         {"dataset_dir": options.dataset_dir, "cache_dir": options.cache_dir, "bundle_root": str(CONFIGS.parent)}
     )
@@ -180,7 +181,7 @@ def main() -> None:
     network.eval()
     print(state)
     reading, names = config.get_parsed_content("loading")[:2], config.get_parsed_content("class_names")
-    config["validate#subjects"] = config["validate#subjects"].replace("validation", options.section)
+    config["validate#subjects#section"] = options.section
     subjects = [reading[1](reading[0](one)) for one in config.get_parsed_content("validate#subjects")]
     results = {}
     for hold_out in (None, "every_2"):

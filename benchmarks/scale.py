@@ -23,7 +23,7 @@ from monai.bundle import ConfigParser
 
 from nisf.phantom.cohort import write_cohort
 from nisf.runs import segment
-from nisf.utils.bundle import config_files
+from nisf.utils.bundle import PRIOR, config_files
 from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
 
@@ -33,10 +33,8 @@ SUBJECTS = (70, 1_000, 100_000)
 
 def parsed(cohort: Path, folder: Path) -> ConfigParser:
     """The training of the shipped recipe on the cohort."""
-    import nisf  # noqa: F401  (named by the configs' expressions)
-
     config = ConfigParser()
-    config.read_config(config_files(["train", "acdc"]))
+    config.read_config(config_files([*PRIOR, "acdc"]))
     where = {"dataset_dir": str(cohort), "output_dir": str(folder / "out"), "cache_dir": str(folder / "store")}
     config.update(
         {**where, "layout": "cohort", "split_rule": {"given": True}, "unet_model": None, "cache_stacks": False}

@@ -3,7 +3,7 @@ same run.
 
     python benchmarks/throughput.py [--json FILE] [--seconds 5] [--device cpu]
 
-The network is the default recipe's (configs/train.json). Every row runs the same work for about ``seconds`` after a
+The network is the paper's form (configs plain.json). Every row runs the same work for about ``seconds`` after a
 warm-up; the share is the row's arithmetic (0.46 MFLOP a point forward, twice that for a latent's gradient, three
 times for training) against the best float32 (or bfloat16) product of the same run. Run it alone on the machine.
 """
@@ -15,7 +15,6 @@ import json
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 import torch
@@ -28,11 +27,10 @@ from nisf.models.losses import NISFLoss
 from nisf.models.nisf import NISF, LatentTable
 from nisf.sampling.on_grid import sample_grid
 from nisf.training.population import Population, PopulationAdam, TrainingLoss
+from nisf.utils.bundle import PRIOR, settings_of
 from nisf.utils.compile import has_bf16
 from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
-
-CONFIG = Path(__file__).resolve().parent.parent / "bundle" / "configs" / "train.json"
 
 
 def rate(work: Callable[[], int], seconds: float, device: torch.device) -> float:
@@ -134,7 +132,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="time of each measurement")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
-    device, config = torch.device(options.device), json.loads(CONFIG.read_text())
+    device, config = torch.device(options.device), settings_of([*PRIOR, "plain"])
     forward = flop_per_point(config)
     fast = has_bf16(device)
     matmul = {"float32": matmul_rate(device, torch.float32, options.seconds)}

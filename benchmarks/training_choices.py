@@ -186,7 +186,7 @@ def main() -> None:
             words, folder = ROWS[row], Path(name) / str(place)
             epochs = ["--max_epochs", str(options.epochs), "--val_interval", str(options.epochs), "--fit_steps", "2"]
             started = seconds_of_children()
-            configs = ["train", "hippocampus", *_handlers(row, Path(name) / f"{place}.json")]
+            configs = ["inference", "train", "hippocampus", *_handlers(row, Path(name) / f"{place}.json")]
             command("training", configs, options.dataset_dir, folder / "run", [*epochs, *words])
             minutes = (seconds_of_children() - started) / 60
             pairs = list(zip(words[::2], words[1::2]))

@@ -6,8 +6,12 @@ import json
 import os
 import shutil
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from monai.bundle import ConfigParser
+
+from nisf.utils.bundle import EVALUATION, PRIOR, UNET
 from nisf.utils.files import check_writable, whole_file
 
 NAME = "nisf_cardiac_cine"
@@ -36,7 +40,7 @@ def files_of(bundle: Path) -> list[Path]:
 
 
 def build(output: Path, bundle: Path = BUNDLE) -> tuple[Path, Path]:
-    """Makes ``output/<name>/`` and ``output/<name>_v<version>.zip`` anew.
+    """Makes ``output/<name>/`` and ``output/<name>_v<version>.zip`` anew, each config of a run id whole.
 
     Returns:
         Folder and zip.
@@ -51,6 +55,8 @@ def build(output: Path, bundle: Path = BUNDLE) -> tuple[Path, Path]:
         for path in files_of(bundle):
             (fresh / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundle / path, fresh / path)
+        for names in (EVALUATION, PRIOR, UNET):
+            write_whole(bundle / "configs", names, fresh / "configs")
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(fresh, folder)
     finally:
@@ -58,6 +64,12 @@ def build(output: Path, bundle: Path = BUNDLE) -> tuple[Path, Path]:
     with whole_file(archive) as part:
         pack(folder, part)
     return folder, archive
+
+
+def write_whole(source: Path, names: Sequence[str], target: Path) -> None:
+    """Writes the last of some configs with all that it is laid over: the zoo and MONAI's apps load it alone."""
+    merged = ConfigParser.load_config_files([source / f"{name}.json" for name in names])
+    (target / f"{names[-1]}.json").write_text(json.dumps(merged, indent=4) + "\n")
 
 
 def pack(folder: Path, archive: Path) -> None:

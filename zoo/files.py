@@ -170,7 +170,7 @@ def code_form(folder: Path) -> str:
     """black, isort and flake8 as the zoo sets them."""
     tools = (
         ["black", "--check", "--quiet", "--line-length", "120"],
-        ["isort", "--check-only", "--quiet", "--profile", "black", "--line-length", "120"],
+        ["isort", "--check-only", "--quiet", "--profile", "black", "--line-length", "120", "-p", "nisf"],
         ["flake8", "--isolated", "--max-line-length", "120", "--extend-ignore", "E203,W503"],
     )
     for tool in tools:

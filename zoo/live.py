@@ -1,4 +1,4 @@
-"""Checks that run a bundle, by MONAI's own functions, in a process without a network that knows no other `scripts`.
+"""Checks that run a bundle, by MONAI's own functions, without a network, where no other `scripts` or `nisf` is known.
 
 python -m zoo.live FOLDER
 """
@@ -135,7 +135,8 @@ def _offline(*args: object, **kwargs: object) -> None:
 def main(folder: Path) -> int:
     """Runs the checks in an empty folder; how many failed."""
     folder = folder.resolve()
-    elsewhere = [path for path in sys.path if not (Path(path) / "scripts").is_dir()]
+    own = ("scripts", "nisf")
+    elsewhere = [path for path in sys.path if not any((Path(path) / name).is_dir() for name in own)]
     sys.path[:] = [str(folder), *elsewhere]
     socket.socket.connect = socket.create_connection = socket.getaddrinfo = _offline
     with tempfile.TemporaryDirectory() as empty:

@@ -43,7 +43,7 @@ def imported(folder: Path) -> dict[str, str]:
             plain = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             taken = [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
             found |= {name.split(".")[0]: path.name for name in (*plain, *taken)}
-    return {name: file for name, file in found.items() if name not in (*sys.stdlib_module_names, "scripts")}
+    return {name: file for name, file in found.items() if name not in (*sys.stdlib_module_names, "scripts", "nisf")}
 
 
 def _plain(name: str) -> str:

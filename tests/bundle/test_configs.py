@@ -11,13 +11,21 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
+from monai.bundle import (
+    ConfigParser,
+    ConfigWorkflow,
+    ReferenceResolver,
+    ckpt_export,
+    verify_metadata,
+    verify_net_in_out,
+)
 from monai.data import MetaTensor, load_net_with_metadata
 from monai.utils import set_determinism
 
 from nisf import __version__
 from nisf.models.nisf import NISF
 from nisf.models.weights import load_weights, save_weights
+from nisf.utils.settings import UsedSettings
 
 HERE = Path(__file__).resolve().parent.parent
 BUNDLE = HERE.parent / "bundle"
@@ -32,12 +40,20 @@ SHARED = {
     "hippocampus": ["hippocampus.json"],
     "the paper's form": ["phantom.json", "plain.json"],
 }
+#: What a config is laid over, itself included.
+BASES = {
+    "inference.json": ["inference.json"],
+    "train.json": ["inference.json", "train.json"],
+    "unet.json": ["inference.json", "train.json", "unet.json"],
+    "sampling.json": ["sampling.json"],
+}
 TRAINING = {"default": [], **SHARED, "paper": ["paper.json"], "paper on acdc": ["acdc.json", "paper.json"]}
 INFERENCE = {"default": [], **SHARED, "evaluation": ["evaluate.json", "phantom.json"]}
 
 
 def files(base, overrides, root=BUNDLE):
-    return [os.path.join(root, "configs", name) for name in (base, *overrides)]
+    """Paths of configs, with what ``base`` is laid over."""
+    return [os.path.join(root, "configs", name) for name in (*BASES[base], *overrides)]
 
 
 def parser_of(base, overrides=(), **values):
@@ -48,11 +64,9 @@ def parser_of(base, overrides=(), **values):
     return parser
 
 
-def raw(*names):
-    merged = {}
-    for name in names:
-        merged.update(json.loads((CONFIGS / name).read_text()))
-    return merged
+def raw(base, *overrides):
+    """The merged config, unparsed."""
+    return ConfigParser.load_config_files(files(base, overrides))
 
 
 @pytest.fixture(autouse=True)
@@ -216,48 +230,73 @@ def test_inference_has_the_properties_that_monai_names(name, relative, data, wei
 # ---- configs that fit each other
 
 
-def references(config):
-    """First parts of the ids that a config's strings name."""
-    return set(re.findall(r"@(\w+)", json.dumps(config)))
+#: Run ids, and the configs that are laid over their base, alone or one after another.
+RUNS = {
+    "inference": [("inference.json",), ("inference.json", "adam.json")],
+    "evaluation": [("inference.json", "evaluate.json"), ("inference.json", "evaluate.json", "multi_gpu_evaluate.json")],
+    "onnx": [("inference.json", "onnx.json")],
+    "training": [
+        ("train.json",),
+        ("train.json", "multi_gpu_train.json"),
+        ("unet.json",),
+        ("unet.json", "multi_gpu_unet.json"),
+    ],
+    "calibration": [("train.json",)],
+    "run": [("train.json",)],
+    "sampling": [("sampling.json",)],
+}
 
 
-#: Named by MONAI or on the command line, not by other entries.
-ENTRY_POINTS = {"imports", "initialize", "training", "inference", "evaluation", "calibration", "run"}
+def test_no_setting_is_dead():
+    used = [UsedSettings(run_id, raw(*names)) for run_id, several in RUNS.items() for names in several]
+    for path in CONFIGS.glob("*.json"):
+        names = [] if path.stem == "metadata" else json.loads(path.read_text())
+        dead = [name for name in names if not any(name.removeprefix("+") in one for one in used)]
+        assert dead == [name for name in dead if name in RUNS], path.name
 
 
-@pytest.mark.parametrize(
-    "names", [["train.json"], ["inference.json"], ["inference.json", "evaluate.json"], ["inference.json", "adam.json"]]
-)
-def test_no_knob_is_dead(names):
+@pytest.mark.parametrize("names", [names for several in RUNS.values() for names in several], ids=str)
+def test_every_reference_leads_somewhere(names):
     config = raw(*names)
-    replaced = references(raw("inference.json")["fit"]) if "adam.json" in names else set()
-    assert set(config) - references(config) - ENTRY_POINTS - replaced == set()
-    assert references(config) - set(config) == set()
+    parser = ConfigParser(config)
+    assert [one for one in ReferenceResolver.find_refs_in_config(config, "") if one not in parser] == []
 
 
 @pytest.mark.parametrize(
     "run_id, names",
     [
         ("training", ["train.json"]),
+        ("training", ["unet.json"]),
         ("inference", ["inference.json"]),
         ("evaluation", ["inference.json", "evaluate.json"]),
+        ("sampling", ["sampling.json"]),
     ],
 )
 def test_run_means_the_configs_own_run_id(run_id, names):
-    config = raw(*names)
-    assert config["run"] == config[run_id]
+    parser = ConfigParser(raw(*names))
+    parser.parse()
+    assert ReferenceResolver.normalize_id(parser["run"]) == ReferenceResolver.normalize_id(parser[run_id])
 
 
-@pytest.mark.parametrize("name", ["acdc", "phantom", "hippocampus", "plain", "paper", "evaluate", "adam"])
-def test_an_override_changes_only_what_is_there(name):
-    override = raw(f"{name}.json")
-    bases = {"paper": ["train.json"], "evaluate": ["inference.json"]}.get(
-        name, ["train.json", "inference.json", "unet.json"]
-    )
-    bases = ["inference.json"] if name == "adam" else bases
-    known = set().union(*(raw(base) for base in bases))
-    own = references(override) | ENTRY_POINTS  # evaluate.json brings a few parts of its own
-    assert set(override) - known - (own if name in ("evaluate", "adam") else set()) == set()
+@pytest.mark.parametrize("name", ["run", "calls"])
+def test_a_run_id_is_called_once_each_time(name, tmp_path):
+    """MONAI keeps no result of a run id, and ``run`` stands for another by ``%``."""
+    (tmp_path / "calls.json").write_text('{"made": [], "calls": ["$@made.append(1)"], "run": "%calls"}')
+    workflow = ConfigWorkflow(str(tmp_path / "calls.json"), run_id=name, logging_file=False)
+    workflow.initialize()
+    workflow.run()
+    workflow.run()
+    assert workflow.parser.get_parsed_content("made") == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["acdc", "phantom", "hippocampus", "plain", "paper", "fast"])
+def test_an_override_changes_only_what_is_there_and_differs(name):
+    override = json.loads((CONFIGS / f"{name}.json").read_text())
+    assert set(override) - set(raw("unet.json")) == set()
+    base = raw("unet.json")
+    same = {key for key, value in override.items() if name not in ("plain", "paper") and base[key] == value}
+    # phantom.json goes for inference as well, acdc.json for training without data
+    assert same <= {"layout", "split_rule"}
 
 
 def test_paper_config_is_the_papers_recipe():
@@ -278,7 +317,14 @@ FIT_SETTINGS = ("prior_weight", "final_points", "pose", "unet_weight", "fit")
 POSE_SETTINGS = ("pose_body", "pose_pointer", "pose_radius", "pose_length", "unet_frames", "pixel", "features")
 
 
-@pytest.mark.parametrize("overrides", SHARED.values(), ids=SHARED.keys())
+@pytest.mark.parametrize("data, weights", [("", "phantom_unet.pt"), ("DATA", "unet.pt")])
+def test_training_alone_takes_the_unet_of_the_data_that_it_trains_on(data, weights):
+    parser = parser_of("train.json", dataset_dir=data)
+    assert Path(parser.get_parsed_content("unet_model")) == BUNDLE / "models" / weights
+    assert parser.get_parsed_content("unet") is not None
+
+
+@pytest.mark.parametrize("overrides", [[], *SHARED.values()], ids=["default", *SHARED])
 def test_training_and_inference_build_the_same_network(overrides):
     training, inference = (raw(base, *overrides) for base in ("train.json", "inference.json"))
     assert training["network_def"] == inference["network_def"]
@@ -289,50 +335,24 @@ def test_training_and_inference_build_the_same_network(overrides):
     assert all(training[setting] == adam[setting] for setting in ADAM_SETTINGS)
 
 
-def step_of(parser, where, target):
-    """The transform of a list of transforms in a config, built."""
-    targets = [step["_target_"] for step in parser[where]]
-    return parser.get_parsed_content(f"{where}#{targets.index(target)}")
-
-
-def both_steps(overrides, target):
-    reading = ("nisf.transforms.load.LoadCined", "nisf.transforms.spatial.CanonicalOrientationd")
-    places = (
-        ("train.json", "reading" if target in reading else "laying"),
-        ("inference.json", "preprocessing#transforms"),
-    )
-    return [step_of(parser_of(base, overrides), where, target) for base, where in places]
-
-
-@pytest.mark.parametrize("overrides", SHARED.values(), ids=SHARED.keys())
-def test_training_and_inference_lay_the_same_coordinates_over_a_scan(overrides):
-    torch.manual_seed(0)
-    affine = np.diag([4.0, 4.0, 8.0, 1.0])
-    image = MetaTensor(torch.rand(1, 50, 44, 4, 3), affine=torch.from_numpy(affine), meta={"times": [0.0, 0.3, 0.6]})
-    image[:, 30:36, 10:14] *= 3  # what moves most is away from the centre
-    pose = [0.1, -0.2, 0.0, 0.3, 0.05, -0.1]
-    steps = both_steps(overrides, "nisf.transforms.spatial.CropToFieldd")
-    frames = [step.frame_of(image, pose).to_dict() for step in steps]
-    assert frames[0] == frames[1]
-    assert [len(frame["times"]) for frame in frames] == [3, 3]
-
-
-@pytest.mark.parametrize("overrides", SHARED.values(), ids=SHARED.keys())
-def test_training_and_inference_read_and_scale_alike(overrides):
-    loads = both_steps(overrides, "nisf.transforms.load.LoadCined")
-    assert [(step.num_classes, step.fourth_axis) for step in loads[:1]] == [
-        (step.num_classes, step.fourth_axis) for step in loads[1:]
+@pytest.mark.parametrize("name", ["load", "orient", "add_unet_prob", "pose_of", "pose_of_unet", "crop", "scale"])
+@pytest.mark.parametrize("overrides", [[], *SHARED.values()], ids=["default", *SHARED])
+def test_training_and_inference_read_turn_and_lay_a_scan_alike(overrides, name):
+    assert raw("train.json", *overrides)[name] == raw("inference.json", *overrides)[name]
+    steps = [
+        raw("inference.json")["preprocessing"]["transforms"],
+        raw("train.json")["validate"]["preprocessing"]["transforms"],
     ]
-    turns = both_steps(overrides, "nisf.transforms.spatial.CanonicalOrientationd")
-    assert turns[0].target == turns[1].target
-    places = (("train.json", ["laying"]), ("inference.json", ["preprocessing", "transforms"]))
-    scales = []
-    for base, path in places:
-        steps = raw(base, *overrides)
-        for key in path:
-            steps = steps[key]
-        scales += [step for step in steps if step["_target_"].startswith("ScaleIntensity")]
-    assert len(scales) == 2 and scales[0] == scales[1]
+    assert name == "pose_of" or all(f"@{name}" in step for step in steps)
+
+
+@pytest.mark.parametrize("overrides", SHARED.values(), ids=SHARED.keys())
+def test_the_field_of_a_scan_is_that_of_the_config(overrides):
+    image = MetaTensor(torch.rand(1, 50, 44, 4, 3), affine=torch.diag(torch.tensor([4.0, 4, 8, 1])))
+    image.meta["times"] = [0.0, 0.3, 0.6]
+    parser = parser_of("train.json", overrides, dataset_dir="DATA")
+    frame = parser.get_parsed_content("crop").frame_of(image, [0.1, -0.2, 0.0, 0.3, 0.05, -0.1])
+    assert (frame.pose is not None) == (parser["frame_kind"] == "posed") and len(frame.times) == 3
 
 
 # ---- the folder

@@ -1,5 +1,6 @@
 """The book: built without a warning and without a network, its commands true, its first pages run as they are."""
 
+import importlib.util
 import json
 import pkgutil
 import re
@@ -23,6 +24,9 @@ from nisf.utils.errors import InputError
 
 DOCS = ROOT / "docs"
 CONFIGS = ROOT / "bundle" / "configs"
+spec = importlib.util.spec_from_file_location("settings_page", DOCS / "settings.py")
+settings = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(settings)
 PAGES = {str(path.relative_to(ROOT)): path for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]}
 PAGES |= {f"{folder}/README.md": ROOT / folder / "README.md" for folder in ("bundle/docs", "tests")}
 
@@ -99,31 +103,25 @@ def test_each_wrong_link_name_and_equation_stops_the_build(tmp_path, caplog):
 # ---- settings
 
 
-def rows_of_settings():
-    """Config to its rows, [setting, default]."""
-    found, name = {}, ""
-    for line in (DOCS / "settings.md").read_text().splitlines():
-        if heading := re.match(r"## (\S+)\.json", line):
-            name = heading[1]
-        elif row := re.match(r"\| `([^`]+)` \| (.*?) \| ", line.replace("\\|", "¦")):
-            found.setdefault(name, []).append((row[1], row[2].replace("¦", "|")))
-    return found
+def test_the_page_of_settings_is_that_of_the_configs():
+    assert (DOCS / "settings.md").read_text() == settings.page(), "run: python docs/settings.py"
 
 
-def test_every_knob_of_every_config_is_in_its_table_with_its_default_and_no_other():
-    rows = rows_of_settings()
-    assert set(rows) == {path.stem for path in CONFIGS.glob("*.json")} - {"metadata"}
-    for name, table in rows.items():
-        config = json.loads((CONFIGS / f"{name}.json").read_text())
-        assert sorted(setting for setting, _ in table) == sorted(config), name
-        for setting, default in table:
-            value = config[setting]
-            plain = value if isinstance(value, str) else json.dumps(value)
-            assert default in (
-                f"`{plain}`",
-                "built" if plain.strip("0123456789.-e") else "",
-                "empty" if plain == "" else "x",
-            ), (name, setting)
+def test_every_setting_is_described_and_no_other():
+    about, said = settings.descriptions(), {}
+    assert set(about) == {path.stem for path in CONFIGS.glob("*.json")} - {"metadata"}
+    for name, one in about.items():
+        assert set(one["settings"]) <= set(json.loads((CONFIGS / f"{name}.json").read_text())), name
+        assert all(meaning for _, meaning in one["settings"].values()), name
+        assert not [key for key, words in one["settings"].items() if said.get(key) == words], name  # said once
+        said = {**one["settings"], **said}
+
+
+def test_a_setting_that_nobody_describes_is_named():
+    about = settings.descriptions()
+    del about["train"]["settings"]["alpha"]
+    with pytest.raises(KeyError, match="does not say what alpha of train.json is"):
+        list(settings.table("train", about))
 
 
 # ---- commands
@@ -166,8 +164,10 @@ def test_every_command_and_option_exists(name, known, tmp_path):
         "python -c \"from nisf.measures.intervals import load_intervals; load_intervals('A', 'B', 3)\"",
         "python -m monai.bundle run training --config_file \"['BUNDLE/configs/inference.json']\"",
         "python -m monai.bundle run inference --config_file \"['BUNDLE/configs/inference.json']\" --epochs 1",
+        "python -m monai.bundle run inference --config_file \"['BUNDLE/configs/inference.json']\" --cache_dir C",
         "python -m monai.bundle run inference --config_file \"['BUNDLE/configs/nothing.json']\"",
-        "torchrun -m monai.bundle run training --config_file \"['BUNDLE/configs/train.json']\" --no_knob 1",
+        "torchrun -m monai.bundle run training "
+        "--config_file \"['BUNDLE/configs/inference.json','BUNDLE/configs/train.json']\" --nothing 1",
         "OMP_NUM_THREADS=1 .venv/bin/nisf mesh LATENT -o OUT --colour red",
         "pip install 'nisf[nothing]'",
     ],

@@ -35,7 +35,7 @@ def train(cohort, folder, epochs, **settings):
     """Trains in this process."""
     settings = {**TINY, "steps_per_epoch": 5, "checkpoint_interval": 1, "val_interval": epochs, **settings}
     where = {"dataset_dir": str(cohort), "output_dir": str(folder / "out"), "cache_dir": str(folder / "store")}
-    run_bundle("training", ["train", "phantom", "plain"], max_epochs=epochs, **{**where, **settings})
+    run_bundle("training", ["inference", "train", "phantom", "plain"], max_epochs=epochs, **{**where, **settings})
 
 
 def said(error):

@@ -24,6 +24,12 @@ TINY = {
 }
 
 
+#: The configs of a run: the base and what is laid over it.
+EVALUATION = ["inference.json", "evaluate.json"]
+PRIOR = ["inference.json", "train.json"]
+UNET = ["inference.json", "train.json", "unet.json"]
+
+
 #: The paper's form on the phantom.
 PLAIN = ["phantom.json", "plain.json"]
 

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import inspect
 import io
+import json
 import re
 import runpy
 import subprocess
@@ -23,7 +24,8 @@ from torch.distributed.run import get_args_parser
 from nisf.cli import main
 from nisf.cli.parser import arranged
 from nisf.phantom.scanner import Acquisition
-from nisf.utils.bundle import check_settings, config_files, settings_of, words_of
+from nisf.utils.bundle import EVALUATION, PRIOR, UNET, config_files, settings_of, used_settings, words_of
+from nisf.utils.settings import UsedSettings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 #: Words of the shell and of other people's programs, which are not ours to check.
@@ -85,12 +87,13 @@ def _check_nisf(words: list[str]) -> None:
     config_files(kinds)
     more = {key: value for key, value in given.items() if key not in parameters}
     if name == ["phantom"]:
-        known = dict.fromkeys(inspect.signature(Acquisition.random).parameters)
+        if unknown := set(more) - set(inspect.signature(Acquisition.random).parameters):
+            raise Wrong(f"the scanner has no options {unknown}")
     elif name == ["train"]:
-        known = {**settings_of(["unet", *kinds]), **settings_of(["train", *kinds])}
+        of_unet = used_settings("training", [*UNET, *kinds])
+        used_settings("training", [*PRIOR, *kinds]).check(key for key in more if key not in of_unet)
     else:
-        known = settings_of(["inference", "evaluate", *kinds])
-    check_settings(more, known)
+        used_settings("evaluation", [*EVALUATION, *kinds]).check(more)
 
 
 def _options(words: list[str]) -> dict[str, str]:
@@ -146,7 +149,7 @@ def _check_python(words: list[str], page: Page, folder: Path) -> None:
         _check_code(words[1])
     elif words[0].startswith("benchmarks/"):
         _check_benchmark(ROOT / words[0], words[1:])
-    elif not (folder / words[0]).is_file():
+    elif not any((place / words[0]).is_file() for place in (folder, ROOT)):
         raise Wrong(f"{page.path.name} has no file {words[0]}")
 
 
@@ -170,7 +173,7 @@ def _check_bundle(words: list[str]) -> None:
     if words[1] not in configs:
         raise Wrong(f"the configs have no run id {words[1]}")
     known |= TRACKING if "tracking" in options else set()
-    check_settings({key: value for key, value in options.items() if key not in known}, configs)
+    UsedSettings(words[1], configs).check(key for key in options if key not in known)
 
 
 def _check_code(code: str) -> None:
@@ -230,7 +233,7 @@ def known_options() -> set[str]:
         if callable(one):
             found |= set(inspect.signature(one).parameters)
     for config in (ROOT / "bundle" / "configs").glob("*.json"):
-        found |= {key for key in settings_of([config.stem])} if config.stem != "metadata" else set()
+        found |= set(json.loads(config.read_text()))
     for function in (monai.bundle.run, monai.bundle.onnx_export, monai.bundle.ckpt_export):
         found |= set(inspect.signature(function).parameters)
     found |= set(inspect.signature(Acquisition.random).parameters)

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from helpers.bundle_runs import TINY, run
+from helpers.bundle_runs import EVALUATION, PRIOR, TINY, UNET, run
 
 from nisf.geometry.frame import CoordinateFrame
 from nisf.phantom.cohort import write_cohort
@@ -33,7 +33,7 @@ def trained_unet(cohort, folder, epochs, **settings):
         **NET,
         **settings,
     }
-    done = run("training", ["unet.json", "phantom.json"], folder, dataset_dir=cohort, output_dir="ev", **settings)
+    done = run("training", [*UNET, "phantom.json"], folder, dataset_dir=cohort, output_dir="ev", **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     return done
 
@@ -46,7 +46,7 @@ def posed(cohort, tmp_path_factory):
     settings = {**TINY, **POSED, **NET, "unet_model": "ev/unet.pt", "copies": 2}
     done = run(
         "training",
-        ["train.json", "phantom.json"],
+        [*PRIOR, "phantom.json"],
         folder,
         dataset_dir=cohort,
         output_dir="out",
@@ -72,7 +72,7 @@ def test_weights_are_calibrated_anew_as_at_the_end_of_their_training(posed, coho
         spoilt[name] *= 3
     torch.save(spoilt, posed / "spoilt.pt")
     settings |= {"model": "spoilt.pt", "output_dir": "again"}
-    done = run("calibration", ["train.json", "phantom.json"], posed, **settings)
+    done = run("calibration", [*PRIOR, "phantom.json"], posed, **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     again = torch.load(posed / "again" / "model.pt", weights_only=True)
     assert all(torch.equal(trained[name], again[name]) for name in trained)
@@ -88,7 +88,7 @@ def test_a_posed_scan_is_segmented_on_its_own_grid(posed, cohort):
     network = {key: TINY[key] for key in ("hidden_size", "latent_size", "num_layers")}
     done = run(
         "evaluation",
-        ["inference.json", "evaluate.json", "phantom.json"],
+        [*EVALUATION, "phantom.json"],
         posed,
         dataset_dir=cohort,
         output_dir="eval",
@@ -110,7 +110,7 @@ def test_a_posed_frame_without_a_unet_is_refused_before_hours_are_spent(posed, c
     settings = {**TINY, "frame_kind": "posed"}
     done = run(
         "training",
-        ["train.json", "phantom.json", "plain.json"],
+        [*PRIOR, "phantom.json", "plain.json"],
         posed,
         dataset_dir=cohort,
         output_dir="no",

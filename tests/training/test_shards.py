@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from helpers.bundle_runs import NETWORK, PLAIN, TINY, command, run
+from helpers.bundle_runs import EVALUATION, NETWORK, PLAIN, PRIOR, TINY, UNET, command, run
 from helpers.forked import run_command
 
 from nisf.phantom.cohort import write_cohort
@@ -68,7 +68,7 @@ def alone(configs, cwd, **settings):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-MULTI = ["train.json", *PLAIN, "multi_gpu_train.json"]
+MULTI = [*PRIOR, *PLAIN, "multi_gpu_train.json"]
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_one_process_writes(by_two):
 
 def test_the_unet_is_trained_together_too(cohort, tmp_path):
     small = {"features": "[8,8,8,8,8,8]", "patch": 32, "pixel": 6, "batch_size": 2, "stacks_per_epoch": 8}
-    configs = ["unet.json", "phantom.json", "multi_gpu_unet.json"]
+    configs = [*UNET, "phantom.json", "multi_gpu_unet.json"]
     settings = {"unet_epochs": 2, "unet_val_interval": 2, "output_dir": "out", **small}
     by_torchrun("training", configs, tmp_path, dataset_dir=cohort, **settings)
     state = torch.load(tmp_path / "out" / "unet.pt", weights_only=True)
@@ -141,7 +141,7 @@ def test_the_unet_is_trained_together_too(cohort, tmp_path):
 
 def test_two_processes_evaluate_as_one_does(by_two, cohort, tmp_path):
     settings = {**NETWORK, "dataset_dir": cohort, "model": by_two / "model.pt", "section": "validation"}
-    configs = ["inference.json", "evaluate.json", *PLAIN]
+    configs = [*EVALUATION, *PLAIN]
     done = run("evaluation", configs, tmp_path, output_dir="one", **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     shared = together("evaluation", [*configs, "multi_gpu_evaluate.json"], tmp_path, output_dir="two", **settings)

@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import pytest
 import torch
-from helpers.bundle_runs import PLAIN, TINY, run, weights
+from helpers.bundle_runs import PLAIN, PRIOR, TINY, run, weights
 from helpers.tiny import TINY as SMALL
 from helpers.tiny import phantom_scans
 from monai.transforms import Compose, RandScaleIntensityd, ScaleIntensityRangePercentilesd
@@ -159,7 +159,7 @@ def test_training_from_the_cache_learns_as_from_the_store_and_resumes_as_unbroke
     settings |= {"cache_dir": "store", "points_per_subject": 256}
 
     def last_loss(name, **more):
-        done = run("training", ["train.json", *PLAIN], tmp_path, output_dir=name, **settings, **more)
+        done = run("training", [*PRIOR, *PLAIN], tmp_path, output_dir=name, **settings, **more)
         assert done.returncode == 0, done.stderr[-3000:]
         assert ("the stacks are kept there" in done.stdout + done.stderr) == more["cache_stacks"]
         return json.loads((tmp_path / name / "training.json").read_text())[-1]["loss"]

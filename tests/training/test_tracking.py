@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
-from helpers.bundle_runs import PLAIN, TINY, run
+from helpers.bundle_runs import PLAIN, PRIOR, TINY, run
 from mlflow import MlflowClient
 
 from nisf import runs
@@ -33,7 +33,7 @@ def logged(database: Path, experiment: str) -> tuple[MlflowClient, list]:
 def test_monais_own_command_logs_losses_step_sizes_and_validation(cohort, tmp_path):
     settings = {**TINY, "steps_per_epoch": 3, "max_epochs": 2, "val_interval": 1, "final_points": 256}
     words = {"dataset_dir": cohort, "output_dir": "out", "tracking": "mlflow", "experiment_name": "tiny"}
-    done = run("training", ["train.json", *PLAIN], tmp_path, **words, **settings)
+    done = run("training", [*PRIOR, *PLAIN], tmp_path, **words, **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     client, (one,) = logged(tmp_path / "out" / "mlruns.db", "tiny")
     assert (one.data.params["max_epochs"], one.data.params["epoch_length"]) == ("2", "3")
@@ -57,7 +57,7 @@ def test_both_steps_of_nisf_train_go_to_one_database(cohort, tmp_path):
 
 
 def test_settings_of_tracking_are_refused_where_nothing_is_tracked(tmp_path):
-    with pytest.raises(InputError, match="--experiment_name is no setting of the config"):
+    with pytest.raises(InputError, match="--experiment_name is no setting of the run id training"):
         runs.train("DATA", str(tmp_path), experiment_name="mine")
     with pytest.raises(InputError, match="wandb: there is no such config"):
         runs.train("DATA", str(tmp_path), tracking="wandb")

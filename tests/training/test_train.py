@@ -9,14 +9,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from helpers.bundle_runs import NETWORK, PLAIN, TINY, command, run, weights
+from helpers.bundle_runs import EVALUATION, NETWORK, PLAIN, PRIOR, TINY, command, run, weights
 
 from nisf.phantom.cohort import write_cohort
 
 
 def train(cwd: Path, cohort: Path, *overrides: str, **settings: object) -> None:
     """Trains on a cohort into ``cwd/out``."""
-    configs = ["train.json", *PLAIN, *overrides]
+    configs = [*PRIOR, *PLAIN, *overrides]
     done = run("training", configs, cwd, dataset_dir=cohort, output_dir="out", **settings)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -63,13 +63,13 @@ def test_killed_and_resumed_training_equals_an_unbroken_one(trained, cohort, tmp
         **TINY,
     }
     with subprocess.Popen(
-        command("training", ["train.json", *PLAIN], **settings), cwd=tmp_path, stdout=subprocess.DEVNULL
+        command("training", [*PRIOR, *PLAIN], **settings), cwd=tmp_path, stdout=subprocess.DEVNULL
     ) as process:
         while process.poll() is None and not list(tmp_path.glob("out/checkpoint_epoch=*.pt")):
             time.sleep(0.002)
         process.kill()
     assert process.returncode == -9, "the training ended before it could be killed"
-    resumed = run("training", ["train.json", *PLAIN], tmp_path, resume=True, **settings)
+    resumed = run("training", [*PRIOR, *PLAIN], tmp_path, resume=True, **settings)
     assert resumed.returncode == 0, resumed.stderr[-3000:]
     expected, found = weights(trained), weights(tmp_path / "out")
     assert all(torch.equal(expected[name], found[name]) for name in expected)
@@ -82,7 +82,7 @@ def test_resume_says_when_the_checkpoint_is_cut_off(cohort, tmp_path):
     (tmp_path / "out" / "checkpoint_epoch=3.pt").write_bytes(b"PK\x03\x04 cut off")
     done = run(
         "training",
-        ["train.json", *PLAIN],
+        [*PRIOR, *PLAIN],
         tmp_path,
         dataset_dir=cohort,
         output_dir="out",
@@ -233,7 +233,7 @@ def test_acdc_inference_writes_one_file_a_frame_with_labels_or_without(trained, 
 def test_evaluation_agrees_with_a_count_on_the_saved_files(trained, cohort, tmp_path):
     done = run(
         "evaluation",
-        ["inference.json", "evaluate.json", *PLAIN],
+        [*EVALUATION, *PLAIN],
         tmp_path,
         dataset_dir=cohort,
         output_dir="out",

@@ -7,7 +7,17 @@ import pytest
 from monai.bundle import ConfigParser
 
 from nisf.runs import is_listed, segment
-from nisf.utils.bundle import bundle_root, check_settings, config_files, settings_of, words_of
+from nisf.utils.bundle import (
+    EVALUATION,
+    INFERENCE,
+    PRIOR,
+    UNET,
+    bundle_root,
+    config_files,
+    settings_of,
+    used_settings,
+    words_of,
+)
 from nisf.utils.errors import InputError
 
 
@@ -29,6 +39,7 @@ def test_configs_are_found_by_name_and_by_path_and_later_ones_override(tmp_path)
         (None, "own.json: there is no such config"),
         ("{", "own.json: is no valid JSON"),
         ("[1]", "own.json: is no valid"),
+        ('{"train#trainer": 1}', "own.json: .*train.* of no config before; name what they are laid over"),
     ],
 )
 def test_a_config_that_cannot_be_read_is_named(text, sentence, tmp_path):
@@ -38,11 +49,44 @@ def test_a_config_that_cannot_be_read_is_named(text, sentence, tmp_path):
         settings_of([str(tmp_path / "own.json")])
 
 
-def test_knobs_that_nothing_reads_are_refused():
-    known = settings_of(["train", "acdc"])
-    check_settings({"lr": 1, "train#trainer#max_epochs": 2}, known)
-    with pytest.raises(InputError, match="--max_epoch is no setting of the config; did you mean --max_epochs"):
-        check_settings({"max_epoch": 2}, known)
+@pytest.mark.parametrize(
+    "run_id, configs, used, unused",
+    [
+        ("inference", INFERENCE, ("final_points", "fit", "half_field", "evaluator#val_handlers"), ("cache_dir",)),
+        ("inference", [*INFERENCE, "adam"], ("fit_lr",), ("final_points", "pose")),
+        ("evaluation", [*EVALUATION, "phantom"], ("cache_dir", "hold_out"), ("max_epochs", "lr")),
+        (
+            "training",
+            [*PRIOR, "acdc"],
+            ("lr", "train#trainer#max_epochs", "train", "moves#shift"),
+            ("model", "unet_epochs"),
+        ),
+        ("calibration", [*PRIOR, "acdc"], ("model", "unet_blend"), ("resume",)),
+        ("training", [*UNET, "acdc"], ("unet_lr", "patch", "resume"), ("lr", "fit_steps", "latents", "unet_model")),
+        ("run", PRIOR, ("lr", "bundle_root", "seed"), ("only",)),
+        ("sampling", ["sampling"], ("plane", "device"), ()),
+    ],
+)
+def test_a_run_id_uses_the_settings_that_it_leads_to(run_id, configs, used, unused):
+    found = used_settings(run_id, configs)
+    assert [name for name in used if name not in found] == []
+    assert [name for name in unused if name in found] == []
+    for name in unused:
+        with pytest.raises(InputError, match=f"--{name} is a setting that the run id {run_id} does not use"):
+            found.check([name])
+
+
+def test_settings_that_are_misspelt_are_refused_and_the_nearest_named():
+    with pytest.raises(InputError, match="--max_epoch is no setting of the run id training; did you mean --max_epochs"):
+        used_settings("training", PRIOR).check(["lr", "max_epoch"])
+    with pytest.raises(InputError, match="--tracking_uri is no setting"):
+        used_settings("training", PRIOR).check(["tracking_uri"])
+    used_settings("training", PRIOR, "mlflow").check(["tracking_uri"])
+
+
+def test_what_the_value_of_a_setting_refers_to_is_used():
+    value = {"fit": {"_target_": "nisf.fit.adam.fit_adam", "_mode_": "callable", "lr": "@my_lr"}, "my_lr": 1}
+    used_settings("inference", INFERENCE, given=value).check([*value, "final_points"])
 
 
 def test_words_and_data_lists(tmp_path):

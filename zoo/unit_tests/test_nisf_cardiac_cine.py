@@ -39,6 +39,8 @@ class TestNisfCardiacCine(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         sys.path.insert(0, os.path.abspath(BUNDLE))
         self.addCleanup(sys.path.remove, os.path.abspath(BUNDLE))
+        import scripts  # noqa: F401  (the folder in which nisf lies is found once this is imported)
+
         import nisf.phantom.cohort
 
         self.assertTrue(nisf.phantom.cohort.__file__.startswith(os.path.abspath(BUNDLE)))

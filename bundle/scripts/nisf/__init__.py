@@ -19,8 +19,6 @@ __all__ = list(_PUBLIC)
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
-    if name in ("api", "runs") or (__import__("pathlib").Path(__file__).parent / name).is_dir():
-        return importlib.import_module(f"nisf.{name}")
     raise AttributeError(f"module 'nisf' has no attribute '{name}'")
 
 

@@ -6,7 +6,17 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nisf.utils.bundle import check_settings, run_bundle, settings_of, torch_device, tracking_settings, words_of
+from nisf.utils.bundle import (
+    EVALUATION,
+    INFERENCE,
+    PRIOR,
+    UNET,
+    run_bundle,
+    settings_of,
+    torch_device,
+    used_settings,
+    words_of,
+)
 from nisf.utils.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -61,7 +71,7 @@ def inference_of(
     if layout != "images" and len(files) > 1:
         raise InputError(f"{files[1]}: with the layout {layout} one data set at a time can be named")
     data = {"dataset_dir": files if layout == "images" else files[0], "section": "all", "split_rule": "$None"}
-    configs = ["inference", *words_of(config), *["fast"] * bool(fast), *["adam"] * bool(adam)]
+    configs = [*INFERENCE, *words_of(config), *["fast"] * bool(fast), *["adam"] * bool(adam)]
     where = {"output_dir": str(output), "device": torch_device(device)}
     return configs, {"layout": layout, **data, **where, **settings}
 
@@ -92,31 +102,42 @@ def train(
         unet_epochs: of the U-Net; the config's unless given.
         device: cpu, cuda or cuda:N.
         tracking: as in ``run_bundle``; both steps into one database, ``mlruns.db``, unless ``tracking_uri`` is given.
-        settings: of the configs; each goes to the steps that have it.
+        settings: of the configs; each goes to the steps that use it.
 
     Raises:
         InputError: as ``run_bundle``.
     """
-    kind, folder = words_of(config), Path(output)
-    first, second = ["unet", *kind], ["train", *kind]
-    check_settings(settings, {**settings_of(first), **settings_of(second), **tracking_settings(tracking)})
+    folder, second = Path(output), [*PRIOR, *words_of(config)]
+    steps = [second]
+    if settings_of(second)["frame_kind"] == "posed":
+        steps = [[*UNET, *words_of(config)], second]
+    _check_either(settings, steps, tracking)
     if tracking == "mlflow":
         settings.setdefault("tracking_uri", f"sqlite:///{(folder / 'mlruns.db').resolve()}")
     data = {"dataset_dir": str(dataset), "device": torch_device(device), **_split(dataset, layout, splits)}
     weights = folder / "unet" / "unet.pt"
-    steps = {"max_epochs": epochs, "val_interval": epochs}
     unet_prob = None
-    if settings_of(second)["frame_kind"] == "posed":
+    if len(steps) > 1:
         unet_prob = str(weights)
         if resume and weights.is_file():
             logger.info("%s: trained earlier", weights)
         else:
             logger.info("1 of 2: the U-Net")
             of_first = {"unet_epochs": unet_epochs, "unet_val_interval": unet_epochs}
-            _train_step(first, weights.parent, resume, {**data, **of_first, **settings}, tracking)
+            _train_step(steps[0], weights.parent, resume, {**data, **of_first, **settings}, tracking)
         logger.info("2 of 2: the prior")
-    _train_step(second, folder, resume, {**data, **steps, **settings, "unet_model": unet_prob}, tracking)
+    of_second = {"max_epochs": epochs, "val_interval": epochs, **settings, "unet_model": unet_prob}
+    _train_step(second, folder, resume, {**data, **of_second}, tracking)
     return folder / "model.pt"
+
+
+def _check_either(settings: Mapping[str, object], steps: Sequence[Sequence[str]], tracking: str | None) -> None:
+    """Raises ``InputError`` for a setting that no step uses."""
+    left = list(settings)
+    for configs in steps[:-1]:
+        used = used_settings("training", configs, tracking, settings)
+        left = [name for name in left if name not in used]
+    used_settings("training", steps[-1], tracking, settings).check(left)
 
 
 def _split(dataset: str, layout: str | None, splits: str | None) -> dict[str, object]:
@@ -129,11 +150,11 @@ def _split(dataset: str, layout: str | None, splits: str | None) -> dict[str, ob
 def _train_step(
     configs: Sequence[str], folder: Path, resume: bool, settings: Mapping[str, object], tracking: str | None
 ) -> None:
-    """One of the two trainings, with those of the settings that its configs have."""
+    """One of the two trainings, with those of the settings that it uses."""
     from nisf.training.checkpoints import newest_checkpoint
 
-    known = {**settings_of(configs), **tracking_settings(tracking)}
-    own = {name: value for name, value in settings.items() if name.split("#")[0] in known}
+    used = used_settings("training", configs, tracking, settings)
+    own = {name: value for name, value in settings.items() if name in used}
     begun = resume and newest_checkpoint(folder) is not None
     if tracking == "mlflow":  # the default's path is one only where the config's own output_dir stands
         own.setdefault("save_execute_config", str(folder / "config.json"))
@@ -152,5 +173,5 @@ def evaluate(
 ) -> None:
     """Segments and scores a section of a data set that has labels: the run id ``evaluation``; see ``train``."""
     data = {"dataset_dir": str(dataset), "section": section, "device": torch_device(device)}
-    configs = ["inference", "evaluate", *words_of(config)]
+    configs = [*EVALUATION, *words_of(config)]
     run_bundle("evaluation", configs, output_dir=str(output), **data, **_split(dataset, layout, splits), **settings)

@@ -1,12 +1,1 @@
 """Where a class begins: surfaces and label maps with few evaluations."""
-
-import importlib
-
-
-def __getattr__(name):
-    try:
-        return importlib.import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{__name__}.{name}":
-            raise
-        raise AttributeError(name) from None

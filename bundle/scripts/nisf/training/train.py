@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from monai.engines import SupervisedTrainer
@@ -14,7 +15,7 @@ from nisf.models.nisf import NISF
 from nisf.training.calibration import write_weights
 from nisf.training.checkpoints import run_trainer
 from nisf.training.store import MappedDataset, fill_stores
-from nisf.utils.distributed import rank
+from nisf.utils.distributed import first_alone, rank
 from nisf.utils.errors import InputError
 from nisf.utils.files import check_writable
 
@@ -59,11 +60,21 @@ def train(
 
 
 def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:
-    """The data folder named by the user, or a phantom population made on the spot where none was named."""
+    """The data folder named by the user, or a phantom population made on the spot where none was named.
+
+    Of several processes the first makes it.
+
+    Raises:
+        InputError: no data was named, and the layout is not the phantoms'.
+    """
     if dataset_dir:
         return dataset_dir
     if layout != "cohort":
         raise InputError(f"no data was named for the layout {layout}; give --dataset_dir")
+    return first_alone(partial(_phantom_in, Path(cache_dir) / "phantom"))
+
+
+def _phantom_in(folder: Path) -> str:
     from nisf.phantom.cohort import write_cohort
 
     def progress(done: int, total: int, subject: str) -> None:
@@ -71,4 +82,4 @@ def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:
             logger.info("phantom: subject %d of %d", done, total)
 
     logger.info("no dataset_dir given: making a phantom population")
-    return str(write_cohort(Path(cache_dir) / "phantom", progress=progress))
+    return str(write_cohort(folder, progress=progress))

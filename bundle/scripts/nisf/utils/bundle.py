@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import json
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,14 @@ from nisf.utils.errors import InputError
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
+
+    from nisf.utils.settings import UsedSettings
+
+#: Configs of the run ids that have a command: a base, and what is laid over it.
+INFERENCE = ("inference",)
+EVALUATION = ("inference", "evaluate")
+PRIOR = ("inference", "train")
+UNET = ("inference", "train", "unet")
 
 
 def bundle_root() -> Path:
@@ -39,18 +46,23 @@ def config_files(names: Sequence[str]) -> list[str]:
 
 
 def settings_of(configs: Sequence[str]) -> dict:
-    """The top entries of configs, the later ones overriding.
+    """The entries of configs, merged as MONAI merges them: the later ones override, ``A#b`` a part of ``A``.
 
     Raises:
-        InputError: a file is missing or no JSON object.
+        InputError: a file is missing or no JSON object, or changes a part of what is not there.
     """
-    found: dict = {}
-    for file in config_files(configs):
+    from monai.bundle import ConfigParser  # slow to import
+
+    files = config_files(configs)
+    for file in files:
         try:
-            found.update(json.loads(Path(file).read_text()))
+            dict(json.loads(Path(file).read_text()))
         except (ValueError, TypeError) as error:
             raise InputError(f"{file}: is no valid JSON object ({error}); correct the config") from error
-    return found
+    try:
+        return ConfigParser.load_config_files(files)
+    except (KeyError, ValueError, IndexError) as error:
+        raise InputError(f"{', '.join(configs)}: {error} of no config before; name what they are laid over") from error
 
 
 def run_bundle(
@@ -70,12 +82,12 @@ def run_bundle(
         overrides: single values; None leaves the config's own.
 
     Raises:
-        InputError: what the user can put right; a value that the configs do not have is one.
+        InputError: what the user can put right; a setting that the run id does not use is one.
         SystemExit: some scans failed.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
-    check_settings(given, {**settings_of(configs), **tracking_settings(tracking)})
-    from monai.bundle import ConfigWorkflow  # after the checks, for it is slow to import
+    used_settings(run_id, configs, tracking, given).check(given)
+    from monai.bundle import ConfigWorkflow
 
     workflow = ConfigWorkflow(
         config_file=config_files(configs),
@@ -91,7 +103,7 @@ def run_bundle(
     workflow.run()
 
 
-def tracking_settings(tracking: str | None) -> dict:
+def tracking_settings(tracking: str | Mapping | None) -> dict:
     """What can be set besides the configs' own settings where a run is tracked, as ``experiment_name``.
 
     Raises:
@@ -100,7 +112,7 @@ def tracking_settings(tracking: str | None) -> dict:
     if tracking is None:
         return {}
     if tracking != "mlflow":
-        return dict(settings_of([tracking]).get("configs", {}))
+        return dict((settings_of([tracking]) if isinstance(tracking, str) else tracking).get("configs", {}))
     missing = [name for name in ("mlflow", "sqlalchemy", "alembic") if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f"{missing[0]} is not installed; --tracking mlflow needs: pip install 'nisf[mlflow]'")
@@ -109,12 +121,17 @@ def tracking_settings(tracking: str | None) -> dict:
     return dict(DEFAULT_MLFLOW_SETTINGS["configs"])
 
 
-def check_settings(given: Mapping[str, object], known: Mapping[str, object]) -> None:
-    """Raises ``InputError`` for a setting that no config has: MONAI would add it, and nothing would read it."""
-    for name in given:
-        if name.split("#")[0] not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            raise InputError(f"--{name} is no setting of the config{f'; did you mean --{near[0]}?' if near else ''}")
+def used_settings(
+    run_id: str, configs: Sequence[str], tracking: str | Mapping | None = None, given: Mapping[str, object] = {}
+) -> UsedSettings:
+    """The settings that a run id of configs uses; see ``UsedSettings``.
+
+    Raises:
+        InputError: as ``settings_of`` and ``tracking_settings``.
+    """
+    from nisf.utils.settings import UsedSettings  # slow to import
+
+    return UsedSettings(run_id, settings_of(configs), given, tracking_settings(tracking))
 
 
 def torch_device(name: str | None) -> str | None:
@@ -130,16 +147,15 @@ def words_of(value: object) -> list[str]:
 
 
 def parser_of(configs: Sequence[str], **overrides: object) -> ConfigParser:
-    """The bundle's configs parsed, for whoever wants parts of them rather than a run; overrides as they are, None too.
+    """Configs of the run id ``inference`` parsed, for whoever wants parts of it; overrides as they are, None too.
 
     Raises:
         InputError: a file or a setting is wrong.
     """
     from monai.bundle import ConfigParser
 
-    parser = ConfigParser()
-    parser.read_config(config_files(configs))
-    check_settings(overrides, parser.config)
+    used_settings("inference", configs, given=overrides).check(overrides)
+    parser = ConfigParser(settings_of(configs))
     parser.update({"bundle_root": str(bundle_root()), **overrides})
     parser.parse()
     parser.get_parsed_content("imports")

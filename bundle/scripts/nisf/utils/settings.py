@@ -1,0 +1,79 @@
+"""Which settings a run id uses: those that its entry of a config leads to."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterable, Mapping
+
+from monai.bundle import ConfigParser, ReferenceResolver
+
+from nisf.utils.errors import InputError
+
+#: What a run does besides its run id.
+BESIDES = ("imports", "initialize", "finalize")
+
+
+def reached(config: Mapping, ids: Iterable[str]) -> set[str]:
+    """Ids of a config's entries that ``ids`` lead to by references, with the entries inside them that are built."""
+    parser = ConfigParser(copy.deepcopy(dict(config)))
+    parser.parse()
+    found: set[str] = set()
+    waiting = list(ids)
+    while waiting:
+        one = waiting.pop()
+        if one not in found and one in parser:
+            found.add(one)
+            waiting += ReferenceResolver.find_refs_in_config(parser[one], one)
+    return found
+
+
+class UsedSettings:
+    """The settings that a run id uses.
+
+    Args:
+        run_id: for example ``inference``.
+        config: merged, see ``nisf.utils.bundle.settings_of``.
+        given: values of settings; what a value refers to is used as well.
+        more: names that something else reads.
+        besides: ids that are run before and after it.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        config: Mapping,
+        given: Mapping[str, object] = {},
+        more: Iterable[str] = (),
+        besides: Iterable[str] = BESIDES,
+    ) -> None:
+        ids = [run_id, *besides]
+        self.run_id, self.known = run_id, {*config, *more}
+        self.ids = {*more} | reached(config, ids) | reached(_changed(config, given), ids)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether an entry, a part of one (``train#trainer``) or something in it is used."""
+        id = ReferenceResolver.normalize_id(name)
+        return any(one == id or one.startswith(f"{id}::") or id.startswith(f"{one}::") for one in self.ids)
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raises ``InputError`` for a setting that is not used: MONAI would take it, and it would do nothing."""
+        for name in names:
+            if name in self:
+                continue
+            if name.split("#")[0] in self.known:
+                raise InputError(f"--{name} is a setting that the run id {self.run_id} does not use; leave it out")
+            near = difflib.get_close_matches(name, {one.split("::")[0] for one in self.ids}, 1, 0.75)
+            hint = f"; did you mean --{near[0]}?" if near else ""
+            raise InputError(f"--{name} is no setting of the run id {self.run_id}{hint}")
+
+
+def _changed(config: Mapping, given: Mapping[str, object]) -> dict:
+    """A config with other values; names that lead nowhere are left out."""
+    parser = ConfigParser(copy.deepcopy(dict(config)))
+    for name, value in given.items():
+        try:
+            parser[name] = value
+        except (KeyError, ValueError, IndexError, TypeError):
+            continue
+    return parser.config
