@@ -151,7 +151,7 @@ class NISF(nn.Module):
         return nn.functional.linear(coords.transpose(-2, -1), self.first.linear.weight[:, : self.coord_dims])
 
     def modulation(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The latent's part of the first product [..., 2 H] and its residual [..., H]: one row a subject, not a point."""
+        """The latent's part of the first product [..., 2 H] and its residual [..., H]: a row a subject, not a point."""
         weight = self.first.linear.weight[:, self.coord_dims :]
         return nn.functional.linear(latent, weight, self.first.linear.bias), self.residual(latent)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nisf.phantom.anatomy import turned
 from nisf.phantom.body import Tissue
-from nisf.phantom.heart import Heart, turned
+from nisf.phantom.heart import Heart
 from nisf.utils.errors import InputError
 
 # Balanced steady-state brightness (blood = 1) and texture, per tissue.
