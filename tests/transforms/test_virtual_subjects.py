@@ -56,7 +56,7 @@ def test_spreads_are_those_that_are_stated():
         return [VirtualSubject.drawn([0, n], **{**NONE, **options}) for n in range(400)]
 
     assert abs(np.std([s.shift.numpy() for s in every(shift=0.1)]) - 0.1) < 0.01
-    turns = [np.arctan2(s.matrix[1, 0], s.matrix[0, 0]) for s in every(turn=0.3)]
+    turns = [torch.atan2(s.matrix[1, 0], s.matrix[0, 0]).item() for s in every(turn=0.3)]
     assert abs(np.std(turns) - 0.3) < 0.04
     coords = item(200)["coords"]
     bends = torch.stack([s.move(coords) - coords for s in every(bend=0.05)])[:, :3]
