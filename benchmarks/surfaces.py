@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from nisf.level_sets.lattice import COARSEST, Box
 from nisf.level_sets.level_set import Probabilities
-from nisf.level_sets.surface import Surface, groups_of, surfaces_at
+from nisf.level_sets.surface import Surface, enclosed_classes, surfaces_at
 from nisf.sampling.fitted_scan import FittedScan
 
 
@@ -34,9 +34,9 @@ def subject(options: argparse.Namespace) -> tuple[Probabilities, Box, dict[str, 
     """What is meshed, where, and which surfaces."""
     if not options.latent:
         field = Box(np.array([-87.0, -75.0, -69.0]), np.eye(3), (150.0, 150.0, 120.0))
-        return SoftHeart(), field, groups_of(CLASS_NAMES)
+        return SoftHeart(), field, enclosed_classes(CLASS_NAMES)
     fitted = FittedScan.load(options.latent, options.model, options.device)
-    return fitted.classes, Box.around(fitted.frame), groups_of(fitted.class_names)
+    return fitted.classes, Box.around(fitted.frame), enclosed_classes(fitted.class_names)
 
 
 def main() -> None:

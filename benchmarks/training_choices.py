@@ -24,7 +24,7 @@ from ignite.engine import Engine, Events
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nisf.evaluation.scores import read_scores
-from nisf.fit.gauss_newton import fit_gauss_newton_batch
+from nisf.fit.gauss_newton import fit_gauss_newton
 from nisf.inference.evaluator import attach_frame
 from nisf.inference.inferers import points_of
 from nisf.models.nisf import NISF, LatentTable
@@ -101,13 +101,10 @@ class Episodes:
         if after < 0 or after % every or after >= every * self.TIMES:
             return
         self.latents.weight.requires_grad_(False)
-        scans = [points_of(attach_frame(self.dataset.stored(n)), self.network) for n in range(len(self.dataset))]
-        for start in range(0, len(scans), 8):
-            fits = fit_gauss_newton_batch(
-                self.network, scans[start : start + 8], self.prior_weight, 2048, iterations=12, unet_weight=0
-            )
-            for place, fit in enumerate(fits, start):
-                self.latents.weight[place] = fit.latent
+        options = {"prior_weight": self.prior_weight, "final_points": 2048, "iterations": 12, "unet_weight": 0}
+        for number in range(len(self.dataset)):
+            points = points_of(attach_frame(self.dataset.stored(number)), self.network)
+            self.latents.weight[number] = fit_gauss_newton(self.network, points, **options).latent
 
 
 #: Handlers that a row adds to the trainer's.

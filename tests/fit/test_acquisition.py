@@ -64,7 +64,7 @@ def test_without_a_spread_the_fit_is_the_same(network):
     assert off.frame(a_frame()).to_dict() == a_frame().moved(Pose()).to_dict()
 
 
-def test_scans_of_other_numbers_of_slices_are_fitted_side_by_side():
+def test_a_spread_of_zero_brings_no_variable():
     assert factor_of(torch.tensor([0.1, 0.0, 0.2, 0.0, 0.0, 0.3]), 4).shape == (5, 4, 1 + 4 + 4)
 
 

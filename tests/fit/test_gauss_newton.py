@@ -20,7 +20,7 @@ from helpers.known_scans import (
 from helpers.tiny import CALLERS
 
 import nisf.fit.search
-from nisf.fit.gauss_newton import fit_gauss_newton, fit_gauss_newton_batch
+from nisf.fit.gauss_newton import fit_gauss_newton
 from nisf.fit.points import GridPoints
 from nisf.utils.errors import InputError
 
@@ -107,7 +107,7 @@ def test_a_step_that_would_raise_the_objective_is_not_kept(seed):
         scan,
         prior_weight=weight,
         damping=1e-9,
-        callback=lambda step, latents: path.append(latents[0]),
+        callback=lambda step, latent: path.append(latent),
         **WHOLE,
     )
     copy = exact(network)
@@ -135,19 +135,16 @@ def test_points_are_the_point_evaluations(monkeypatch, start_points, chunk):
     plain = nisf.fit.search.linearise
 
     def counting(network, points, variables, v):
-        counted.append(points.coords.shape[2])
+        counted.append(points.coords.shape[1])
         return plain(network, points, variables, v)
 
     monkeypatch.setattr(nisf.fit.search, "linearise", counting)
-    scans = noisy_scans(network, draws(network, 2))
-    for fitted in (scans[:1], scans):
-        counted.clear()
-        fits = fit_gauss_newton_batch(network, fitted, final_points=301, start_points=start_points, chunk=chunk)
-        assert max(counted) <= chunk
-        for fit in fits:  # of a batch each scan has its own
-            seen = [entry["points"] for entry in fit.history]
-            assert fit.points == sum(counted) and fit.seconds > 0
-            assert seen == sorted(seen) and 0 < seen[0] and seen[-1] <= fit.points
+    (scan,) = noisy_scans(network, draws(network, 1))
+    fit = fit_gauss_newton(network, scan, final_points=301, start_points=start_points, chunk=chunk)
+    seen = [entry["points"] for entry in fit.history]
+    assert max(counted) <= chunk
+    assert fit.points == sum(counted) and fit.seconds > 0
+    assert seen == sorted(seen) and 0 < seen[0] and seen[-1] <= fit.points
 
 
 class Watched(GridPoints):
@@ -177,47 +174,6 @@ def test_chunks_change_nothing(chunk):
     torch.testing.assert_close(parts.latent, whole.latent, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(parts.covariance, whole.covariance, atol=1e-7, rtol=1e-4)
     assert parts.points == whole.points
-
-
-# ---- several scans at once
-
-
-def test_a_scan_of_a_batch_is_fitted_as_it_is_alone():
-    network = a_network()
-    scans = noisy_scans(network, draws(network, 4, seed=1))
-    options = {"prior_weight": 1e-3, "final_points": 300, "start_points": 300, "iterations": 8, "tolerance": 0.0}
-    together = fit_gauss_newton_batch(network, scans, **options)
-    alone = [fit_gauss_newton(network, scan, **options) for scan in scans]
-    assert len(together) == 4
-    for a, b in zip(together, alone):
-        torch.testing.assert_close(a.latent, b.latent, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(a.covariance, b.covariance, atol=1e-7, rtol=1e-3)
-        assert [h["loss"] for h in a.history] == pytest.approx([h["loss"] for h in b.history], rel=1e-5)
-        assert a.points == b.points
-    assert min((a.latent - b.latent).abs().max() for a, b in zip(together, together[1:])) > 1e-2
-
-
-def test_a_scan_that_is_done_stays_where_it_is_while_others_go_on():
-    network = a_network(guess=False)
-    latents = draws(network, 4, seed=6)
-    # of a noisy scan no step lowers the loss much, so its fit ends early, short of the optimum
-    scans = noisy_scans(network, latents[:2]) + clean_scans(network, latents[2:])
-    options = {**WHOLE, "prior_weight": 1e-8, "tolerance": 0.3}
-    together = fit_gauss_newton_batch(network, scans, **options)
-    alone = [fit_gauss_newton(network, scan, **options) for scan in scans]
-    assert max(len(fit.history) for fit in alone[:2]) < min(len(fit.history) for fit in alone[2:])
-    for a, b in zip(together, alone):
-        torch.testing.assert_close(a.latent, b.latent, atol=1e-4, rtol=0)
-        assert a.history[-1]["loss"] == pytest.approx(b.history[-1]["loss"], rel=1e-6)
-        assert a.reason == b.reason
-
-
-def test_scans_of_unlike_sizes_are_fitted_side_by_side():
-    network = a_network()
-    latents = draws(network, 3, seed=1)
-    scans = [GridPoints(s.frame, s.image, kept) for s, kept in zip(clean_scans(network, latents), (None, [1], [0, 2]))]
-    fits = fit_gauss_newton_batch(network, scans, prior_weight=1e-8, start_points=50, iterations=50, tolerance=1e-4)
-    torch.testing.assert_close(torch.stack([fit.latent for fit in fits]), latents, atol=2e-3, rtol=0)
 
 
 # ---- what plays no part
@@ -293,7 +249,7 @@ def test_network_is_as_it_was_also_when_a_fit_breaks_off():
     network.train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
 
-    def stop(step, latents):
+    def stop(step, latent):
         assert not network.training and not any(p.requires_grad for p in network.parameters())
         raise KeyboardInterrupt
 

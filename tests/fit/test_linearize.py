@@ -22,11 +22,11 @@ SIZES = {
     "with pose and acquisition": {"pose": True, "acquisition": True, "latent_size": 4},
     "with pose and acquisition, two channels": {"pose": True, "acquisition": True, "in_channels": 2},
 }
-SCANS, POINTS, SLICES = 2, 30, 3
+POINTS, SLICES = 30, 3
 
 
 class Case:
-    """Two scans with points, intensities and latents of their own, and a factor that mixes the latent's entries."""
+    """A scan's points, intensities and latent, and a factor that mixes the latent's entries."""
 
     def __init__(self, pose=False, classes=False, acquisition=False, **sizes):
         torch.manual_seed(2)
@@ -40,58 +40,57 @@ class Case:
             self.network.pose_factor.copy_(pose * (torch.randn(6, 6).tril() / 5))
         spread = acquisition * torch.linspace(0.1, 0.6, 6)
         self.variables = Variables(self.network, True, SLICES, spread)
-        self.slices = torch.randint(-1, SLICES, (SCANS, POINTS))  # -1: of no slice of the stack
-        self.coords = torch.rand(SCANS, self.network.coord_dims, POINTS, dtype=torch.float64) * 2 - 1
+        self.slices = torch.randint(-1, SLICES, (POINTS,))  # -1: of no slice of the stack
+        self.coords = torch.rand(self.network.coord_dims, POINTS, dtype=torch.float64) * 2 - 1
         channels = 3 if classes else self.network.in_channels
-        self.wanted = torch.rand(SCANS, channels, POINTS, dtype=torch.float64)
-        self.wanted[:, :, 0], self.wanted[:, :, 1] = 0.0, 1.0  # their entropy is zero
+        self.wanted = torch.rand(channels, POINTS, dtype=torch.float64)
+        self.wanted[:, 0], self.wanted[:, 1] = 0.0, 1.0  # their entropy is zero
         if classes:
-            self.wanted = self.wanted.mul(3).softmax(dim=1)
-            self.wanted[:, :, 0] = torch.eye(3, dtype=torch.float64)[0]
-        self.v = torch.randn(SCANS, self.variables.size, dtype=torch.float64) / 2
+            self.wanted = self.wanted.mul(3).softmax(dim=0)
+            self.wanted[:, 0] = torch.eye(3, dtype=torch.float64)[0]
+        self.v = torch.randn(self.variables.size, dtype=torch.float64) / 2
         self.first = self.network.in_channels * classes
         self.outputs = range(self.first, self.first + channels)
 
-    def targets(self, scans=slice(None), points=slice(None), weight=1.0):
-        coords = self.coords[scans, :, points]
+    def targets(self, points=slice(None), weight=1.0):
+        coords = self.coords[:, points]
         projected = self.network.project(coords).detach()
-        wanted, slices = self.wanted[scans, :, points], self.slices[scans, points]
-        return Targets(coords, wanted, self.classes, weight, projected, slices)
+        return Targets(coords, self.wanted[:, points], self.classes, weight, projected, self.slices[points])
 
-    def linearise(self, scans=slice(None), points=slice(None), weight=1.0):
-        return linearise(self.network, self.targets(scans, points, weight), self.variables, self.v[scans])
+    def linearise(self, points=slice(None), weight=1.0):
+        return linearise(self.network, self.targets(points, weight), self.variables, self.v)
 
-    def channels(self, scan, v):
-        """Logits [C, N] of a scan's intensities or classes at ``v`` [M]."""
-        coords, effects = self.coords[scan], self.effects(scan, v)
-        coords = torch.cat([coords[:2] + effects[:, 2:].t(), coords[2:]])
-        coords = moved(coords[None], self.variables.pose(v[None]))
-        logits = self.network(coords, self.variables.latent(v[None]))[0, self.first : self.outputs.stop]
+    def channels(self, v):
+        """Logits [C, N] of the intensities or classes at ``v`` [M]."""
+        effects = self.effects(v)
+        coords = torch.cat([self.coords[:2] + effects[:, 2:].t(), self.coords[2:]])
+        coords = moved(coords, self.variables.pose(v))
+        logits = self.network(coords[None], self.variables.latent(v)[None])[0, self.first : self.outputs.stop]
         return logits if self.classes else (1 + effects[:, 0]) * logits + effects[:, 1]
 
-    def effects(self, scan, v):
+    def effects(self, v):
         """Gain, offset and shift in plane of each point [N, 4], written out slice by slice."""
         out = torch.zeros(POINTS, 4, dtype=torch.float64)
         if self.variables.has_acquisition:
             spread, of_scan = torch.linspace(0.1, 0.6, 6).double(), v[self.variables.known :]
             of_slices = of_scan[2:].reshape(4, SLICES)
-            for place, number in enumerate(self.slices[scan].tolist()):
+            for place, number in enumerate(self.slices.tolist()):
                 if number >= 0:
                     out[place] = spread[2:] * of_slices[:, number]
                     out[place, :2] = out[place, :2] + spread[:2] * of_scan[:2]
         return out
 
-    def probabilities(self, scan, v):
-        logits = self.channels(scan, v)
+    def probabilities(self, v):
+        logits = self.channels(v)
         return logits.softmax(dim=0) if self.classes else logits.sigmoid()
 
-    def loss(self, scan, v):
-        p, y = self.probabilities(scan, v), self.wanted[scan]
+    def loss(self, v):
+        p, y = self.probabilities(v), self.wanted
         return -(y * p.log()).sum() if self.classes else -(y * p.log() + (1 - y) * (1 - p).log()).sum()
 
-    def full_jacobian(self, scan):
+    def full_jacobian(self):
         """[C, N, M]."""
-        return torch.autograd.functional.jacobian(lambda v: self.channels(scan, v), self.v[scan])
+        return torch.autograd.functional.jacobian(self.channels, self.v)
 
 
 def assert_close(found, expected):
@@ -116,86 +115,62 @@ def test_jacobian_is_that_of_the_whole_network(case):
     weights = torch.eye(case.network.in_channels + 3, dtype=torch.float64)[case.outputs.start : case.outputs.stop]
     logits, jacobians = jacobian(case.network, case.targets(), case.variables, case.v, weights)
     assert len(jacobians) == len(case.outputs)
-    for scan in range(SCANS):
-        assert_close(logits[scan, case.outputs], case.channels(scan, case.v[scan]).detach())
-        assert_close(torch.stack([slope[scan] for slope in jacobians]), case.full_jacobian(scan))
+    assert_close(logits[case.outputs], case.channels(case.v).detach())
+    assert_close(torch.stack(jacobians), case.full_jacobian())
 
 
 def test_gradient_is_that_of_the_summed_cross_entropy(case):
-    sums, _ = case.linearise()
-    for scan in range(SCANS):
-        expected = torch.autograd.functional.jacobian(lambda v: case.loss(scan, v), case.v[scan])
-        assert_close(sums.gradient[scan], expected)
+    assert_close(case.linearise().gradient, torch.autograd.functional.jacobian(case.loss, case.v))
 
 
 def test_matrix_is_the_fisher_matrix_of_all_points_and_channels(case):
-    sums, _ = case.linearise()
-    for scan in range(SCANS):
-        p = case.probabilities(scan, case.v[scan]).detach()
-        slope = case.full_jacobian(scan)
-        expected = torch.einsum("cnr,cn,cns->rs", slope, p * (1 - p), slope)
-        if case.classes:  # variance of the logits' slopes over the classes of a point
-            mean = torch.einsum("cnr,cn->nr", slope, p)
-            expected = torch.einsum("cnr,cn,cns->rs", slope, p, slope) - mean.t() @ mean
-        assert_close(sums.matrix[scan], expected)
+    p, slope = case.probabilities(case.v).detach(), case.full_jacobian()
+    expected = torch.einsum("cnr,cn,cns->rs", slope, p * (1 - p), slope)
+    if case.classes:  # variance of the logits' slopes over the classes of a point
+        mean = torch.einsum("cnr,cn->nr", slope, p)
+        expected = torch.einsum("cnr,cn,cns->rs", slope, p, slope) - mean.t() @ mean
+    assert_close(case.linearise().matrix, expected)
 
 
 def test_losses_are_sums_over_points_and_channels(case):
-    sums, logits = case.linearise()
+    sums = case.linearise()
     assert sums.points == (0 if case.classes else POINTS)
-    for scan in range(SCANS):
-        p, y = case.probabilities(scan, case.v[scan]).detach(), case.wanted[scan]
-        assert_close(logits[scan, case.outputs], case.channels(scan, case.v[scan]).detach())
-        assert_close(sums.loss[scan], case.loss(scan, case.v[scan]).detach())
-        inner = y[:, 1 if case.classes else 2 :]
-        of_classes = -(inner * inner.log()).sum()
-        assert_close(
-            sums.floor[scan], of_classes if case.classes else of_classes - ((1 - inner) * (1 - inner).log()).sum()
-        )
-        assert_close(sums.squared[scan], torch.zeros(()).double() if case.classes else (p - y).square().sum())
+    assert_close(sums.loss, case.loss(case.v).detach())
+    inner = case.wanted[:, 1 if case.classes else 2 :]
+    of_classes = -(inner * inner.log()).sum()
+    assert_close(sums.floor, of_classes if case.classes else of_classes - ((1 - inner) * (1 - inner).log()).sum())
 
 
 @pytest.mark.parametrize("sizes", [{"in_channels": 2}, {"classes": True}])
 def test_loss_of_a_perfect_prediction_is_the_floor(sizes):
     case = Case(**sizes)
-    case.wanted = torch.stack([case.probabilities(scan, case.v[scan]).detach() for scan in range(SCANS)])
-    sums, _ = case.linearise()
+    case.wanted = case.probabilities(case.v).detach()
+    sums = case.linearise()
     assert_close(sums.loss, sums.floor)
-    assert sums.squared.max() < 1e-12 and sums.gradient.abs().max() < 1e-6
+    assert sums.gradient.abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("sizes", [{}, {"in_channels": 2, "latent_size": 4}, {"pose": True}, {"classes": True}])
 def test_chunks_add_up_to_the_whole(sizes):
     case = Case(**sizes)
-    whole, _ = case.linearise()
-    first, second, third = (case.linearise(points=p)[0] for p in (slice(0, 7), slice(7, 20), slice(20, None)))
+    whole = case.linearise()
+    first, second, third = (case.linearise(points=p) for p in (slice(0, 7), slice(7, 20), slice(20, None)))
     total = first + second + third
     assert total.points == whole.points
-    for name in ("loss", "floor", "squared", "gradient", "matrix"):
+    for name in ("loss", "floor", "gradient", "matrix"):
         assert (getattr(total, name) - getattr(whole, name)).abs().max() <= 1e-9 * getattr(whole, name).abs().max()
-
-
-def test_a_scan_of_a_batch_is_as_it_is_alone():
-    case = Case(in_channels=2, pose=True)
-    together, logits = case.linearise()
-    for scan in range(SCANS):
-        one = slice(scan, scan + 1)
-        alone, own = case.linearise(scans=one)
-        assert_close(own, logits[one])
-        for name in ("loss", "floor", "squared", "gradient", "matrix"):
-            assert_close(getattr(alone, name), getattr(together, name)[one])
 
 
 @pytest.mark.parametrize("classes", [False, True])
 def test_a_weight_scales_the_loss_and_all_that_follows_from_it(classes):
     case = Case(classes=classes)
-    plain, weighted = case.linearise()[0], case.linearise(weight=0.3)[0]
+    plain, weighted = case.linearise(), case.linearise(weight=0.3)
     for name in ("loss", "floor", "gradient", "matrix"):
         assert_close(getattr(weighted, name), 0.3 * getattr(plain, name))
 
 
 def test_no_weight_gets_a_gradient_and_no_graph_is_kept():
     case = Case(latent_size=4, pose=True)
-    sums, logits = case.linearise()
+    sums = case.linearise()
     assert all(p.grad is None and p.requires_grad for p in case.network.parameters())
-    assert not any(t.requires_grad for t in (logits, sums.loss, sums.gradient, sums.matrix))
+    assert not any(t.requires_grad for t in (sums.loss, sums.gradient, sums.matrix))

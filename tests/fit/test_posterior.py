@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers.known_scans import ALL, WHOLE, a_network, draws, exact, logits_of, noisy_scans, whitened
 
-from nisf.fit.gauss_newton import fit_gauss_newton, fit_gauss_newton_batch
+from nisf.fit.gauss_newton import fit_gauss_newton
 from nisf.fit.posterior import LatentFit
 from nisf.utils.errors import InputError
 
@@ -35,9 +35,8 @@ def test_posterior_says_how_far_refits_of_noisy_scans_are_from_the_truth(channel
     network, number = a_network(channels), 120
     latents = draws(network, number, seed=4)
     scans = noisy_scans(network, latents, seed=4)
-    fits = fit_gauss_newton_batch(
-        network, scans, prior_weight=1 / (channels * len(scans[0])), iterations=8, chunk=100, **WHOLE
-    )
+    options = {**WHOLE, "prior_weight": 1 / (channels * len(scans[0])), "iterations": 8}
+    fits = [fit_gauss_newton(network, scan, **options) for scan in scans]
     errors = torch.stack([fit.latent for fit in fits]).double() - latents
     covariances = torch.stack([fit.covariance for fit in fits])
     stated = covariances.diagonal(dim1=1, dim2=2).mean(dim=0).sqrt()

@@ -52,10 +52,9 @@ def test_moved_is_apply_for_each_scan_and_keeps_time():
 
 
 def test_slopes_are_the_derivatives_of_moved():
-    coords = torch.from_numpy(points(5, 4))[None]
-    pose = POSE.vector().double()[None]
-    full = torch.autograd.functional.jacobian(lambda p: moved(coords, p)[0, :3], pose)  # [3, N, 1, 6]
-    np.testing.assert_allclose(slopes(moved(coords, pose), pose)[0], full[:, :, 0].permute(1, 0, 2), atol=1e-10)
+    coords, pose = torch.from_numpy(points(5, 4)), POSE.vector().double()
+    full = torch.autograd.functional.jacobian(lambda p: moved(coords, p)[:3], pose)  # [3, N, 6]
+    np.testing.assert_allclose(slopes(moved(coords, pose), pose), full.permute(1, 0, 2), atol=1e-10)
 
 
 def segmentation(pose, shape=(60, 60, 14), unit=80.0):

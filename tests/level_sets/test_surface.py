@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from nisf.geometry.frame import CoordinateFrame
 from nisf.level_sets.lattice import Box
-from nisf.level_sets.surface import groups_of, surfaces_at
+from nisf.level_sets.surface import enclosed_classes, surfaces_at
 from nisf.models.nisf import NISF
 from nisf.models.weights import digest_of
 from nisf.sampling.fitted_scan import FittedScan
@@ -91,7 +91,7 @@ def test_an_ellipsoid_in_an_oblique_flipped_and_anisotropic_grid(flip):
 @pytest.mark.parametrize("spacing", [1.0, 0.75])
 def test_a_heart_takes_a_tenth_of_the_points_for_the_same_surfaces(spacing):
     """Over a field of view as scanners have it; the dense mesh over the heart alone, on the same samples."""
-    heart, groups = SoftHeart(), groups_of(CLASS_NAMES)
+    heart, groups = SoftHeart(), enclosed_classes(CLASS_NAMES)
     wide = Box(np.array([-87.0, -75.0, -69.0]), np.eye(3), (150.0, 150.0, 120.0))
     tight = Box(np.array([-66.0, -45.0, -60.0]), np.eye(3), (105.0, 90.0, 93.0))
     coarse_to_fine = surfaces_at(heart, 0.2, wide, groups, spacing)
@@ -168,12 +168,12 @@ def test_open_and_inverted_meshes_are_told_from_closed_ones():
 
 
 def test_classes_of_surfaces():
-    assert groups_of(CLASS_NAMES) == {"LV_endocardium": (1,), "LV_epicardium": (1, 2), "RV": (3,)}
-    assert groups_of({1: "anterior", 2: "posterior"}) == {"anterior": (1,), "posterior": (2,)}
-    assert groups_of(CLASS_NAMES, {"heart": ("RV", "MYO", "LV")}) == {"heart": (3, 2, 1)}
+    assert enclosed_classes(CLASS_NAMES) == {"LV_endocardium": (1,), "LV_epicardium": (1, 2), "RV": (3,)}
+    assert enclosed_classes({1: "anterior", 2: "posterior"}) == {"anterior": (1,), "posterior": (2,)}
+    assert enclosed_classes(CLASS_NAMES, {"heart": ("RV", "MYO", "LV")}) == {"heart": (3, 2, 1)}
     for wrong in (("LA",), (), "LV"):
         with pytest.raises(InputError, match="surfaces: atrium must list some of the classes"):
-            groups_of(CLASS_NAMES, {"atrium": wrong})
+            enclosed_classes(CLASS_NAMES, {"atrium": wrong})
 
 
 def test_moments_of_a_series():

@@ -6,9 +6,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from nisf.phantom.anatomy import REFERENCE_AXES
 from nisf.phantom.body import Tissue
 from nisf.phantom.cohort import make_subject, write_cohort
-from nisf.phantom.heart import REFERENCE_AXES, Heart
+from nisf.phantom.heart import Heart
 from nisf.utils.errors import InputError
 
 TINY = {"matrix": (20, 24), "voxel_mm": 8.0, "slices": (3, 4), "thickness_mm": 20.0, "frames": (3, 4), "subsamples": 1}

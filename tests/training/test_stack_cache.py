@@ -14,7 +14,7 @@ from monai.transforms import Compose, RandScaleIntensityd, ScaleIntensityRangePe
 from nisf.phantom.cohort import write_cohort
 from nisf.training import stack_cache
 from nisf.training.shards import SeededDraws, ShardSampler
-from nisf.training.stack_cache import CachedLoader, CachedStacks, CachedVirtual, bytes_of
+from nisf.training.stack_cache import CachedLoader, CachedStacks, bytes_of
 from nisf.training.store import MappedDataset
 from nisf.transforms.load import LoadCined
 from nisf.transforms.points import RandFramed, RandPointsd, ToStored, gather_points
@@ -53,11 +53,11 @@ def loader(store, shards=1, steps=4, seed=11, cache=True, **options):
 
 
 def test_every_point_is_what_the_store_and_the_virtual_subject_say(store):
-    stacks, virtual = CachedStacks(store, range(4), CPU), CachedVirtual(VIRTUAL, range(4), CPU)
+    stacks, virtual = CachedStacks(store, range(4), CPU), VIRTUAL.every(range(4), CPU)
     places = torch.tensor([2, 0, 3, 1])
     frame, voxels = stacks.draw(places, POINTS, torch.Generator().manual_seed(0))
     rows = places * 3 + torch.tensor([0, 1, 2, 1])
-    found = virtual.apply(rows, stacks.at(places, frame, voxels))
+    found = virtual.rows(rows).show(stacks.at(places, frame, voxels))
     for place, subject in enumerate(places.tolist()):
         item = store.stored(subject)
         grid = item["image"].shape[1:]
@@ -86,9 +86,9 @@ def test_half_of_the_points_lie_about_the_labels_and_frames_are_drawn_alike(stor
 
 
 def test_nothing_is_left_on_another_device(store):
-    stacks, virtual = CachedStacks(store, range(4), "meta"), CachedVirtual(VIRTUAL, range(4), "meta")
+    stacks, virtual = CachedStacks(store, range(4), "meta"), VIRTUAL.every(range(4), "meta")
     places = torch.zeros(4, dtype=torch.long, device="meta")
-    found = virtual.apply(places, stacks.at(places, *stacks.draw(places, POINTS, torch.Generator())))
+    found = virtual.rows(places).show(stacks.at(places, *stacks.draw(places, POINTS, torch.Generator())))
     tensors = [*found.values(), *vars(stacks).values(), *vars(virtual).values()]
     assert {value.device.type for value in tensors if torch.is_tensor(value)} == {"meta"}
 

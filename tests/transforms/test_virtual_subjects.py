@@ -53,10 +53,10 @@ def test_spreads_are_those_that_are_stated():
     """Over many virtual subjects the shift, the turn and the bending have the spread that was asked for."""
 
     def every(**options):
-        return [VirtualSubject([0, n], **{**NONE, **options}) for n in range(400)]
+        return [VirtualSubject.drawn([0, n], **{**NONE, **options}) for n in range(400)]
 
-    assert abs(np.std([s.shift for s in every(shift=0.1)]) - 0.1) < 0.01
-    turns = [np.arctan2(s.matrix[1, 0], s.matrix[0, 0]) for s in every(turn=0.3)]
+    assert abs(np.std([s.shift.numpy() for s in every(shift=0.1)]) - 0.1) < 0.01
+    turns = [torch.atan2(s.matrix[1, 0], s.matrix[0, 0]).item() for s in every(turn=0.3)]
     assert abs(np.std(turns) - 0.3) < 0.04
     coords = item(200)["coords"]
     bends = torch.stack([s.move(coords) - coords for s in every(bend=0.05)])[:, :3]
@@ -76,7 +76,7 @@ def test_the_bending_never_folds_space():
 
 
 def test_gamma_brightens_alike_everywhere():
-    one = VirtualSubject([0, 1], **{**NONE, "gamma": 0.5})
+    one = VirtualSubject.drawn([0, 1], **{**NONE, "gamma": 0.5})
     drawn = item()
     torch.testing.assert_close(one.shade(drawn["intensity"], drawn["coords"]), drawn["intensity"] ** float(one.gamma))
     assert one.gamma != 1

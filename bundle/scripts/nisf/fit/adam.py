@@ -10,11 +10,10 @@ import torch
 from torch.nn import functional as F
 
 from nisf.fit.frozen import fitting_mode
-from nisf.fit.gauss_newton import check_counts
 from nisf.fit.points import GridPoints
 from nisf.fit.posterior import LatentFit
 from nisf.models.nisf import NISF
-from nisf.utils.errors import InputError
+from nisf.utils.errors import InputError, check_counts
 
 
 def _batches(
@@ -67,7 +66,7 @@ def fit_adam(
         latent_l2: weight of the squared norm of the latent.
         points_per_step: points drawn anew for each step, from all frames; None takes all of them, as the paper does.
         chunk: points evaluated at once; bounds the memory.
-        seed: of the draws.
+        seed: random seed of the draws.
         callback: called with (step, logits [1, C + K, N], flat grid indices [N]) of each chunk, for whoever wants to
             watch.
 
@@ -76,7 +75,7 @@ def fit_adam(
     """
     started = time.perf_counter()
     steps = int(network.fit_steps) if steps is None else steps
-    check_counts(steps=steps, points_per_step=points_per_step, chunk=chunk)
+    check_counts("the fit", steps=steps, points_per_step=points_per_step, chunk=chunk)
     generator = torch.Generator().manual_seed(seed)
     fit = LatentFit(latent=network.latent_mean.detach().clone(), reason=f"all {steps} steps done")
     with fitting_mode(network):

@@ -1,4 +1,4 @@
-"""Gauss-Newton fits of latent and pose."""
+"""Gauss-Newton fit of latent and pose."""
 
 from __future__ import annotations
 
@@ -10,26 +10,17 @@ import torch
 from nisf.fit.frozen import fitting_mode
 from nisf.fit.points import GridPoints
 from nisf.fit.posterior import LatentFit
+from nisf.fit.prior import initial_latent
 from nisf.fit.search import GaussNewtonSearch
-from nisf.fit.variables import ACQUISITION
+from nisf.fit.targets import GrowingTargets
+from nisf.fit.variables import ACQUISITION, Variables
 from nisf.models.nisf import NISF
-from nisf.utils.errors import InputError
+from nisf.utils.errors import InputError, check_counts
 
 
-def check_counts(**counts: int | None) -> None:
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise InputError(f"{name} of the fit is {value}; it must be 1 or more")
-
-
-def fit_gauss_newton(network: NISF, points: GridPoints, **options: object) -> LatentFit:
-    """The latent of one scan and its posterior; see ``fit_gauss_newton_batch``."""
-    return fit_gauss_newton_batch(network, [points], **options)[0]
-
-
-def fit_gauss_newton_batch(
+def fit_gauss_newton(
     network: NISF,
-    scans: Sequence[GridPoints],
+    points: GridPoints,
     prior_weight: float = 1e-4,
     final_points: int = 8192,
     start_points: int = 2048,
@@ -43,8 +34,8 @@ def fit_gauss_newton_batch(
     unet_weight: float = 0.1,
     acquisition: Sequence[float] = (0.0,) * ACQUISITION,
     callback: Callable[[int, torch.Tensor], None] | None = None,
-) -> list[LatentFit]:
-    """Maximum a posteriori latents by damped Gauss-Newton (Levenberg-Marquardt) on the intensities, weights frozen.
+) -> LatentFit:
+    """Maximum a posteriori latent by damped Gauss-Newton (Levenberg-Marquardt) on the intensities, weights frozen.
 
     Minimises ``mean BCE(intensity) + prior_weight / 2 * |z|^2`` with ``latent = mean + factor z``, |z| the Mahalanobis
     distance from the prior over training latents. ``1 / prior_weight`` is the number of independent observations that
@@ -57,71 +48,62 @@ def fit_gauss_newton_batch(
 
     Args:
         network: the trained network with its prior; its weights are not changed.
-        scans: one or more, fitted side by side on equal numbers of points.
+        points: the scan.
         prior_weight: weight of the prior against the mean BCE of a point.
-        final_points: points of a scan in the end, spread evenly over it.
-        start_points: points at first.
+        final_points: points in the end, spread evenly over it.
+        start_points: points of the first step.
         iterations: the most steps.
         tolerance: with all points, done when a step lowers the loss by less than this part of what is left of it
             (beyond that of a perfect reconstruction).
         growth: the same part below which the points are doubled.
-        damping: at first.
-        chunk: points of a scan evaluated at once; bounds the memory.
-        seed: of the points.
+        damping: damping of the first step.
+        chunk: points evaluated at once; bounds the memory.
+        seed: random seed of the points.
         pose: fit the pose together with the latent, where the network has a prior over it.
-        unet_weight: weight of the cross entropy of the U-Net probabilities against the intensities' BCE, where all the
-            scans have U-Net.
+        unet_weight: weight of the cross entropy of the U-Net probabilities against the intensities' BCE, where the scan
+            has any.
         acquisition: standard deviations of what the scanner and the breath-holds may have done, fitted together with
             the latent: gain and offset of the intensities' logits of the whole stack, then of each slice, and shifts
             of each slice along x and y (normalised). All zero: not fitted.
-        callback: called with (step, latents [B, L]) after each step.
+        callback: called with (step, latent [L]) after each step.
 
     Raises:
         InputError: a count is below 1, prior_weight is not above 0, or the loss is no number at the start.
     """
     started = time.perf_counter()
-    check_counts(final_points=final_points, start_points=start_points, iterations=iterations, chunk=chunk)
+    check_counts("the fit", final_points=final_points, start_points=start_points, iterations=iterations, chunk=chunk)
     if not prior_weight > 0:
         raise InputError(f"prior_weight of the fit is {prior_weight}; it must be above 0")
     with fitting_mode(network), torch.no_grad():
-        search = GaussNewtonSearch(
+        spread = torch.as_tensor(acquisition, dtype=torch.float32)
+        variables = Variables(network, pose, points.frame.shape[2], spread)
+        targets = GrowingTargets(
             network,
-            scans,
-            prior_weight,
-            final_points,
-            start_points,
-            chunk,
-            damping,
-            seed,
-            pose,
-            unet_weight,
-            torch.as_tensor(acquisition, dtype=torch.float32),
+            points,
+            variables,
+            final_points=final_points,
+            start_points=start_points,
+            chunk=chunk,
+            seed=seed,
+            unet_weight=unet_weight,
+        )
+        initial = initial_latent(network, points)
+        search = GaussNewtonSearch(
+            network, variables, targets, prior_weight=prior_weight, damping=damping, initial=initial
         )
         for step in range(1, iterations + 1):
             search.step()
             if callback is not None:
-                callback(step, search.latents())
+                callback(step, search.latent)
             if search.update_state(tolerance, growth):
                 break
-        found = zip(
-            search.latents(),
-            search.history,
-            search.reasons,
-            search.covariances().cpu(),
-            search.poses().cpu(),
-            search.effects().cpu(),
+        return LatentFit(
+            latent=search.latent,
+            history=search.history,
+            points=search.points,
+            seconds=time.perf_counter() - started,
+            reason=search.reason or f"all {iterations} iterations done",
+            covariance=search.covariance().cpu(),
+            pose=search.pose.cpu(),
+            effects=search.effects.cpu(),
         )
-    seconds = (time.perf_counter() - started) / len(scans)
-    return [
-        LatentFit(
-            latent,
-            history,
-            search.points,
-            seconds,
-            reason or f"all {iterations} iterations done",
-            covariance,
-            pose,
-            effects=effects,
-        )
-        for latent, history, reason, covariance, pose, effects in found
-    ]

@@ -14,20 +14,18 @@ from nisf.models.nisf import NISF
 
 @dataclass
 class Linearised:
-    """Sums over the points of each of B scans, as functions of the whitened variables v (``Variables``).
+    """Sums over the points of a scan, as functions of the whitened variables v (``Variables``).
 
     Attributes:
-        loss: intensity BCE and weighted cross entropy of the classes, [B].
-        floor: the least that the loss could be (the entropy of the targets), [B].
-        squared: squared reconstruction error, [B].
-        gradient: of the loss, [B, M].
-        matrix: the Gauss-Newton (Fisher) matrix of the loss, [B, M, M].
+        loss: intensity BCE and weighted cross entropy of the classes, float64 scalar.
+        floor: the least that the loss could be (the entropy of the targets), float64 scalar.
+        gradient: gradient of the loss, [M].
+        matrix: the Gauss-Newton (Fisher) matrix of the loss, [M, M].
         points: number of points whose intensities were compared.
     """
 
     loss: torch.Tensor
     floor: torch.Tensor
-    squared: torch.Tensor
     gradient: torch.Tensor
     matrix: torch.Tensor
     points: int
@@ -38,15 +36,15 @@ class Linearised:
 
 @dataclass
 class Targets:
-    """What N points of each of B scans ought to show.
+    """What N points of a scan ought to show.
 
     Attributes:
-        coords: [B, D, N], in the frame of the fit's start.
-        wanted: intensities [B, C, N], or class probabilities [B, K, N].
+        coords: [D, N], in the frame of the fit's start.
+        wanted: intensities [C, N], or class probabilities [K, N].
         classes: whether ``wanted`` are class probabilities.
-        weight: of a point's loss.
+        weight: weight of a point's loss.
         projected: ``network.project(coords)``, kept where nothing moves the coordinates.
-        slices: number of each point's slice [B, N], -1 for none; needed where the acquisition is fitted.
+        slices: number of each point's slice [N], -1 for none; needed where the acquisition is fitted.
     """
 
     coords: torch.Tensor
@@ -62,94 +60,105 @@ def jacobian(
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Logits of points and the derivatives of some sums of them by the whitened variables.
 
-    The latent enters a point through the first layer's argument and the residual alone, the pose through the argument.
-    Both are leaves with one row a point, so one backward pass of an output's sum gives each point's own derivative, and
-    small products carry it on to the variables.
-
     Args:
         network: frozen.
-        points: N of each scan.
+        points: N of them.
         variables: what v means.
-        v: [B, M].
+        v: [M].
         outputs: what to differentiate, as weights of the logits, [n, C + K].
 
     Returns:
-        logits [B, C + K, N] and n Jacobians [B, N, M].
+        logits [C + K, N] and n Jacobians [N, M].
     """
-    of_latent, residual = network.modulation(variables.latent(v))
-    weight = network.first.linear.weight[:, network.coord_dims :] @ network.latent_factor
-    shortcut = network.residual(network.latent_factor.t()).t()
-    coords, projected, pose = points.coords, points.projected, variables.pose(v)
-    effects = _effects(points, variables, v)
+    effects = variables.effects(v)[points.slices] if variables.has_acquisition else None  # [N, 4]
+    coords, projected = points.coords, points.projected
     if variables.moves:
-        shifts = 0.0 if effects is None else F.pad(effects[..., 2:], (0, coords.shape[1] - 2)).transpose(1, 2)
-        coords = moved(coords + shifts, pose)
+        shifts = 0.0 if effects is None else F.pad(effects[:, 2:], (0, len(coords) - 2)).t()
+        coords = moved(coords + shifts, variables.pose(v))
         projected = network.project(coords)
-    argument = (projected + of_latent.unsqueeze(1)).requires_grad_()
-    added = residual.unsqueeze(1).expand(-1, projected.shape[1], -1).contiguous().requires_grad_()
+    logits, by_entry = _by_entry(network, projected, variables.latent(v), outputs)
+    by_argument = network.first.linear.weight[:, network.coord_dims :] @ network.latent_factor
+    by_residual = network.residual(network.latent_factor.t()).t()
+    found = [a @ by_argument + b @ by_residual for a, b in by_entry]
+    if variables.moves:
+        of_coords, by_pose = network.first.linear.weight[:, :3], slopes(coords, variables.pose(v))
+        by_pose = [((a @ of_coords).unsqueeze(1) @ by_pose)[:, 0] for a, _ in by_entry]  # [N, 6] each
+    if variables.has_pose:
+        found = [torch.cat([j, one @ network.pose_factor], dim=1) for j, one in zip(found, by_pose)]
+    if effects is not None:
+        gain, offset = effects[:, :1], effects[:, 1:2]
+        images = outputs[:, : network.in_channels].sum(dim=1)  # 1 for an intensity, 0 for a class
+        for place, (image, weights) in enumerate(zip(images, outputs)):
+            steeper = 1 + image * gain
+            own = _by_acquisition(image * (logits @ weights), image, steeper * by_pose[place], points, variables)
+            found[place] = torch.cat([steeper * found[place], own], dim=1)
+        channels = network.in_channels
+        logits = torch.cat([logits[:, :channels] * (1 + gain) + offset, logits[:, channels:]], dim=1)
+    return logits.t(), found
+
+
+def _by_entry(
+    network: NISF, projected: torch.Tensor, latent: torch.Tensor, outputs: torch.Tensor
+) -> tuple[torch.Tensor, list[tuple[torch.Tensor, torch.Tensor]]]:
+    """Logits and their derivatives by what enters the network at each point.
+
+    The latent enters a point through the first layer's argument and the residual alone, the pose through the argument.
+    Both are leaves with one row a point, so one backward pass of an output's sum gives each point's own derivative.
+
+    Args:
+        network: frozen.
+        projected: the coordinates' part of the argument [N, 2 H].
+        latent: [L].
+        outputs: weights of the logits [n, C + K].
+
+    Returns:
+        logits [N, C + K], and for each output the derivatives by the argument [N, 2 H] and by the residual [N, H].
+    """
+    of_latent, residual = network.modulation(latent)
+    argument = (projected + of_latent).requires_grad_()
+    added = residual.expand(len(projected), -1).contiguous().requires_grad_()
     with torch.enable_grad():
-        output = network.heads(network.trunk(network.first.activate(argument) + added))
-        totals = (output @ outputs.t()).flatten(0, 1).sum(dim=0)
-        parts = [
+        logits = network.heads(network.trunk(network.first.activate(argument) + added))
+        totals = (logits @ outputs.t()).sum(dim=0)
+        found = [
             torch.autograd.grad(total, (argument, added), retain_graph=place + 1 < len(outputs))
             for place, total in enumerate(totals)
         ]
-    found = [a @ weight + b @ shortcut for a, b in parts]
-    logits = output.detach()
-    if variables.moves:
-        # [B, N, 3, 6]: of the coordinates by the pose
-        by_pose, entry = slopes(coords, pose), network.first.linear.weight[:, :3]
-        by_pose = [((a @ entry).unsqueeze(2) @ by_pose)[:, :, 0] for a, _ in parts]
-        if variables.has_pose:
-            found = [torch.cat([j, one @ network.pose_factor], dim=-1) for j, one in zip(found, by_pose)]
-    if effects is not None:
-        gains = outputs[:, : network.in_channels].sum(dim=1)  # 1 for an intensity, 0 for a class
-        steeper = [1 + g * effects[..., :1] for g in gains]
-        found = [
-            torch.cat([j * s, _of_acquisition(g * (logits @ o), g, s * slope, points, variables)], dim=-1)
-            for j, s, g, o, slope in zip(found, steeper, gains, outputs, by_pose)
-        ]
-        image = logits[..., : network.in_channels] * (1 + effects[..., :1]) + effects[..., 1:2]
-        logits = torch.cat([image, logits[..., network.in_channels :]], dim=-1)
-    return logits.transpose(1, 2), found
+    return logits.detach(), found
 
 
-def _effects(points: Targets, variables: Variables, v: torch.Tensor) -> torch.Tensor | None:
-    """Of the acquisition on each point, [B, N, 4]."""
-    if not variables.has_acquisition:
-        return None
-    return torch.stack([of_scan[slices] for of_scan, slices in zip(variables.effects(v), points.slices)])
-
-
-def _of_acquisition(
+def _by_acquisition(
     logits: torch.Tensor, image: torch.Tensor, by_pose: torch.Tensor, points: Targets, variables: Variables
 ) -> torch.Tensor:
-    """Derivatives of an output by the variables of the acquisition, [B, N, m].
+    """Derivatives of an output by the variables of the acquisition, [N, m].
 
     A slice that is shifted one way sees what the organ would show if it were moved the other way.
 
     Args:
-        logits: of an intensity [B, N]; zero for a class.
+        logits: logits of an intensity [N]; zero for a class.
         image: 1 for an intensity, 0 for a class.
-        by_pose: derivatives of what the acquisition leaves of it by the pose [B, N, 6].
+        by_pose: derivatives by the pose of what the acquisition leaves of it [N, 6].
+        points: with their slices.
+        variables: what v means.
     """
-    of_effects = torch.stack([logits, image.expand_as(logits), -by_pose[..., 0], -by_pose[..., 1]], dim=-1)
-    return (of_effects.unsqueeze(2) @ variables.of_slices[points.slices])[:, :, 0]
+    of_effects = torch.stack([logits, image.expand_as(logits), -by_pose[:, 0], -by_pose[:, 1]], dim=1)
+    return (of_effects.unsqueeze(1) @ variables.of_slices[points.slices])[:, 0]
 
 
 @torch.no_grad()
-def linearise(network: NISF, points: Targets, variables: Variables, v: torch.Tensor) -> tuple[Linearised, torch.Tensor]:
-    """The loss of N points of each of B scans about ``v`` [B, M]: sums over points, and the logits [B, C + K, N]."""
+def linearise(network: NISF, points: Targets, variables: Variables, v: torch.Tensor) -> Linearised:
+    """The loss of N points about ``v`` [M], summed over them."""
     image = network.in_channels
     every = torch.eye(image + network.num_classes).to(v)
     # a softmax knows its logits up to a constant, so the first class's may be held at zero
     outputs = every[image + 1 :] - every[image] if points.classes else every[:image]
     logits, jacobians = jacobian(network, points, variables, v, outputs)
-    found = logits[:, image:] if points.classes else logits[:, :image]
-    sums = (_of_classes if points.classes else _of_intensities)(found, points.wanted, jacobians)
+    if points.classes:
+        sums = _of_classes(logits[image:], points.wanted, jacobians)
+    else:
+        sums = _of_intensities(logits[:image], points.wanted, jacobians)
     scaled = {name: points.weight * value for name, value in sums.items()}
-    squared = torch.zeros_like(sums["loss"]) if points.classes else _sum((found.sigmoid() - points.wanted).square())
-    return Linearised(**scaled, squared=squared, points=0 if points.classes else points.wanted.shape[2]), logits
+    return Linearised(**scaled, points=0 if points.classes else points.wanted.shape[1])
 
 
 def _of_intensities(
@@ -157,24 +166,19 @@ def _of_intensities(
 ) -> dict[str, torch.Tensor]:
     """Sums of the BCE; its matrix is ``J^T diag(p (1 - p)) J``."""
     p = logits.sigmoid()
-    gradient = sum(torch.einsum("bnm,bn->bm", j, p[:, c] - intensity[:, c]) for c, j in enumerate(jacobians))
-    weights = p * (1 - p)
-    matrix = sum(j.transpose(1, 2) @ (j * weights[:, c].unsqueeze(-1)) for c, j in enumerate(jacobians))
-    loss = _sum(F.binary_cross_entropy_with_logits(logits, intensity, reduction="none"))
-    floor = _sum(-torch.xlogy(intensity, intensity) - torch.xlogy(1 - intensity, 1 - intensity))
+    gradient = sum(j.t() @ (one - seen) for j, one, seen in zip(jacobians, p, intensity))
+    matrix = sum(j.t() @ (j * weight[:, None]) for j, weight in zip(jacobians, p * (1 - p)))
+    loss = F.binary_cross_entropy_with_logits(logits, intensity, reduction="none").double().sum()
+    floor = (-torch.xlogy(intensity, intensity) - torch.xlogy(1 - intensity, 1 - intensity)).double().sum()
     return {"loss": loss, "floor": floor, "gradient": gradient, "matrix": matrix}
 
 
 def _of_classes(logits: torch.Tensor, wanted: torch.Tensor, jacobians: list[torch.Tensor]) -> dict[str, torch.Tensor]:
     """Sums of the cross entropy; its matrix is ``J^T (diag(p) - p p^T) J``. No Jacobian for the first class."""
-    p = logits.softmax(dim=1)
-    gradient = sum(torch.einsum("bnm,bn->bm", j, p[:, c] - wanted[:, c]) for c, j in enumerate(jacobians, 1))
-    mean = sum(j * p[:, c].unsqueeze(-1) for c, j in enumerate(jacobians, 1))
-    matrix = sum(j.transpose(1, 2) @ (j * p[:, c].unsqueeze(-1)) for c, j in enumerate(jacobians, 1))
-    loss = _sum(-wanted * logits.log_softmax(dim=1))
-    floor = _sum(-torch.xlogy(wanted, wanted))
-    return {"loss": loss, "floor": floor, "gradient": gradient, "matrix": matrix - mean.transpose(1, 2) @ mean}
-
-
-def _sum(values: torch.Tensor) -> torch.Tensor:
-    return values.flatten(1).double().sum(dim=1)
+    p = logits.softmax(dim=0)
+    gradient = sum(j.t() @ (one - said) for j, one, said in zip(jacobians, p[1:], wanted[1:]))
+    scaled = [j * one[:, None] for j, one in zip(jacobians, p[1:])]
+    mean = sum(scaled)
+    matrix = sum(j.t() @ one for j, one in zip(jacobians, scaled)) - mean.t() @ mean
+    loss = (-wanted * logits.log_softmax(dim=0)).double().sum()
+    return {"loss": loss, "floor": -torch.xlogy(wanted, wanted).double().sum(), "gradient": gradient, "matrix": matrix}

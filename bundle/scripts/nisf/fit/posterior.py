@@ -20,12 +20,12 @@ class LatentFit:
         latent: [L].
         history: one entry a step: ``step`` (1-based), ``loss`` (intensity BCE), ``points`` seen so far.
         points: point evaluations in all.
-        seconds: wall-clock time; of a batch, its share.
+        seconds: wall-clock time.
         reason: why it stopped.
         covariance: posterior covariance float64, where the method gives one: [L, L], or [L + 6, L + 6] of latent and
             pose where both were fitted.
         pose: change [6] of the pose that the fit started with; zeros where none was fitted.
-        effects: of the acquisition on each slice [slices, 4] (``acquisition.EFFECTS``), or None.
+        effects: effects of the acquisition on each slice [slices, 4] (``variables.EFFECTS``), or None.
         quality: numbers by which a failed fit shows, once it has been sampled; see ``quality.assess``.
         verdict: what they come to, see ``trust.Judge``.
         correction: what U-Net probabilities adds to the latent's classes, once both have been sampled.

@@ -7,215 +7,156 @@ from collections.abc import Sequence
 import torch
 
 from nisf.fit.linearize import Linearised, Targets, linearise
-from nisf.fit.points import GridPoints
-from nisf.fit.prior import initial_latent
+from nisf.fit.targets import GrowingTargets
 from nisf.fit.variables import Variables
 from nisf.models.nisf import NISF
 from nisf.utils.errors import InputError
 
 
 class GaussNewtonSearch:
-    """State of a batch of fits: B whitened vectors, the loss linearised about them, dampings, step lengths."""
+    """State of a fit: the whitened variables v, the loss linearised about them, damping d and length of the next step.
+
+    It starts from the initial latent, or from the mean of the prior where that is nearer to the intensities.
+
+    Args:
+        network: frozen.
+        variables: what v means.
+        targets: the points to compare.
+        prior_weight: weight of the prior against the mean loss of a point.
+        damping: at first.
+        initial: the initial latent [L].
+
+    Attributes:
+        v: [M].
+        points: point evaluations so far.
+        history: as in ``LatentFit``.
+        reason: why it is done; empty until then.
+
+    Raises:
+        InputError: the loss is no number at the start.
+    """
 
     #: a step that lowers the loss by less than this part of the prediction is not kept
     MIN_GAIN = 1e-3
     #: a predicted relative decrease that float32 sums cannot show
     ROUNDING = 1e-6
     MAX_DAMPING, MAX_LENGTH = 1e6, 2.0
-    #: intensities for each point of U-Net probabilities, which costs as much as two
-    UNET_SHARE = 2
 
     def __init__(
         self,
         network: NISF,
-        scans: Sequence[GridPoints],
+        variables: Variables,
+        targets: GrowingTargets,
+        *,
         prior_weight: float,
-        final_points: int,
-        start_points: int,
-        chunk: int,
         damping: float,
-        seed: int,
-        pose: bool,
-        unet_weight: float,
-        acquisition: torch.Tensor | None = None,
+        initial: torch.Tensor,
     ) -> None:
-        self.network, self.scans, self.weight, self.chunk = network, list(scans), prior_weight, chunk
-        self.variables = Variables(network, pose, max(scan.frame.shape[2] for scan in scans), acquisition)
-        self.unet_weight = unet_weight
-        self.sources = self._sources()
-        smallest = min(len(scan) for source in self.sources for scan in source)
-        self.all_points, self.in_use = min(final_points, smallest), 0
-        self.numbers = [
-            [scan.spread(self.all_points, seed + 1000 * place)[: self.all_points] for scan in source]
-            for place, source in enumerate(self.sources)
-        ]
-        self.chunks: list[Targets] = []
-        self._take(min(start_points, self.all_points))
-        self.points, self.history = 0, [[] for _ in self.scans]
-        device = network.latent_mean.device
-        count = len(self.scans)
-        self.damping = torch.full((count,), damping, dtype=torch.double, device=device)
-        self.raise_by = torch.full_like(self.damping, 2.0)
-        self.length = torch.ones_like(self.damping)
-        self.decrease = torch.full_like(self.damping, torch.inf)
-        self.done = torch.zeros(count, dtype=torch.bool, device=device)
-        self.reasons = [""] * count
-        self.z, self.sums = self._start()
-
-    def _sources(self) -> list[list[GridPoints]]:
-        """The scans' intensities and, where every scan has it, their U-Net probabilities."""
-        unet_prob = [scan.unet_prob for scan in self.scans]
-        seen = self.unet_weight > 0 and all(found is not None for found in unet_prob)
-        return [self.scans, unet_prob] if seen else [self.scans]
-
-    def _start(self) -> tuple[torch.Tensor, Linearised]:
-        """The initial latent, or the mean of the prior where that is nearer to the intensities."""
-        z = self.variables.whitened(torch.stack([initial_latent(self.network, scan) for scan in self.scans]))
-        here, there = self._linearise(z), self._linearise(torch.zeros_like(z))
-        better = (here.loss <= there.loss).unsqueeze(1)
-        z = torch.where(better, z, torch.zeros_like(z))
-        sums = _choose(better[:, 0], here, there)
-        if not bool(torch.isfinite(sums.loss).all() & torch.isfinite(sums.matrix).all()):
+        self.network, self.variables, self.targets = network, variables, targets
+        self.prior_weight, self.damping = prior_weight, damping
+        self.raise_by, self.length, self.decrease = 2.0, 1.0, float("inf")
+        self.points, self.history, self.reason = 0, [], ""
+        v = variables.whitened(initial)
+        guess, mean = ((start, self._linearise(start, targets.chunks)) for start in (v, torch.zeros_like(v)))
+        self.v, self.sums = guess if guess[1].loss <= mean[1].loss else mean
+        if not bool(torch.isfinite(self.sums.loss) & torch.isfinite(self.sums.matrix).all()):
             raise InputError("the fit's loss is no number at the start; check the weights and the image")
-        return z, sums
 
-    def latents(self) -> torch.Tensor:
-        """[B, L]."""
-        return self.variables.latent(self.z)
+    @property
+    def latent(self) -> torch.Tensor:
+        """[L]."""
+        return self.variables.latent(self.v)
 
-    def poses(self) -> torch.Tensor:
-        """Changes of the pose, [B, 6]."""
-        return self.variables.pose(self.z)
+    @property
+    def pose(self) -> torch.Tensor:
+        """Change of the pose, [6]."""
+        return self.variables.pose(self.v)
 
+    @property
     def effects(self) -> torch.Tensor:
-        """Of the acquisition on each slice, [B, slices, 4]: gain, offset, shift x, shift y."""
-        return self.variables.effects(self.z)[:, :-1]
+        """Effects of the acquisition on each slice, [slices, 4]: gain, offset, shift x, shift y."""
+        return self.variables.effects(self.v)[:-1]
 
-    def _take(self, count: int) -> int:
-        """Brings the points in use up to ``count``; returns the number of the first new chunk."""
-        first = len(self.chunks)
-        for start in range(self.in_use, count, self.chunk):
-            stop = min(start + self.chunk, count)
-            for place, source in enumerate(self.sources):
-                share = self.UNET_SHARE if place == 1 else 1
-                part = slice(start // share, stop // share)
-                chosen = [(scan, number[part]) for scan, number in zip(source, self.numbers[place])]
-                if part.stop > part.start:
-                    self.chunks.append(self._targets(chosen, share * self.unet_weight if place == 1 else None))
-        self.in_use = count
-        return first
-
-    def _targets(self, chosen: list[tuple[GridPoints, torch.Tensor]], weight: float | None) -> Targets:
-        """Of numbered points of each scan: intensities, or with a weight of U-Net probabilities."""
-        pairs = [scan.take(number) for scan, number in chosen]
-        coords, wanted = (torch.stack(values).to(self.network.latent_mean) for values in zip(*pairs))
-        fitted = self.variables
-        # where nothing moves the coordinates their product is the same for every latent, so it is computed once
-        projected = None if fitted.moves else self.network.project(coords)
-        slices = torch.stack([scan.slices_of(number) for scan, number in chosen]) if fitted.has_acquisition else None
-        return Targets(coords, wanted, weight is not None, 1.0 if weight is None else weight, projected, slices)
-
-    def _linearise(self, z: torch.Tensor, first: int = 0) -> Linearised:
-        """Sums about ``z`` [B, M] over the points in use, from the chunk ``first`` on."""
-        parts = [linearise(self.network, chunk, self.variables, z)[0] for chunk in self.chunks[first:]]
-        total = sum(parts[1:], start=parts[0])
-        self.points += sum(chunk.coords.shape[2] for chunk in self.chunks[first:])
-        return total
-
-    def _objective(self, z: torch.Tensor, sums: Linearised) -> torch.Tensor:
-        """Mean BCE and penalty, [B] float64."""
-        return sums.loss / self._terms(sums) + self.weight / 2 * z.double().square().sum(dim=1)
+    def _linearise(self, v: torch.Tensor, chunks: Sequence[Targets]) -> Linearised:
+        """Sums about ``v`` [M] over some points."""
+        first, *others = (linearise(self.network, chunk, self.variables, v) for chunk in chunks)
+        self.points += sum(chunk.coords.shape[1] for chunk in chunks)
+        return sum(others, start=first)
 
     def _terms(self, sums: Linearised) -> int:
         return sums.points * self.network.in_channels
 
+    def _objective(self, v: torch.Tensor, sums: Linearised) -> float:
+        """E(v): mean loss and penalty."""
+        return float(sums.loss / self._terms(sums) + self.prior_weight / 2 * v.double().square().sum())
+
     def _system(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gauss-Newton matrix [B, M, M] and gradient [B, M] of the objective, float64."""
-        terms, z = self._terms(self.sums), self.z.double()
-        eye = torch.eye(z.shape[1], dtype=torch.double, device=z.device)
-        return self.sums.matrix.double() / terms + self.weight * eye, self.sums.gradient / terms + self.weight * z
+        """Gauss-Newton matrix G [M, M] and gradient [M] of the objective, float64."""
+        terms, v = self._terms(self.sums), self.v.double()
+        eye = torch.eye(len(v), dtype=torch.double, device=v.device)
+        matrix = self.sums.matrix.double() / terms + self.prior_weight * eye
+        return matrix, self.sums.gradient / terms + self.prior_weight * v
 
     def step(self) -> None:
-        """One trial step of every scan that is not done."""
+        """One trial step, kept where it lowers the objective."""
         matrix, gradient = self._system()
-        eye = torch.eye(matrix.shape[1], dtype=torch.double, device=matrix.device)
-        factor, failed = torch.linalg.cholesky_ex(matrix + self.damping[:, None, None] * eye)
-        factor = torch.where((failed > 0)[:, None, None], eye, factor)
-        direction = -torch.cholesky_solve(gradient.unsqueeze(2), factor)[..., 0]
-        slope = -(gradient * direction).sum(dim=1)
-        curvature = torch.einsum("br,brs,bs->b", direction, matrix, direction)
-        predicted = self.length * slope - self.length.square() / 2 * curvature
-        before = self._objective(self.z, self.sums)
-        excess = before - self.sums.floor / self._terms(self.sums)
-        settled = (predicted <= self.ROUNDING * excess) & (failed == 0)
-        trial = self.z + (self.length.unsqueeze(1) * direction).to(self.z)
-        trial = torch.where(self.done.unsqueeze(1), self.z, trial)
-        sums = self._linearise(trial)
+        damped = matrix + self.damping * torch.eye(len(gradient), dtype=torch.double, device=matrix.device)
+        factor, failed = torch.linalg.cholesky_ex(damped)
+        if failed:
+            self._refuse()
+        else:
+            direction = -torch.cholesky_solve(gradient[:, None], factor)[:, 0]
+            self._try(direction, slope=-float(gradient @ direction), curvature=float(direction @ matrix @ direction))
+        loss = float(self.sums.loss) / self._terms(self.sums)
+        self.history.append({"step": len(self.history) + 1, "loss": loss, "points": self.points})
+
+    def _try(self, direction: torch.Tensor, slope: float, curvature: float) -> None:
+        """A step along ``direction`` [M], along which the objective falls by ``slope`` at first."""
+        before = self._objective(self.v, self.sums)
+        excess = before - float(self.sums.floor) / self._terms(self.sums)
+        predicted = self.length * slope - self.length**2 / 2 * curvature
+        if predicted <= self.ROUNDING * excess:
+            self.decrease, self.length, self.raise_by = 0.0, 1.0, 2.0
+            return
+        trial = self.v + (self.length * direction).to(self.v)
+        sums = self._linearise(trial, self.targets.chunks)
         actual = before - self._objective(trial, sums)
-        kept = (actual > self.MIN_GAIN * predicted) & (failed == 0) & ~self.done & ~settled
-        self.decrease = torch.where(kept, actual / excess, torch.where(settled, 0.0, torch.inf))
-        self._damp(kept, settled, actual, predicted, slope, curvature)
-        self.z = torch.where(kept.unsqueeze(1), trial, self.z)
-        self.sums = _choose(kept, sums, self.sums)
-        self._note()
+        if not actual > self.MIN_GAIN * predicted:  # also where it is no number
+            self._refuse()
+            return
+        self.v, self.sums = trial, sums
+        self.decrease = actual / excess if excess > 0 else 0.0
+        # damping by the gain ratio; length of the next step by the curvature that this one met
+        self.damping *= min(max(1 - (2 * actual / predicted - 1) ** 3, 0.2), 1.0)
+        met = 2 * (self.length * slope - actual) / (self.length**2 * curvature)
+        self.length = min(max(1 / max(met, 0.1), 1.0), self.MAX_LENGTH)
+        self.raise_by = 2.0
 
-    def _damp(
-        self,
-        kept: torch.Tensor,
-        settled: torch.Tensor,
-        actual: torch.Tensor,
-        predicted: torch.Tensor,
-        slope: torch.Tensor,
-        curvature: torch.Tensor,
-    ) -> None:
-        """Damping by the gain ratio; length of the next step by the curvature that the last one met. All [B]."""
-        gain = actual / predicted.clamp_min(torch.finfo(torch.double).tiny)
-        lower = (1 - (2 * gain - 1) ** 3).clamp(0.2, 1.0)
-        met = 2 * (self.length * slope - actual) / (self.length.square() * curvature)
-        self.length = torch.where(kept, (1 / met.clamp_min(0.1)).clamp(1.0, self.MAX_LENGTH), 1.0)
-        raised = self.damping.clamp_min(self.weight) * self.raise_by
-        self.damping = torch.where(kept, self.damping * lower, torch.where(settled, self.damping, raised))
-        self.raise_by = torch.where(kept | settled, 2.0, self.raise_by * 2)
-
-    def _note(self) -> None:
-        losses = (self.sums.loss / self._terms(self.sums)).tolist()
-        for history, loss, done in zip(self.history, losses, self.done.tolist()):
-            if not done:
-                history.append({"step": len(history) + 1, "loss": loss, "points": self.points})
+    def _refuse(self) -> None:
+        """Stays, and raises the damping."""
+        self.damping = max(self.damping, self.prior_weight) * self.raise_by
+        self.raise_by *= 2
+        self.length, self.decrease = 1.0, float("inf")
 
     def update_state(self, tolerance: float, growth: float) -> bool:
-        """Doubles the points once no step lowers the loss much; True when every scan is done."""
-        if self.in_use < self.all_points:
-            if bool((self.decrease < growth).all() | (self.damping > self.MAX_DAMPING).any()):
-                first = self._take(min(2 * self.in_use, self.all_points))
-                self.sums = self.sums + self._linearise(self.z, first)
-                self.damping.clamp_(max=1.0)
+        """Doubles the points once no step lowers the loss much; True when the fit is done, with its ``reason``."""
+        stuck = self.damping > self.MAX_DAMPING
+        if not self.targets.complete:
+            if self.decrease < growth or stuck:
+                self.sums = self.sums + self._linearise(self.v, self.targets.grow())
+                self.damping = min(self.damping, 1.0)
             return False
-        for scan, (small, stuck) in enumerate(zip(self.decrease < tolerance, self.damping > self.MAX_DAMPING)):
-            if bool(small | stuck) and not self.done[scan]:
-                self.done[scan] = True
-                self.reasons[scan] = (
-                    f"converged: the last step lowered the loss by less than {tolerance:g} of what is left of it"
-                    if small
-                    else "no step lowers the loss any further"
-                )
-        return bool(self.done.all())
+        if self.decrease < tolerance:
+            self.reason = f"converged: the last step lowered the loss by less than {tolerance:g} of what is left of it"
+        elif stuck:
+            self.reason = "no step lowers the loss any further"
+        return bool(self.reason)
 
-    def covariances(self) -> torch.Tensor:
-        """Posterior covariances of latents (and poses), [B, L, L] float64: the inverse of the objective's matrix.
+    def covariance(self) -> torch.Tensor:
+        """Posterior covariance of latent (and pose), [L, L] float64: the inverse of the objective's matrix.
 
-        What the acquisition leaves unknown is in them.
+        What the acquisition leaves unknown is in it.
         """
         factor, known = self.variables.factor().double(), self.variables.known
-        covariance = self.weight * factor @ torch.linalg.inv(self._system()[0])[:, :known, :known] @ factor.t()
-        return (covariance + covariance.transpose(1, 2)) / 2
-
-
-def _choose(which: torch.Tensor, there: Linearised, here: Linearised) -> Linearised:
-    """For each scan ``there`` where ``which`` [B], otherwise ``here``; both of the same points."""
-    values = {}
-    for name, value in vars(there).items():
-        other = getattr(here, name)
-        shaped = which.reshape(-1, *[1] * (value.ndim - 1)) if isinstance(value, torch.Tensor) else None
-        values[name] = other if shaped is None else torch.where(shaped, value, other)
-    return Linearised(**values)
+        covariance = self.prior_weight * factor @ torch.linalg.inv(self._system()[0])[:known, :known] @ factor.t()
+        return (covariance + covariance.t()) / 2

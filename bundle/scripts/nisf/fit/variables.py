@@ -15,7 +15,6 @@ from nisf.utils.errors import InputError
 #: Numbers of a slice: gain and offset (``logit -> (1 + gain) logit + offset``), shift along x and along y (normalised).
 EFFECTS = 4
 
-
 #: Standard deviations that make up the prior: whole gain, whole offset, a slice's gain, offset, shift x, shift y.
 ACQUISITION = 6
 
@@ -50,15 +49,15 @@ def factor_of(spread: torch.Tensor, slices: int) -> torch.Tensor:
 
 
 class Variables:
-    """The variables v [B, M] of a fit, each v ~ N(0, I): ``latent = mean + factor z``, ``pose = pose_factor u`` and the
-    effects of the acquisition on each slice.
+    """The variables v [M] of a fit, v ~ N(0, I): ``latent = mean + factor z``, ``pose = pose_factor u`` and the effects
+    of the acquisition on each slice.
 
     The pose is that of the organ against the frame in which the fit starts.
 
     Args:
         network: with its priors.
         pose: fit the pose as well, where the network has a prior over it.
-        slices: of the stacks.
+        slices: number of the stack's slices.
         acquisition: standard deviations [6] of the acquisition's effects (``ACQUISITION``); zero is not fitted.
     """
 
@@ -92,24 +91,24 @@ class Variables:
         return self.of_slices.shape[2] > 0
 
     def effects(self, v: torch.Tensor) -> torch.Tensor:
-        """Of the acquisition on each slice, [B, slices + 1, 4]; the last of them, of no slice, is zero."""
-        return torch.einsum("sem,bm->bse", self.of_slices, v[:, self.known :])
+        """Effects of the acquisition on each slice, [slices + 1, 4]; the last of them, of no slice, is zero."""
+        return self.of_slices @ v[self.known :]
 
     def whitened(self, latent: torch.Tensor) -> torch.Tensor:
-        """Latents [B, L] in an unchanged pose to v [B, M]."""
-        offset = (latent - self.network.latent_mean).t().double()
-        z = torch.linalg.solve_triangular(self.network.latent_factor.double(), offset, upper=False).t()
-        return torch.cat([z, z.new_zeros(len(z), self.size - self.latent_size)], dim=1).to(latent)
+        """A latent [L] in an unchanged pose to v [M]."""
+        offset = (latent - self.network.latent_mean).double()
+        z = torch.linalg.solve_triangular(self.network.latent_factor.double(), offset[:, None], upper=False)[:, 0]
+        return torch.cat([z, z.new_zeros(self.size - self.latent_size)]).to(latent)
 
     def latent(self, v: torch.Tensor) -> torch.Tensor:
-        """[B, L]."""
-        return self.network.latent_mean + v[:, : self.latent_size] @ self.network.latent_factor.t()
+        """[L]."""
+        return self.network.latent_mean + self.network.latent_factor @ v[: self.latent_size]
 
     def pose(self, v: torch.Tensor) -> torch.Tensor:
-        """[B, 6]; zeros where it is not fitted."""
+        """[6]; zeros where it is not fitted."""
         if not self.has_pose:
-            return v.new_zeros(len(v), NUMBERS)
-        return v[:, self.latent_size : self.known] @ self.network.pose_factor.t()
+            return v.new_zeros(NUMBERS)
+        return self.network.pose_factor @ v[self.latent_size : self.known]
 
     def factor(self) -> torch.Tensor:
         """From the first of v to the latent and, where it is fitted, the pose below it; so does a covariance."""

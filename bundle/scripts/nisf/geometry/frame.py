@@ -104,15 +104,12 @@ class CoordinateFrame:
         center, reach = (0.0, 0.0), self.field[1]
         if self.pose is not None:
             center, reach = (self.pose.x, self.pose.y), self.field[1] * np.exp(self.pose.in_plane)
-        for axis in range(3):
-            if axis == 2:
-                ranges.append((0, self.shape[2]))
-                continue
+        for axis in range(2):
             inside = np.flatnonzero(np.abs(self.axis(axis) - center[axis]) <= reach)
             if len(inside) == 0:
                 raise ValueError("the field of the coordinate frame lies outside the scan")
             ranges.append((int(inside[0]), int(inside[-1]) + 1))
-        return tuple(ranges)
+        return (*ranges, (0, self.shape[2]))
 
     def crop(self, box: tuple[tuple[int, int], ...]) -> CoordinateFrame:
         """The same coordinates for the voxels of ``box`` alone."""

@@ -1,6 +1,7 @@
-"""Where things are: voxel index <-> world millimetres <-> normalised coordinate, time included; grids as point sets.
+"""How an array's axes lie in the world: their directions and spacings, and the order and flips that a short-axis stack
+is brought to.
 
-World coordinates are RAS millimetres, normalised time is the fraction of the cardiac cycle.
+World coordinates are RAS millimetres.
 """
 
 from __future__ import annotations
@@ -13,20 +14,12 @@ from nibabel.orientations import inv_ornt_aff
 
 #: Mean direction of a heart's axes in RAS. The apex points to the left, forwards and down; the others follow from it.
 APEX = np.array([-0.65, 0.50, -0.57]) / np.linalg.norm([-0.65, 0.50, -0.57])
-
-
 INFERIOR = np.array([0.0, 0.0, -1.0]) - APEX * np.dot(APEX, [0.0, 0.0, -1.0])
-
-
 INFERIOR = INFERIOR / np.linalg.norm(INFERIOR)
-
-
 LATERAL = np.cross(APEX, INFERIOR)
-
 
 #: The canonical short-axis directions of (x, y, slice): columns are unit vectors in RAS.
 SHORT_AXIS = np.stack([LATERAL, INFERIOR, APEX], axis=1)
-
 
 #: Words for the direction in which an array axis points, and the column of SHORT_AXIS and sign that they mean.
 ANATOMY = {

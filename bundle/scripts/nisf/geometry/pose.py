@@ -77,31 +77,31 @@ class Pose:
 
 
 def moved(coords: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
-    """Coordinates [B, D, N] under poses [B, 6]; time stays."""
-    x, y, z = (coords[:, axis] - pose[:, axis, None] for axis in range(3))
-    cos, sin = pose[:, 3, None].cos(), pose[:, 3, None].sin()
-    plane, long = (-pose[:, 4, None]).exp(), (-pose[:, 5, None]).exp()
+    """Coordinates [..., D, N] under poses [..., 6], of one subject or of several; time stays."""
+    x, y, z = (coords[..., axis, :] - pose[..., axis, None] for axis in range(3))
+    cos, sin = pose[..., 3, None].cos(), pose[..., 3, None].sin()
+    plane, long = (-pose[..., 4, None]).exp(), (-pose[..., 5, None]).exp()
     found = [plane * (cos * x + sin * y), plane * (cos * y - sin * x), long * z]
-    return torch.stack([*found, *coords[:, 3:].unbind(dim=1)], dim=1)
+    return torch.stack([*found, *coords[..., 3:, :].unbind(dim=-2)], dim=-2)
 
 
 def slopes(coords: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
-    """Derivatives of ``moved``'s first three coordinates by the pose's numbers, [B, N, 3, 6].
+    """Derivatives of ``moved``'s first three coordinates by the pose's numbers, [N, 3, 6].
 
     Args:
-        coords: what ``moved`` gave, [B, D, N].
-        pose: [B, 6].
+        coords: what ``moved`` gave, [D, N].
+        pose: [6].
     """
-    x, y, z = (coords[:, axis] for axis in range(3))
-    cos, sin = pose[:, 3, None].cos().expand_as(x), pose[:, 3, None].sin().expand_as(x)
-    plane, long = (-pose[:, 4, None]).exp(), (-pose[:, 5, None]).exp()
+    x, y, z = coords[:3]
     none = torch.zeros_like(x)
+    cos, sin = pose[3].cos(), pose[3].sin()
+    plane, long = (-pose[4]).exp(), (-pose[5]).exp()
     rows = [
-        [-plane * cos, -plane * sin, none, y, -x, none],
-        [plane * sin, -plane * cos, none, -x, -y, none],
-        [none, none, -long.expand_as(x), none, none, -z],
+        [none - plane * cos, none - plane * sin, none, y, -x, none],
+        [none + plane * sin, none - plane * cos, none, -x, -y, none],
+        [none, none, none - long, none, none, -z],
     ]
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=2)
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=1)
 
 
 def pose_of_classes(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from nibabel.affines import apply_affine
 
@@ -12,9 +10,7 @@ from nisf.geometry.orientation import spacing_of
 from nisf.level_sets.cells import EVERY, corners, differing, near_zero
 from nisf.level_sets.lattice import COARSEST, coarse_step
 from nisf.level_sets.level_set import LEAST, Probabilities
-
-#: Points evaluated at once, at most.
-PART = 500_000
+from nisf.level_sets.refine import CoarseSamples, below, nodes_of, places_of
 
 
 def coarse_steps(grid: Grid, coarsest: float = COARSEST) -> tuple[int, int, int]:
@@ -69,45 +65,32 @@ class LabelMap:
     def _approach(self, steps: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Labels from all lattices but the finest; masks of the voxels to evaluate, and of those for which that is
         done."""
-        nodes = _nodes(self._grid.shape, steps)
-        asked = self._given[np.ix_(*nodes)]
-        margins = np.zeros((len(self._classes(np.zeros((0, 3)))), *asked.shape), np.float32)
-        self._measure(margins, nodes, asked)
-        while True:
-            finer = tuple(max(step // 2, 1) for step in steps)
-            wanted = self._to_divide(margins, nodes, steps, finer)
-            if max(finer) == 1:
-                break
-            margins, nodes, asked = self._refined(margins, nodes, asked, wanted, finer)
-            steps = finer
+        margins = CoarseSamples(self._grid.shape, steps, len(self._classes(np.zeros((0, 3)))))
+        margins.ask(self._given[np.ix_(*margins.nodes)], self._margins)
+        wanted = self._to_divide(margins)
+        while max(margins.finer) > 1:
+            margins.refine()
+            margins.ask(wanted, self._margins)
+            wanted = self._to_divide(margins)
         # where a cell is not divided its corners have one label
-        self.labels[:] = margins.argmax(axis=0)[_below(nodes, _nodes(self._grid.shape, finer))]
+        self.labels[:] = margins.values.argmax(axis=0)[below(margins.nodes, _voxels(self._grid.shape))]
         self.labels[~self._given] = 0
         known = ~self._given
-        known[np.ix_(*nodes)] |= asked
+        known[np.ix_(*margins.nodes)] |= margins.known
+        self.evaluated += margins.evaluated
         return wanted, known
 
-    def _to_divide(self, margins: np.ndarray, nodes: list, steps: tuple, finer: tuple) -> np.ndarray:
+    def _to_divide(self, margins: CoarseSamples) -> np.ndarray:
         """Samples of the next lattice that belong to cells where the label may change."""
-        axes = [axis for axis in EVERY if steps[axis] > 1]
-        old, new = self._given[np.ix_(*nodes)], _nodes(self._grid.shape, finer)
-        cells = [places[:-1] if axis in axes else places for axis, places in enumerate(new)]
+        old, new = self._given[np.ix_(*margins.nodes)], nodes_of(self._grid.shape, margins.finer)
         # among the voxels themselves `_follow` goes on from the changes that are seen
-        divided = differing(margins.argmax(axis=0), axes) if max(finer) == 1 else near_zero(margins, axes)
-        divided = (divided | differing(old, axes))[_below(nodes, cells)]
-        wanted = corners(divided, axes)
+        if max(margins.finer) == 1:
+            divided = differing(margins.values.argmax(axis=0), margins.axes)
+        else:
+            divided = near_zero(margins.values, margins.axes)
+        wanted = margins.divided(divided | differing(old, margins.axes))
         # a cell may hold given voxels between corners of which none is
-        return self._given[np.ix_(*new)] & (wanted | ~old[_below(nodes, new)])
-
-    def _refined(self, margins: np.ndarray, nodes: list, asked: np.ndarray, wanted: np.ndarray, finer: tuple) -> tuple:
-        """Margins, samples and the mask of those that were asked for, on the next lattice."""
-        new = _nodes(self._grid.shape, finer)
-        for axis in EVERY:
-            margins = _between(margins, axis + 1, nodes[axis], new[axis])
-        before = np.zeros(wanted.shape, bool)
-        before[np.ix_(*(np.searchsorted(n, o) for n, o in zip(new, nodes)))] = asked
-        self._measure(margins, new, wanted & ~before)
-        return margins, new, wanted | before
+        return self._given[np.ix_(*new)] & (wanted | ~old[below(margins.nodes, new)])
 
     def _follow(self, known: np.ndarray) -> None:
         """Evaluates the corners of all cells in which the label changes, until there is no other such cell."""
@@ -119,24 +102,18 @@ class LabelMap:
             self._label(wanted)
             known |= wanted
 
-    def _measure(self, margins: np.ndarray, nodes: list, wanted: np.ndarray) -> None:
-        """Evaluates the samples of a mask; others stay."""
-        for place, values in self._read(nodes, wanted):
-            margins[(slice(None), *place)] = margins_of(values)
-
     def _label(self, wanted: np.ndarray) -> None:
         """Evaluates the voxels of a mask."""
-        for place, values in self._read(_nodes(self._grid.shape, (1, 1, 1)), wanted):
-            self.labels[place] = values.argmax(axis=0)
+        for place in places_of(wanted):
+            self.labels[place] = self._read(np.stack(place, axis=1)).argmax(axis=0)
+            self.evaluated += len(place[0])
 
-    def _read(self, nodes: list, wanted: np.ndarray) -> Iterator[tuple[tuple, np.ndarray]]:
-        """Places in a mask and their probabilities [K, n], in parts."""
-        index, affine = np.flatnonzero(wanted), self._grid.affine
-        self.evaluated += len(index)
-        for start in range(0, len(index), PART):
-            place = np.unravel_index(index[start : start + PART], wanted.shape)
-            voxels = np.stack([along[p] for along, p in zip(nodes, place)], axis=1)
-            yield place, self._classes(apply_affine(affine, voxels))
+    def _margins(self, voxels: np.ndarray) -> np.ndarray:
+        return margins_of(self._read(voxels))
+
+    def _read(self, voxels: np.ndarray) -> np.ndarray:
+        """Probabilities [K, n] of voxels [n, 3]."""
+        return self._classes(apply_affine(self._grid.affine, voxels))
 
 
 def margins_of(probabilities: np.ndarray) -> np.ndarray:
@@ -149,21 +126,6 @@ def margins_of(probabilities: np.ndarray) -> np.ndarray:
     return logs - others
 
 
-def _nodes(shape: tuple[int, int, int], steps: tuple[int, int, int]) -> list[np.ndarray]:
-    """Voxel numbers of the samples along each axis; the last voxel is always one, after a shorter step if need be."""
-    return [np.append(np.arange(0, size - 1, step), size - 1) for size, step in zip(shape, steps)]
-
-
-def _below(old: list[np.ndarray], new: list[np.ndarray]) -> tuple:
-    """Index of the last old sample at or before each new one along each axis, as an index into an array of them."""
-    return np.ix_(*(np.searchsorted(o, n, side="right") - 1 for o, n in zip(old, new)))
-
-
-def _between(values: np.ndarray, axis: int, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Samples along one axis at ``old`` voxels to those at ``new`` ones, linear between."""
-    if len(old) == len(new):
-        return values
-    low = np.minimum(np.searchsorted(old, new, side="right") - 1, len(old) - 2)
-    part = ((new - old[low]) / (old[low + 1] - old[low])).astype(np.float32)
-    part = part.reshape([-1 if a == axis else 1 for a in range(values.ndim)])
-    return values.take(low, axis) * (1 - part) + values.take(low + 1, axis) * part
+def _voxels(shape: tuple[int, int, int]) -> list[np.ndarray]:
+    """Numbers of all voxels along each axis."""
+    return [np.arange(size) for size in shape]

@@ -13,6 +13,7 @@ import numpy as np
 
 from nisf.level_sets.cells import corners, differing, near_zero
 from nisf.level_sets.lattice import Lattice
+from nisf.level_sets.refine import CoarseSamples
 
 #: Class probabilities [K, N] at world points [N, 3] (RAS mm) and a moment (fraction of the cycle).
 Probabilities = Callable[[np.ndarray, float], np.ndarray]
@@ -51,43 +52,35 @@ class LevelField:
     def __init__(
         self, probabilities: Probabilities, time: float, groups: Sequence[tuple[int, ...]], lattice: Lattice
     ) -> None:
-        self.lattice, self.evaluated = lattice, 0
-        self._odds = lambda points: log_odds(np.asarray(probabilities(points, time)), groups)
-        step = lattice.coarse
-        self.known = np.zeros(tuple(lattice.cells // step + 1), bool)
-        self.values = np.zeros((len(groups), *self.known.shape), np.float32)
-        self._ask(np.ones_like(self.known), step)
-        while step > 1:
-            wanted = corners(_doubled(near_zero(self.values)))
-            step //= 2
-            self.values, self.known = _halved(self.values), _spread(self.known)
-            if step > 1:  # the finest lattice is left to `_follow`, which asks for nothing that is not needed
-                self._ask(wanted, step)
-        self._follow()
+        self.lattice = lattice
+        self._odds = lambda index: log_odds(np.asarray(probabilities(lattice.points(index), time)), groups)
+        samples = CoarseSamples(tuple(lattice.cells + 1), (lattice.coarse,) * 3, len(groups))
+        samples.ask(np.ones_like(samples.known), self._odds)
+        while samples.axes:
+            wanted = samples.divided(near_zero(samples.values))
+            samples.refine()
+            if samples.axes:  # the finest lattice is left to `_follow`, which asks for nothing that is not needed
+                samples.ask(wanted, self._odds)
+        self._follow(samples)
+        self.values, self.known, self.evaluated = samples.values, samples.known, samples.evaluated
 
-    def _ask(self, wanted: np.ndarray, step: int) -> None:
-        """Evaluates the samples of a mask that are not known, of a lattice of ``step`` fine steps."""
-        index = np.argwhere(wanted & ~self.known)
-        self.values[(slice(None), *index.T)] = self._odds(self.lattice.points(index * step))
-        self.known |= wanted
-        self.evaluated += len(index)
-
-    def _follow(self) -> None:
+    def _follow(self, samples: CoarseSamples) -> None:
         """Evaluates the corners of all cells that a surface passes, until there is no other such cell."""
         depth = self.lattice.depth()
         while True:
-            self._close(depth)
-            wanted = corners(_crossed(self.values)) & (depth > 0)
-            if not (wanted & ~self.known).any():
+            _close(samples.values, depth)
+            wanted = corners(_crossed(samples.values)) & (depth > 0)
+            if not (wanted & ~samples.known).any():
                 return
-            self._ask(wanted, 1)
+            samples.ask(wanted, self._odds)
 
-    def _close(self, depth: np.ndarray) -> None:
-        """Makes what is outside the box background, so that a surface that leaves the box ends on its face."""
-        outer, outside = depth < 1, depth <= 0
-        self.values[:, outer] = np.minimum(self.values[:, outer], depth[outer])
-        self.values[:, outside] = depth[outside]
-        self.values[self.values == 0] = _JUST_OUTSIDE
+
+def _close(values: np.ndarray, depth: np.ndarray) -> None:
+    """Makes what is outside the box background, so that a surface that leaves the box ends on its face."""
+    outer, outside = depth < 1, depth <= 0
+    values[:, outer] = np.minimum(values[:, outer], depth[outer])
+    values[:, outside] = depth[outside]
+    values[values == 0] = _JUST_OUTSIDE
 
 
 def log_odds(probabilities: np.ndarray, groups: Sequence[tuple[int, ...]]) -> np.ndarray:
@@ -104,26 +97,3 @@ def log_odds(probabilities: np.ndarray, groups: Sequence[tuple[int, ...]]) -> np
 def _crossed(values: np.ndarray) -> np.ndarray:
     """Cells that a surface passes: their corners lie on both sides of it. [S, X, Y, Z] samples."""
     return np.any([differing(one > 0) for one in values], axis=0)
-
-
-def _doubled(cells: np.ndarray) -> np.ndarray:
-    """Mask of cells to the mask of their eighths."""
-    return cells.repeat(2, axis=0).repeat(2, axis=1).repeat(2, axis=2)
-
-
-def _spread(known: np.ndarray) -> np.ndarray:
-    """Mask of samples on the lattice of half the spacing."""
-    out = np.zeros(2 * np.array(known.shape) - 1, bool)
-    out[::2, ::2, ::2] = known
-    return out
-
-
-def _halved(values: np.ndarray) -> np.ndarray:
-    """Samples [S, X, Y, Z] on the lattice of half the spacing, trilinear between."""
-    for axis in (1, 2, 3):
-        values = np.moveaxis(values, axis, 0)
-        out = np.empty((2 * len(values) - 1, *values.shape[1:]), np.float32)
-        out[::2] = values
-        out[1::2] = (values[:-1] + values[1:]) / 2
-        values = np.moveaxis(out, 0, axis)
-    return np.ascontiguousarray(values)

@@ -1,4 +1,4 @@
-"""A triangle mesh: what it encloses, whether it is closed, and its pieces."""
+"""Closed surfaces of class probabilities: what a mesh encloses, whether it is closed, its pieces."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Surface:
     """A triangle mesh that encloses some classes, perhaps in several pieces, perhaps none.
 
     Attributes:
-        name: of the surface.
+        name: what it is, as LV_endocardium.
         vertices: [V, 3] RAS mm.
         triangles: [F, 3] numbers of vertices, counter-clockwise seen from outside.
         time: fraction of the cycle.
@@ -66,8 +66,8 @@ HEART = {"LV_endocardium": ("LV",), "LV_epicardium": ("LV", "MYO"), "RV": ("RV",
 
 
 @dataclass(frozen=True)
-class Moment:
-    """The surfaces of one moment and what they took.
+class SurfacesAt:
+    """The surfaces at one time point and what they took.
 
     Attributes:
         surfaces: one for each name, in order.
@@ -88,7 +88,7 @@ def surfaces_at(
     spacing: float = 1.0,
     least_ml: float = LEAST_ML,
     coarsest: float = COARSEST,
-) -> Moment:
+) -> SurfacesAt:
     """Where sums of class probabilities are one half, as closed meshes.
 
     Pieces and holes that enclose less than ``least_ml`` are dropped. What lies outside the box is background: a surface
@@ -111,10 +111,10 @@ def surfaces_at(
     surfaces = [
         _mesh(name, values, lattice, time).without_small_pieces(least_ml) for name, values in zip(groups, field.values)
     ]
-    return Moment(surfaces, field.evaluated, lattice.size)
+    return SurfacesAt(surfaces, field.evaluated, lattice.size)
 
 
-def groups_of(
+def enclosed_classes(
     class_names: Mapping[int, str], surfaces: Mapping[str, Sequence[str]] | None = None
 ) -> dict[str, tuple[int, ...]]:
     """Name of each surface to the class numbers that it encloses.

@@ -147,22 +147,22 @@ class NISF(nn.Module):
     # The parts of forward, for whoever differentiates by the latent of each point (nisf.fit.linearize).
 
     def project(self, coords: torch.Tensor) -> torch.Tensor:
-        """The coordinates' part of the first product, [B, D, N] -> [B, N, 2 H]; the same for every latent."""
-        return nn.functional.linear(coords.transpose(1, 2), self.first.linear.weight[:, : self.coord_dims])
+        """The coordinates' part of the first product, [..., D, N] -> [..., N, 2 H]; the same for every latent."""
+        return nn.functional.linear(coords.transpose(-2, -1), self.first.linear.weight[:, : self.coord_dims])
 
     def modulation(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The latent's part of the first product [B, 2 H] and its residual [B, H]: one row a subject, not a point."""
+        """The latent's part of the first product [..., 2 H] and its residual [..., H]: a row a subject, not a point."""
         weight = self.first.linear.weight[:, self.coord_dims :]
         return nn.functional.linear(latent, weight, self.first.linear.bias), self.residual(latent)
 
     def trunk(self, x: torch.Tensor) -> torch.Tensor:
-        """The layers after the first, [B, N, H] -> [B, N, H]."""
+        """The layers after the first, [..., N, H] -> [..., N, H]."""
         for layer in self.layers:
             x = layer(x) + x
         return x
 
     def heads(self, x: torch.Tensor) -> torch.Tensor:
-        """Intensity and class logits, [B, N, H] -> [B, N, C + K]."""
+        """Intensity and class logits, [..., N, H] -> [..., N, C + K]."""
         return torch.cat([self.intensity_head(x), self.class_head(x)], dim=-1)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from nibabel.affines import apply_affine
 
+from nisf.phantom.anatomy import turned
 from nisf.phantom.body import Tissue
-from nisf.phantom.heart import Heart, turned
+from nisf.phantom.heart import Heart
 from nisf.utils.errors import InputError
 
 # Balanced steady-state brightness (blood = 1) and texture, per tissue.

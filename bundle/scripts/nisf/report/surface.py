@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from nisf.level_sets.lattice import Box
-from nisf.level_sets.surface import groups_of, surfaces_at
+from nisf.level_sets.surface import enclosed_classes, surfaces_at
 from nisf.plots.style import class_colour
 from nisf.report.scan_folder import ScanFolder
 from nisf.report.views import fewer, labelled_points
@@ -43,7 +43,7 @@ def surface_data(scan: ScanFolder) -> dict | None:
         return None
     box = box_about(scan, points)
     spacing = max(box.size) / SAMPLES
-    groups = groups_of(scan.fitted.class_names)
+    groups = enclosed_classes(scan.fitted.class_names)
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     moments = []
     for time in fewer(scan.times, MOMENTS):

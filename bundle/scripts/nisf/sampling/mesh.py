@@ -13,7 +13,7 @@ from tqdm import tqdm
 from nisf.geometry.grid import moments
 from nisf.level_sets.lattice import Box
 from nisf.level_sets.mesh_files import encoder_of, save_collection, save_mesh
-from nisf.level_sets.surface import Moment, Surface, groups_of, surfaces_at
+from nisf.level_sets.surface import Surface, SurfacesAt, enclosed_classes, surfaces_at
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
@@ -41,7 +41,7 @@ def mesh_scan(
         output_dir: folder of the results.
         spacing: mm between samples.
         frames: the fitted frames unless given; a number of moments, evenly spaced; or fractions of the cycle.
-        surfaces: name to the classes that it encloses; as in ``groups_of`` unless given.
+        surfaces: name to the classes that it encloses; as in ``enclosed_classes`` unless given.
         ending: vtp, stl or ply.
         model: weights; those that the latent file names unless given.
         device: where the network runs.
@@ -54,7 +54,7 @@ def mesh_scan(
     """
     encoder_of(ending)  # before any work
     fitted = FittedScan.load(latent_file, model, device)
-    groups = groups_of(fitted.class_names, surfaces)
+    groups = enclosed_classes(fitted.class_names, surfaces)
     box, stem = Box.around(fitted.frame), Path(output_dir) / Path(latent_file).stem.removesuffix("_latent")
     seconds = fitted.duration or 1.0
     rows: list[dict] = []
@@ -95,7 +95,7 @@ def times_of(frames: int | Sequence[float] | None, fitted: Sequence[float]) -> l
     return times
 
 
-def _row(surface: Surface, time: float, found: Moment) -> dict:
+def _row(surface: Surface, time: float, found: SurfacesAt) -> dict:
     return {
         "name": surface.name,
         "time": f"{time:.6g}",

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from nisf.geometry.pose import NUMBERS, moved
 from nisf.training.store import MappedDataset
 from nisf.transforms.points import RandFramed, RandPointsd
-from nisf.transforms.virtual_subjects import RandVirtualSubjectd
+from nisf.transforms.virtual_subjects import RandVirtualSubjectd, VirtualSubject
 from nisf.utils import distributed
 from nisf.utils.tensors import as_intensity
 
@@ -92,8 +92,7 @@ class CachedStacks:
         frame = (drawn * self.frames[places]).long().minimum(self.frames[places] - 1)
         unit = torch.rand(len(places), 3, sampling.num_points, generator=generator, device=self.device)
         size = self.size[places]
-        near = round(sampling.num_points * sampling.foreground)
-        margin = self._table([sampling.margin, sampling.margin, 1], torch.long)
+        near, margin = sampling.near, self._table(sampling.margins, torch.long)
         low, high = self.boxes[self.first_frame[places] + frame].unbind(dim=2)
         low, high = (low - margin).clamp_min(0), (high + margin).minimum(size)
         everywhere, close = unit.split([sampling.num_points - near, near], dim=2)
@@ -130,35 +129,6 @@ def _within(unit: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.
     return (low + (unit * (high - low)).long()).minimum(high - 1)
 
 
-class CachedVirtual:
-    """The virtual subjects of ``RandVirtualSubjectd`` as tensors of one device, a row each.
-
-    Args:
-        virtual: the transform.
-        subjects: whose virtual subjects; the rows are theirs, in this order.
-        device: where.
-    """
-
-    NAMES = ("matrix", "shift", "wave", "phase", "amplitude", "gamma", "contrast", "bias")
-
-    def __init__(self, virtual: RandVirtualSubjectd, subjects: Sequence[int], device: torch.device | str) -> None:
-        self.copies = virtual.copies
-        rows = (subject * self.copies + copy for subject in subjects for copy in range(self.copies))
-        found = [[getattr(one, name) for name in self.NAMES] for one in map(virtual.make, rows)]
-        for name, values in zip(self.NAMES, zip(*found)):
-            setattr(self, name, torch.as_tensor(np.stack(values), dtype=torch.double, device=device))
-
-    def apply(self, rows: torch.Tensor, points: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Points of B subjects as the virtual subjects ``rows`` [B] show them."""
-        coords, of = points["coords"].double(), {name: getattr(self, name)[rows] for name in self.NAMES}
-        field = (1 + of["bias"][:, :1]).unsqueeze(1) + of["bias"][:, None, 1:] @ coords[:, :3]
-        values = points["intensity"].clamp(0, 1) ** of["gamma"][:, None, None]
-        shaded = (((values - 0.5) * of["contrast"][:, None, None] + 0.5) * field).clamp(0, 1)
-        waves = (of["wave"] @ coords[:, :3] + of["phase"].unsqueeze(2)).sin()
-        places = of["matrix"] @ (coords[:, :3] + of["amplitude"] @ waves) + of["shift"].unsqueeze(2)
-        return {**points, "coords": torch.cat([places, coords[:, 3:]], dim=1).float(), "intensity": shaded.float()}
-
-
 class CachedLoader(DataLoader):
     """MONAI's DataLoader over a store; with ``cache`` its stacks lie on ``device``, where the batches are made.
 
@@ -190,7 +160,7 @@ class CachedLoader(DataLoader):
         super().__init__(dataset, **options)
         self.store, self.cache, self.device = store, cache, torch.device(device)
         self.seeds, self.shards = seeds, shards
-        self.cached: tuple[CachedStacks, CachedVirtual] | None = None
+        self.cached: tuple[CachedStacks, VirtualSubject] | None = None
 
     def __iter__(self) -> Iterator[dict]:
         if self.cache and self.cached is None:
@@ -210,7 +180,8 @@ class CachedLoader(DataLoader):
             self.cache = False
             return
         *_, self.points, virtual = self.store.transform.flatten().transforms
-        self.cached = CachedStacks(self.store, own, self.device), CachedVirtual(virtual, own, self.device)
+        self.copies = virtual.copies
+        self.cached = CachedStacks(self.store, own, self.device), virtual.every(own, self.device)
         logger.info("%s: the stacks are kept there", sizes)
 
     def _hindrance(self) -> str | None:
@@ -243,7 +214,7 @@ class CachedLoader(DataLoader):
         stacks, virtual = self.cached
         places = torch.tensor([stacks.place[subject] for subject in subjects], device=self.device)
         copy = torch.rand(len(places), generator=generator, device=self.device)
-        copy = (copy * virtual.copies).long().clamp_max(virtual.copies - 1)
+        copy = (copy * self.copies).long().clamp_max(self.copies - 1)
         points = stacks.at(places, *stacks.draw(places, self.points, generator))
-        index = torch.tensor(subjects, device=self.device) * virtual.copies + copy
-        return {**virtual.apply(places * virtual.copies + copy, points), "index": index}
+        index = torch.tensor(subjects, device=self.device) * self.copies + copy
+        return {**virtual.rows(places * self.copies + copy).show(points), "index": index}

@@ -103,6 +103,16 @@ class RandPointsd(RandomizableTransform):
         super().__init__(1.0)
         self.num_points, self.foreground, self.margin = num_points, foreground, margin
 
+    @property
+    def near(self) -> int:
+        """Number of points that are drawn about the label."""
+        return round(self.num_points * self.foreground)
+
+    @property
+    def margins(self) -> tuple[int, int, int]:
+        """Voxels by which the label's box is widened along the three axes."""
+        return self.margin, self.margin, 1
+
     def _draw(self, number: int, ranges: list) -> np.ndarray:
         return np.stack([self.R.randint(low, high, number) for low, high in ranges])
 
@@ -111,11 +121,11 @@ class RandPointsd(RandomizableTransform):
         shape = tuple(data["image"].shape[1:])
         if self.num_points is None:
             return {**gather_points(data, torch.arange(int(np.prod(shape)))), "index": data["index"]}
-        near = round(self.num_points * self.foreground)
+        near = self.near
         drawn = self._draw(self.num_points - near, [(0, n) for n in shape])
         if near:
-            margins = (self.margin, self.margin, 1)
-            box = [(max(0, low - m), min(n, high + m)) for (low, high), m, n in zip(data["boxes"][0], margins, shape)]
+            around = zip(data["boxes"][0], self.margins, shape)
+            box = [(max(0, low - m), min(n, high + m)) for (low, high), m, n in around]
             drawn = np.concatenate([drawn, self._draw(near, [*box, (0, shape[3])])], axis=1)
         indices = torch.from_numpy(np.ravel_multi_index(tuple(drawn), shape))
         return {**gather_points(data, indices), "index": data["index"]}

@@ -7,37 +7,45 @@ every intensity and label as it was measured.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from monai.transforms import RandomizableTransform
 
 
+@dataclass(frozen=True)
 class VirtualSubject:
-    """One way of moving, bending and re-windowing a subject; the same for the same seed.
+    """One way of moving, bending and re-windowing a subject, or several side by side.
 
     ``x' = A (x + bend(x)) + shift``, with A a turn about the long axis, scales and shears, and ``bend`` a sum of a few
     long sine waves. Intensities get a gamma, a contrast and a bias field linear in the coordinates.
 
-    Args:
-        seed: which one; None leaves everything as it is.
-        shift: standard deviation of the shift, in normalised coordinates.
-        turn: standard deviation of the turn about the long axis, rad.
-        scale: standard deviation of the logarithms of the three scales.
-        shear: standard deviation of the shears.
-        bend: root mean square of the bending along each axis, in normalised coordinates.
-        waves: number of waves.
-        gamma: standard deviation of the logarithm of gamma.
-        contrast: standard deviation of the logarithm of the contrast about a half.
-        bias: standard deviation of the bias field's slopes.
+    Attributes:
+        matrix: A [..., 3, 3], float64 as all of them.
+        shift: [..., 3].
+        wave, phase, amplitude: wave numbers [..., W, 3], phases [..., W] and amplitudes [..., 3, W] of the bending.
+        gamma, contrast: [...].
+        bias: of the field, its offset and its three slopes [..., 4].
     """
 
-    #: wave numbers of the bending, in half turns per unit: the shortest wave is as long as the field is wide
-    SHORTEST = 1.0
+    matrix: torch.Tensor
+    shift: torch.Tensor
+    wave: torch.Tensor
+    phase: torch.Tensor
+    amplitude: torch.Tensor
+    gamma: torch.Tensor
+    contrast: torch.Tensor
+    bias: torch.Tensor
 
-    def __init__(
-        self,
+    #: wave numbers of the bending, in half turns per unit: the shortest wave is as long as the field is wide
+    SHORTEST: ClassVar[float] = 1.0
+
+    @classmethod
+    def drawn(
+        cls,
         seed: list[int] | None,
         shift: float,
         turn: float,
@@ -48,7 +56,21 @@ class VirtualSubject:
         gamma: float,
         contrast: float,
         bias: float,
-    ) -> None:
+    ) -> VirtualSubject:
+        """The same for the same seed.
+
+        Args:
+            seed: which one; None leaves everything as it is.
+            shift: standard deviation of the shift, in normalised coordinates.
+            turn: standard deviation of the turn about the long axis, rad.
+            scale: standard deviation of the logarithms of the three scales.
+            shear: standard deviation of the shears.
+            bend: root mean square of the bending along each axis, in normalised coordinates.
+            waves: number of waves.
+            gamma: standard deviation of the logarithm of gamma.
+            contrast: standard deviation of the logarithm of the contrast about a half.
+            bias: standard deviation of the bias field's slopes.
+        """
         draw = np.random.default_rng(seed)
         normal = draw.standard_normal if seed is not None else np.zeros
         angle = turn * float(normal(1)[0])
@@ -57,26 +79,41 @@ class VirtualSubject:
         common = scale * normal(1)
         stretched = np.diag(np.exp(common + scale / 2 * normal(3)))
         sheared = np.eye(3) + shear * (normal((3, 3)) * (1 - np.eye(3)))
-        self.matrix = turned @ stretched @ sheared
-        self.shift = shift * normal(3)
-        self.wave = draw.uniform(-math.pi, math.pi, (waves, 3)) * self.SHORTEST
-        self.phase = draw.uniform(0, 2 * math.pi, waves)
-        self.amplitude = bend * math.sqrt(2 / waves) * normal((3, waves))
-        self.gamma, self.contrast = np.exp(gamma * normal(1)[0]), np.exp(contrast * normal(1)[0])
-        self.bias = bias * normal(4)
+        found = {"matrix": turned @ stretched @ sheared, "shift": shift * normal(3)}
+        found["wave"] = draw.uniform(-math.pi, math.pi, (waves, 3)) * cls.SHORTEST
+        found["phase"] = draw.uniform(0, 2 * math.pi, waves)
+        found["amplitude"] = bend * math.sqrt(2 / waves) * normal((3, waves))
+        found["gamma"], found["contrast"] = np.exp(gamma * normal(1)[0]), np.exp(contrast * normal(1)[0])
+        found["bias"] = bias * normal(4)
+        return cls(**{name: torch.as_tensor(value, dtype=torch.double) for name, value in found.items()})
+
+    @classmethod
+    def stacked(cls, subjects: Sequence[VirtualSubject], device: torch.device | str) -> VirtualSubject:
+        """Several side by side on a device, a row each."""
+        names = vars(subjects[0])
+        return cls(**{name: torch.stack([getattr(one, name) for one in subjects]).to(device) for name in names})
+
+    def rows(self, number: torch.Tensor) -> VirtualSubject:
+        """Those of the rows ``number`` [B], side by side."""
+        return VirtualSubject(**{name: value[number] for name, value in vars(self).items()})
 
     def move(self, coords: torch.Tensor) -> torch.Tensor:
-        """Coordinates [D, N]; time, where there is any, stays."""
-        places = coords[:3].double().numpy()
-        bent = places + self.amplitude @ np.sin(self.wave @ places + self.phase[:, None])
-        found = torch.from_numpy(self.matrix @ bent + self.shift[:, None]).to(coords)
-        return torch.cat([found, coords[3:]])
+        """Coordinates [..., D, N]; time, where there is any, stays."""
+        places = coords[..., :3, :].double()
+        waves = (self.wave @ places + self.phase[..., None]).sin()
+        found = self.matrix @ (places + self.amplitude @ waves) + self.shift[..., None]
+        return torch.cat([found.to(coords), coords[..., 3:, :]], dim=-2)
 
     def shade(self, intensity: torch.Tensor, coords: torch.Tensor) -> torch.Tensor:
-        """Intensities [C, N] in [0, 1] at coordinates [D, N]."""
-        field = 1 + self.bias[0] + torch.from_numpy(self.bias[1:]).to(coords) @ coords[:3]
-        values = intensity.clamp(0, 1) ** float(self.gamma)
-        return (((values - 0.5) * float(self.contrast) + 0.5) * field).clamp(0, 1)
+        """Intensities [..., C, N] in [0, 1] at coordinates [..., D, N]."""
+        field = (1 + self.bias[..., :1, None]) + self.bias[..., None, 1:] @ coords[..., :3, :].double()
+        values = intensity.clamp(0, 1) ** self.gamma[..., None, None]
+        return (((values - 0.5) * self.contrast[..., None, None] + 0.5) * field).clamp(0, 1).to(intensity)
+
+    def show(self, points: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """Points with moved ``coords`` [..., D, N] and shaded ``intensity`` [..., C, N]; the rest stays."""
+        coords = points["coords"]
+        return {**points, "coords": self.move(coords), "intensity": self.shade(points["intensity"], coords)}
 
 
 class RandVirtualSubjectd(RandomizableTransform):
@@ -86,8 +123,8 @@ class RandVirtualSubjectd(RandomizableTransform):
 
     Args:
         copies: virtual subjects of each subject, the unchanged one included.
-        seed: of the virtual subjects.
-        options: of ``VirtualSubject``.
+        seed: random seed of the virtual subjects.
+        options: as in ``VirtualSubject.drawn``.
     """
 
     def __init__(
@@ -118,11 +155,14 @@ class RandVirtualSubjectd(RandomizableTransform):
 
     def make(self, index: int) -> VirtualSubject:
         """The same, not kept."""
-        return VirtualSubject([self.seed, index] if index % self.copies else None, **self.options)
+        return VirtualSubject.drawn([self.seed, index] if index % self.copies else None, **self.options)
+
+    def every(self, subjects: Sequence[int], device: torch.device | str) -> VirtualSubject:
+        """All virtual subjects of some subjects side by side, in the subjects' order."""
+        rows = [subject * self.copies + copy for subject in subjects for copy in range(self.copies)]
+        return VirtualSubject.stacked([self.make(row) for row in rows], device)
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with moved ``coords`` [D, N], shaded ``intensity`` [C, N] and its new ``index``."""
         index = int(data["index"]) * self.copies + int(self.R.randint(self.copies))
-        one = self.virtual(index)
-        shaded = one.shade(data["intensity"], data["coords"])
-        return {**data, "index": index, "coords": one.move(data["coords"]), "intensity": shaded}
+        return {**self.virtual(index).show(data), "index": index}

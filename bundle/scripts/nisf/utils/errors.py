@@ -13,6 +13,17 @@ class InputError(ValueError):
     """Bad input. The message is one sentence: which file or option, what is wrong, what to do."""
 
 
+def check_counts(what: str, **counts: int | None) -> None:
+    """Refuses counts below 1 of ``what``; None stands for no limit.
+
+    Raises:
+        InputError: it names the count.
+    """
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise InputError(f"{name} of {what} is {value}; it must be 1 or more")
+
+
 def chain_of(error: BaseException) -> list[BaseException]:
     """An exception and what it was raised from, outermost first."""
     chain = [error]
