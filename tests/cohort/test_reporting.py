@@ -8,8 +8,8 @@ import pytest
 from helpers.forked import run_command
 
 from nisf.api import Segmenter
-from nisf.cohort.reporting import report_all
 from nisf.phantom.cohort import write_cohort
+from nisf.report.command import report_all
 
 SCANNER = {"matrix": 32, "slices": 5, "frames": 3, "voxel_mm": 4.0}
 
