@@ -6,7 +6,7 @@ import pytest
 from helpers.latent_files import write_latent
 
 from nisf.io.receipts import write_receipt
-from nisf.io.results import ScanResults, find_results, scan_name
+from nisf.io.results import ScanResults, find_results, folder_of
 from nisf.utils.errors import InputError
 
 KEYS = ("seg", "prob")
@@ -105,6 +105,15 @@ def test_a_folder_without_results_or_with_two_is_refused(tmp_path):
         ScanResults.of_folder(tmp_path)
 
 
-def test_a_scan_is_called_by_its_file_or_by_the_subject_where_the_file_does_not_tell():
-    assert scan_name(["x/p1_sa.nii.gz"], "p1") == "p1_sa"
-    assert scan_name(["x/sa.nii.gz"], "p1") == scan_name(["x/p1_a.nii", "x/p1_b.nii"], "p1") == "p1"
+@pytest.mark.parametrize(
+    "subject, files, folder",
+    [
+        ("test000", ["d/test000_sa.nii.gz"], "test000_sa"),
+        ("scan", ["scan.nii"], "scan"),
+        ("p1", ["p1_frame01.nii.gz", "p1_frame12.nii.gz"], "p1"),
+        ("1001", ["1001/sa.nii.gz"], "1001"),
+        ("b_sa", ["b/sa.nii.gz"], "b_sa"),
+    ],
+)
+def test_a_scan_is_called_by_its_file_or_by_the_subject_where_the_file_does_not_tell(subject, files, folder):
+    assert folder_of(files, subject) == folder

@@ -4,7 +4,7 @@ Three doors lead to the same fit:
 
 - ``runs.segment`` (``nisf segment``) names configs and settings and runs the whole of ``configs/inference.json``: many
   scans, each written as soon as it is done, those that are there left out, failed ones named in the end.
-- ``inference.run.infer`` is what that config calls once all is built, also from ``python -m monai.bundle run inference``.
+- ``inference.run.infer`` is what that config calls once all is built; ``python -m monai.bundle run inference`` too.
 - ``nisf.Segmenter`` takes transforms, network and fit out of the same config and does one scan in memory: the result
   comes back as arrays and a function, an error is raised, and files are written only when asked for.
 """

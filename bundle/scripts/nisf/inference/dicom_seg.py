@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from nisf.inference.label_names import TITLES
-from nisf.inference.save import ResultWriter, folder_of
+from nisf.inference.save import ResultWriter
 from nisf.io.dicom_cine import DicomScan, find_scan
 from nisf.io.dicom_headers import Picture, is_dicom
 from nisf.io.images import read_scan
 from nisf.io.nifti import image_stem, stem_of
+from nisf.io.results import folder_of
 from nisf.plots.style import class_colour
 from nisf.utils.errors import InputError
 from nisf.utils.files import whole_file
@@ -62,7 +63,7 @@ class SaveDicomSegd(ResultWriter):
         if self.which is not None:
             meta = item["image"].meta
             labels = np.asarray(item["seg"])[0]
-            folder = self.output_dir / folder_of(meta)
+            folder = self.output_dir / folder_of(meta["files"], meta["subject"])
             rest = (self.which, self.class_names, self.keep_ids)
             files = write_segmentations(meta["files"][0], labels, folder, *rest)
             item["saved"] = [*item.get("saved", []), *map(str, files)]

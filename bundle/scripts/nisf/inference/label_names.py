@@ -7,7 +7,8 @@ from pathlib import Path
 
 from matplotlib.colors import to_rgb
 
-from nisf.inference.save import ResultWriter, folder_of
+from nisf.inference.save import ResultWriter
+from nisf.io.results import folder_of
 from nisf.plots.style import class_colour
 from nisf.utils.files import write_text
 
@@ -31,7 +32,8 @@ class SaveLabelNamesd(ResultWriter):
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Writes and returns the item with the files added to ``saved``."""
         item = dict(data)
-        name = folder_of(item[self.image_key].meta)
+        meta = item[self.image_key].meta
+        name = folder_of(meta["files"], meta["subject"])
         files = write_label_names(self.output_dir / name / f"{name}_labels", self.class_names)
         item["saved"] = [*item.get("saved", []), *map(str, files)]
         return item

@@ -13,16 +13,11 @@ from monai.transforms import Transform
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
 from nisf.io.nifti import save_nifti, stem_of
-from nisf.io.results import scan_name
+from nisf.io.results import folder_of
 from nisf.models.nisf import NISF
 from nisf.models.weights import digest_of
 from nisf.utils.provenance import provenance
 from nisf.utils.tensors import save_tensors
-
-
-def folder_of(meta: Mapping[str, object]) -> str:
-    """Name of the result folder of a scan with this meta, see ``scan_name``."""
-    return scan_name(meta["files"], str(meta["subject"]))
 
 
 class ResultWriter(Transform):
@@ -70,7 +65,7 @@ class SaveCined(ResultWriter):
                 single = len(meta["files"]) > 1 or array.shape[3] == 1
                 of_file = array[:, :, :, frame] if single else array
                 of_file = of_file[..., 0] if of_file.shape[-1] == 1 else of_file
-                target = self.output_dir / folder_of(meta) / f"{stem_of(file)}_{key}.nii.gz"
+                target = self.output_dir / folder_of(meta["files"], meta["subject"]) / f"{stem_of(file)}_{key}.nii.gz"
                 like = meta.get("header", file)
                 saved.append(str(save_nifti(target, np.ascontiguousarray(of_file), like, meta.get("frame_duration"))))
         item["saved"] = saved
@@ -137,7 +132,8 @@ class SaveLatentd(ResultWriter):
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Writes and returns the item with ``saved``."""
         item = dict(data)
-        folder = folder_of(item[self.image_key].meta)
+        meta = item[self.image_key].meta
+        folder = folder_of(meta["files"], meta["subject"])
         target = self.output_dir / folder / f"{folder}_latent.pt"
         save_tensors(self.content_of(item), target)
         item["saved"] = [*item.get("saved", []), str(target)]

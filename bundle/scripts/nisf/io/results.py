@@ -32,8 +32,8 @@ def sources_of(subject: Mapping[str, object]) -> list[str]:
     return [str(path) for path in (image if isinstance(image, (list, tuple)) else [image])]
 
 
-def scan_name(files: Sequence[str], subject: str) -> str:
-    """Name of a scan and its result folder: its file's stem.
+def folder_of(files: Sequence[str], subject: str) -> str:
+    """Name of a scan and of its result folder: its file's stem.
 
     Or the subject, where the scan came as one file a frame, or where the stem does not begin with the subject: UK
     Biobank calls every file ``sa.nii.gz``, and one scan's results must not replace another's.
@@ -57,7 +57,7 @@ class ScanResults:
     @classmethod
     def of_subject(cls, output: str | Path, subject: Mapping[str, object]) -> ScanResults:
         """Of an entry of a data list, below the folder of all results."""
-        name = scan_name(sources_of(subject), str(subject["subject"]))
+        name = folder_of(sources_of(subject), str(subject["subject"]))
         return cls(Path(output) / name, name)
 
     @classmethod
