@@ -114,7 +114,7 @@ class Segmenter:
         """Segments one scan.
 
         Args:
-            path: file of the scan, or an entry of a data list (``cohorts.find_subjects``).
+            path: file of the scan, or an entry of a data list (``nisf.io.datalist.load_split``).
             series, mask: other series of the same subject, voxels that are valid; see ``nisf segment --help``.
 
         Raises:
@@ -156,6 +156,9 @@ def segment(path: str | Path | Mapping, config: str | Sequence[str] = (), **opti
         path: file of the scan, or an entry of a data list.
         config: see ``Segmenter``.
         options: of ``Segmenter``, and ``series`` and ``mask``.
+
+    Raises:
+        InputError: a config, a setting or weights are wrong, or the scan cannot be read or fitted.
     """
     partial = {name: options.pop(name) for name in ("series", "mask") if name in options}
     return Segmenter(config, **options)(path, **partial)
