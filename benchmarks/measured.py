@@ -15,8 +15,9 @@ from scipy.ndimage import map_coordinates
 
 from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.orientation import permuted_affine, stated_permutation
-from nisf.inference.save import folder_of
 from nisf.io.datalist import load_split
+from nisf.io.latent_file import read_latent
+from nisf.io.results import ScanResults
 from nisf.measures.cardiac import cardiac_values
 from nisf.measures.intervals import Intervals, Widening
 from nisf.measures.measure import DRAWS, measure, volumes_by_slices
@@ -25,7 +26,6 @@ from nisf.measures.volumes import slice_volumes
 from nisf.measures.wall_thickness import thickness_values
 from nisf.phantom.cohort import Subject, make_subject
 from nisf.sampling.fitted_scan import FittedScan
-from nisf.sampling.latent_file import read_latent
 from nisf.utils.bundle import run_bundle
 from nisf.utils.files import write_text
 
@@ -67,7 +67,7 @@ def load(path: Path, digest: str) -> FittedScan:
 def fit_missing(data: str, kind: str, section: str, folder: Path) -> list[dict]:
     """Data list entries of a section; scans without a fit in ``folder`` are fitted first, by ``inference``."""
     entries = load_split(LAYOUTS[kind], data, section, rule=RULES[kind])
-    missing = [entry for entry in entries if not _latent(folder, entry).is_file()]
+    missing = [entry for entry in entries if not ScanResults.of_subject(folder, entry).latent.is_file()]
     if missing:
         with tempfile.TemporaryDirectory() as name:
             plain = {split: [] for split in ("training", "validation", "test")}
@@ -80,29 +80,21 @@ def fit_missing(data: str, kind: str, section: str, folder: Path) -> list[dict]:
     return entries
 
 
-def _latent(folder: Path, entry: Mapping) -> Path:
-    files = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
-    scan = folder_of({"files": files, "subject": entry["subject"]})
-    return folder / scan / f"{scan}_latent.pt"
-
-
 def measured(entry: Mapping, folder: Path, kind: str, subject: Subject | None) -> tuple[dict, str, Path]:
     """What ``measure`` says of one scan, with the draws' own intervals, and the truth under ``truth``.
 
     Kept beside the fit for the next time. Returns also digest and path of the weights.
     """
-    path = _latent(folder, entry)
-    content = read_latent(path)
-    made = content["network"]
-    kept = path.with_name("measured.json")
+    results = ScanResults.of_subject(folder, entry)
+    saved, kept = read_latent(results.latent), results.folder / "measured.json"
     if kept.is_file():
-        return json.loads(kept.read_text()), made["digest"], Path(made["weights"])
-    fitted = load(path, made["digest"])
-    by_slices = volumes_by_slices(path.parent, content["files"], NAMES, len(fitted.frame.times))
+        return json.loads(kept.read_text()), saved.digest, saved.weights
+    fitted = load(results.latent, saved.digest)
+    by_slices = volumes_by_slices(results.label_files(saved.files), NAMES, len(fitted.frame.times))
     found = measure(fitted, by_slices, Person())
     found["truth"] = phantom_truth(subject, fitted, entry) if kind == "phantom" else label_truth(entry, fitted)
     write_text(kept, json.dumps(found))
-    return found, made["digest"], Path(made["weights"])
+    return found, saved.digest, saved.weights
 
 
 def phantom_truth(subject: Subject, fitted: FittedScan, entry: Mapping) -> dict:

@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from throughput import flop_per_point, matmul_rate
 
-from nisf.sampling.latent_file import read_latent
+from nisf.io.latent_file import read_latent
 from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
 
@@ -79,7 +79,7 @@ def main() -> None:
     words = [options.latent]
     for name in ("spacing", "frames", "box", "device", "model"):
         words += [f"--{name}", value] if (value := getattr(options, name)) else []
-    flop = flop_per_point(read_latent(options.latent)["network"]["options"])
+    flop = flop_per_point(read_latent(options.latent).options)
     device, rows = torch.device(options.device), []
     for exact in (False, True)[: 1 + (options.exact == "True")]:
         matmul = matmul_rate(device, torch.float32, 4.0)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from nisf.api import Segmenter, segment
+import nisf
+from nisf import Segmenter, segment
 from nisf.phantom.cohort import write_cohort
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.utils.bundle import run_bundle
@@ -52,6 +53,21 @@ def test_labels_and_saved_files_are_those_of_the_command(scan, result, tmp_path)
     ]
     np.testing.assert_array_equal(np.asarray(nib.load(saved[0]).dataobj), np.asarray(written.dataobj))
     np.testing.assert_array_equal(result.image, nib.load(scan).get_fdata(dtype=np.float32))
+
+
+def test_in_any_folder_by_the_public_names_and_to_several_places(scan, result, tmp_path, monkeypatch):
+    (tmp_path / "scan.nii.gz").write_bytes(scan.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    segmenter = nisf.Segmenter("phantom", device="cpu", final_points=2048)
+    found = segmenter("scan.nii.gz")
+    np.testing.assert_array_equal(found.labels, result.labels)
+    assert found.fitted.read(found.affine[:3, 3][None], time=0.35).shape == (5, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.nii.gz"]  # nothing is written unless it is asked for
+    where = [writer.output_dir for writer in segmenter.writers]
+    first, second = found.save("first"), found.save(tmp_path / "second")
+    assert [path.relative_to("first") for path in first] == [path.relative_to(tmp_path / "second") for path in second]
+    assert all(path.is_file() for path in [*first, *second])
+    assert where == [writer.output_dir for writer in segmenter.writers]
 
 
 def test_the_function_is_that_of_the_saved_latent_and_draws_differ(result, tmp_path):

@@ -18,9 +18,9 @@ from helpers.tiny import phantom_scans
 from pyarrow import parquet
 
 from nisf.cohort.pool import Pool, ray_at
-from nisf.cohort.receipts import receipt_of
 from nisf.cohort.run import Workers, run_cohort
 from nisf.cohort.state import Cohort, part_of
+from nisf.io.receipts import receipt_of
 from nisf.models.nisf import NISF
 from nisf.models.weights import save_weights
 from nisf.runs import inference_of

@@ -6,7 +6,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from nisf.io.latent_file import read_latent
+from nisf.io.results import ScanResults
 from nisf.phantom.cohort import make_subject
+from nisf.report.scan_folder import ScanFolder, read_scan
+from nisf.sampling.fitted_scan import FittedScan, network_of
 from nisf.utils.bundle import run_bundle
 
 #: What a header may hold when somebody means harm, or merely writes mathematics.
@@ -34,6 +38,13 @@ def segmented(folder: Path, name: str = "heart", seed: int = 5, **options) -> Pa
     settings = {"layout": "images", "split_rule": {}, "section": "all", "final_points": 2048}
     run_bundle("inference", configs, dataset_dir=[str(path)], output_dir=str(folder / "out"), **settings)
     return folder / "out" / name
+
+
+def read_again(folder: Path) -> ScanFolder:
+    """A scan's folder as a report reads it."""
+    results = ScanResults.of_folder(folder)
+    saved = read_latent(results.latent)
+    return read_scan(results, saved, FittedScan.of(saved, network_of(saved)))
 
 
 def measured(folder: Path, **changes) -> dict:

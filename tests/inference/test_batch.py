@@ -5,7 +5,7 @@ import logging
 import os
 from types import SimpleNamespace
 
-import torch
+from helpers.latent_files import write_latent
 
 from nisf.inference.batch import Batch
 
@@ -20,8 +20,8 @@ def finish(out, name, **settings):
     """What a run leaves of a scan, as far as a batch looks at it."""
     (out / name).mkdir(parents=True)
     (out / name / f"{name}_seg.nii.gz").write_bytes(b"labels")
-    content = {"latent": 0, "frame": {}, "network": {}, "class_names": {}, "quality": {"disagreement": 0.25}}
-    torch.save({**content, "made_with": {"settings": settings}}, out / name / f"{name}_latent.pt")
+    made_with = {"settings": settings}
+    write_latent(out / name / f"{name}_latent.pt", quality={"disagreement": 0.25}, made_with=made_with)
 
 
 def waiting(batch):

@@ -20,8 +20,8 @@ from nisf.inference.dicom_seg import check_sources, phases_of, write_segmentatio
 from nisf.io.dicom_cine import RAS
 from nisf.io.dicom_headers import dicom_paths
 from nisf.io.images import read_scan
+from nisf.io.latent_file import read_latent
 from nisf.phantom.cohort import make_subject
-from nisf.sampling.latent_file import read_latent
 from nisf.utils.errors import InputError
 
 NAMES = {1: "LV", 2: "MYO", 3: "RV"}
@@ -91,7 +91,7 @@ def test_the_patient_is_named_nowhere_but_in_the_dicom_objects(segmented):
     assert len(kept) >= 5
     for content in kept:
         assert not any(secret in content for secret in (b"Phantom^Heart", b"PHANTOM0", b"19700101"))
-    person = read_latent(folder / "out" / "exam" / "exam_latent.pt")["person"]
+    person = read_latent(folder / "out" / "exam" / "exam_latent.pt").person
     assert person["sex"] == "F" and person["height_cm"] == 168 and person["heart_rate"] > 0
 
 

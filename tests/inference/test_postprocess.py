@@ -14,7 +14,7 @@ from nisf import __version__
 from nisf.fit.posterior import LatentFit
 from nisf.geometry.frame import CoordinateFrame
 from nisf.inference.postprocess import BackgroundElsewhered, OnlyClassesd, SplitPredictiond
-from nisf.inference.save import SaveCined, SaveLatentd, folder_of
+from nisf.inference.save import SaveCined, SaveLatentd
 from nisf.models.nisf import NISF
 from nisf.transforms.load import LoadCined
 from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd
@@ -126,20 +126,6 @@ def test_perfect_prediction_is_written_as_the_truth_on_the_files_grid(tmp_path, 
     assert np.array_equal(prob.get_fdata().argmax(axis=-1), np.asarray(truth.dataobj))
     recon = nib.load(folder / "test000_sa_recon.nii.gz").get_fdata()
     assert np.allclose(recon, nib.load(entry["image"]).get_fdata() / 1000, atol=2e-3)
-
-
-@pytest.mark.parametrize(
-    "subject, files, folder",
-    [
-        ("test000", ["d/test000_sa.nii.gz"], "test000_sa"),
-        ("scan", ["scan.nii"], "scan"),
-        ("p1", ["p1_frame01.nii.gz", "p1_frame12.nii.gz"], "p1"),
-        ("1001", ["1001/sa.nii.gz"], "1001"),
-        ("b_sa", ["b/sa.nii.gz"], "b_sa"),
-    ],
-)
-def test_result_folder(subject, files, folder):
-    assert folder_of({"subject": subject, "files": files}) == folder
 
 
 # ---- latents

@@ -10,12 +10,11 @@ import pytest
 import torch
 from monai.bundle import onnx_export
 
-from nisf.geometry.frame import CoordinateFrame
+from nisf.io.latent_file import read_latent
 from nisf.models.nisf import NISF
 from nisf.models.onnx import TOLERANCE, largest_difference, write_onnx
 from nisf.models.weights import load_weights, save_weights
 from nisf.sampling.fitted_scan import FittedScan
-from nisf.sampling.latent_file import read_latent
 from nisf.utils.bundle import bundle_root, run_bundle
 from nisf.utils.errors import InputError
 
@@ -60,11 +59,11 @@ def test_onnxruntime_gives_the_networks_numbers_at_any_number_of_points_and_late
 
 def test_a_fitted_scan_is_read_with_the_file_alone(session, exported, phantom_result):
     (file,) = phantom_result.glob("*_latent.pt")
-    content, fitted = read_latent(file), FittedScan.load(file)
-    frame = CoordinateFrame.from_dict(content["frame"])
+    saved, fitted = read_latent(file), FittedScan.load(file)
+    frame = saved.frame
     points = fitted.frame.normalised_to_world(np.random.default_rng(0).uniform(-0.5, 0.5, (60, 3)))
     coords = np.concatenate([frame.world_to_normalised(points).T, np.full((1, 60), 0.25)])[None].astype(np.float32)
-    (logits,) = session.run(None, {"coords": coords, "latent": content["latent"].numpy()[None]})
+    (logits,) = session.run(None, {"coords": coords, "latent": saved.fit.latent.numpy()[None]})
     np.testing.assert_allclose(1 / (1 + np.exp(-logits[0, 0])), fitted.read(points, time=0.25)[0], atol=1e-4)
     about = {entry.key: entry.value for entry in onnx.load(exported).metadata_props}
     assert float(about["temperature"]) == pytest.approx(float(fitted.network.temperature))

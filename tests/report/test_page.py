@@ -6,10 +6,9 @@ import shutil
 import pytest
 import torch
 from helpers.parsed_page import Parsed
-from helpers.report_scans import HOSTILE, measured
+from helpers.report_scans import HOSTILE, measured, read_again
 
 from nisf.report.page import number, scan_page
-from nisf.report.scan_folder import load_scan
 from nisf.report.views import slices_view
 from nisf.utils.tensors import save_tensors
 
@@ -20,7 +19,7 @@ def folder(phantom_result, tmp_path):
 
 
 def page_of(folder, **changes):
-    scan = load_scan(folder / "heart_latent.pt")
+    scan = read_again(folder)
     return scan_page(scan, measured(folder, **changes), slices_view(scan), [], None, None)
 
 

@@ -6,10 +6,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from helpers.report_scans import read_again
 
 from nisf.geometry.grid import Grid
 from nisf.io.nifti import save_nifti
-from nisf.report.scan_folder import latent_files, load_scan
 from nisf.utils.errors import InputError
 from nisf.utils.tensors import save_tensors
 
@@ -20,7 +20,7 @@ def folder(phantom_result, tmp_path):
 
 
 def test_labels_and_image_stand_where_the_function_says(phantom_result):
-    scan = load_scan(phantom_result / "heart_latent.pt")
+    scan = read_again(phantom_result)
     points = Grid.of_scan(scan.fitted.frame).world()
     shape = tuple(scan.fitted.frame.shape)
     assert scan.labels.shape == scan.image.shape == (*shape, len(scan.times))
@@ -33,15 +33,15 @@ def test_labels_and_image_stand_where_the_function_says(phantom_result):
 
 
 def test_files_stored_in_another_orientation_are_turned_back(folder):
-    before = load_scan(folder / "heart_latent.pt")
+    before = read_again(folder)
     file = folder / "heart_seg.nii.gz"
     turned = nib.load(file).as_reoriented([[1, -1], [2, 1], [0, -1]])
     nib.save(turned, file)
-    np.testing.assert_array_equal(load_scan(folder / "heart_latent.pt").labels, before.labels)
+    np.testing.assert_array_equal(read_again(folder).labels, before.labels)
 
 
 def test_one_file_a_frame(folder):
-    before = load_scan(folder / "heart_latent.pt")
+    before = read_again(folder)
     file = folder / "heart_seg.nii.gz"
     labels = np.asarray(nib.load(file).dataobj)
     names = [f"heart_frame{i:02d}.nii.gz" for i in range(labels.shape[3])]
@@ -50,14 +50,14 @@ def test_one_file_a_frame(folder):
     file.unlink()
     content = torch.load(folder / "heart_latent.pt", weights_only=True)
     save_tensors({**content, "files": names}, folder / "heart_latent.pt")
-    np.testing.assert_array_equal(load_scan(folder / "heart_latent.pt").labels, before.labels)
+    np.testing.assert_array_equal(read_again(folder).labels, before.labels)
 
 
 @pytest.mark.parametrize("paths", [["/none/there/heart.nii.gz"], None])
 def test_without_its_image_it_is_said_and_no_path_is_told(folder, paths):
     content = torch.load(folder / "heart_latent.pt", weights_only=True)
     save_tensors({**content, "image_files": paths}, folder / "heart_latent.pt")
-    scan = load_scan(folder / "heart_latent.pt")
+    scan = read_again(folder)
     assert scan.image is None and scan.labels.any()
     assert scan.missing and "/none" not in scan.missing
     assert paths is None or "heart.nii.gz: there is no such file" in scan.missing
@@ -70,14 +70,7 @@ def test_a_segmentation_of_another_scan_is_refused(folder):
     moved[:3, 3] += 500
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj), moved), file)
     with pytest.raises(InputError, match="heart_seg.nii.gz: is not on the grid"):
-        load_scan(folder / "heart_latent.pt")
+        read_again(folder)
     file.unlink()
     with pytest.raises(InputError, match="holds no segmentation"):
-        load_scan(folder / "heart_latent.pt")
-
-
-def test_latent_files_of_a_scan_of_many_and_of_none(folder, tmp_path):
-    assert latent_files(tmp_path) == latent_files(folder) == [folder / "heart_latent.pt"]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="empty: holds no results"):
-        latent_files(tmp_path / "empty")
+        read_again(folder)

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from helpers.report_scans import HOSTILE, measured
+from helpers.report_scans import HOSTILE, measured, read_again
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from nisf.plots.style import COLOURS
-from nisf.report.scan_folder import load_scan
 from nisf.report.summary import INK, draw_tile, summary_picture
 from nisf.report.views import View, slices_view
 
@@ -20,7 +19,7 @@ def coloured(picture, colour, tolerance=0.12):
 @pytest.fixture(scope="module")
 def pictures(phantom_result, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
-    scan = load_scan(phantom_result / "heart_latent.pt")
+    scan = read_again(phantom_result)
     slices, found = slices_view(scan), {}
     flags = [{"text": HOSTILE, "severe": True}]
     for kind, trusted in (("unknown", None), ("good", True), ("bad", False)):

@@ -5,17 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.report_scans import read_again
 from nibabel.affines import apply_affine
 
 from nisf.level_sets.surface import Surface
-from nisf.report.scan_folder import load_scan
 from nisf.report.surface import MOMENTS, PARTS, box_about, surface_data
 from nisf.report.views import labelled_points
 
 
 @pytest.fixture(scope="module")
 def scan(phantom_result):
-    return load_scan(phantom_result / "heart_latent.pt")
+    return read_again(phantom_result)
 
 
 @pytest.fixture(scope="module")

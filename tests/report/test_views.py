@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.report_scans import read_again
 from nibabel.affines import apply_affine
 from PIL import Image
 from skimage.draw import polygon2mask
 
 from nisf.plots.contours import PARTS
-from nisf.report.scan_folder import load_scan
 from nisf.report.views import FRAMES, axes_of, fewer, heart_box, plane_views, sheet, slices_view
 
 
 @pytest.fixture(scope="module")
 def scan(phantom_result):
-    return load_scan(phantom_result / "heart_latent.pt")
+    return read_again(phantom_result)
 
 
 @pytest.fixture(scope="module")

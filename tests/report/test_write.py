@@ -1,9 +1,13 @@
 """Reports of a result folder."""
 
 import json
+import os
 import shutil
+import time
+from pathlib import Path
 
 import pytest
+import torch
 from helpers.report_scans import measured
 from matplotlib.image import imread
 
@@ -40,14 +44,34 @@ def test_scans_that_are_not_wanted_are_left_alone_and_stay_in_the_index(results,
     out = shutil.copytree(results[0], tmp_path / "out")
     shutil.rmtree(out / "cut")
     before = {name: (out / name / "report.html").stat().st_mtime_ns for name in ("one", "two")}
-    assert [one.error for one in report(out, overwrite=False)] == ["", ""]
+    assert [one.error for one in report(out, renew=False)] == ["", ""]
     assert {name: (out / name / "report.html").stat().st_mtime_ns for name in before} == before
     (out / "two" / "report.html").unlink()
-    report(out, only=["one"])
-    index = (out / "index.html").read_text()
-    assert "not reported yet" in index and 'href="one/report.html"' in index
-    with pytest.raises(InputError, match="holds no scan three; it holds one, two"):
-        report(out, only=["three"])
+    report(out, renew=False)
+    assert (out / "one" / "report.html").stat().st_mtime_ns == before["one"]
+    assert (out / "two" / "report.html").is_file()
+
+
+def test_what_is_older_than_the_fit_is_made_again(results, tmp_path):
+    out = shutil.copytree(results[0], tmp_path / "out")
+    shutil.rmtree(out / "cut")
+    now = time.time()
+    os.utime(out / "two" / "heart_latent.pt", (now, now))
+    before = {name: json.loads((out / name / "measures.json").read_text()) for name in ("one", "two")}
+    report(out, renew=False)
+    after = {name: json.loads((out / name / "measures.json").read_text()) for name in ("one", "two")}
+    assert after["one"] == before["one"] and after["two"] != before["two"]
+    assert (out / "two" / "report.html").stat().st_mtime >= now
+
+
+def test_a_report_with_its_measures_reads_latent_file_and_weights_once(phantom_result, tmp_path, monkeypatch):
+    folder = shutil.copytree(phantom_result, tmp_path / "one")
+    (folder / "measures.json").unlink()
+    load, read = torch.load, []
+    monkeypatch.setattr(torch, "load", lambda path, **how: read.append(Path(path).name) or load(path, **how))
+    (entry,) = report(folder)
+    assert not entry.error and (folder / "measures.json").is_file() and (folder / "report.html").is_file()
+    assert sorted(read) == ["heart_latent.pt", "phantom.pt"]
 
 
 def test_the_folder_of_one_scan_gets_its_page_alone(results, tmp_path):

@@ -1,18 +1,20 @@
-"""The steps of ``nisf segment`` in Python: a path in, labels and a function of place and time out.
+"""One scan at a time, in memory: a path in, labels and a function of place and time out.
 
-from nisf.api import Segmenter
+    import nisf
 
-segmenter = Segmenter()                     # loads the weights once
-result = segmenter("scan.nii.gz")
-result.labels                               # [X, Y, Z, T] uint8 on the scan's own grid
-result.fitted.read(points, time=0.35)       # intensity and class probabilities at any world point and moment
-result.save("OUT")                          # what nisf segment writes; nisf report OUT goes on from there
+    segmenter = nisf.Segmenter()                # loads the weights once
+    result = segmenter("scan.nii.gz")           # nisf.segment("scan.nii.gz") does both
+    result.labels                               # [X, Y, Z, T] uint8 on the scan's own grid
+    result.fitted.read(points, time=0.35)       # intensity and class probabilities at any world point and moment
+    result.save("OUT")                          # what nisf segment writes; nisf report OUT goes on from there
+
+Transforms, network and fit are those of ``configs/inference.json``, as in ``nisf segment``. Only ``save`` writes files,
+and an error is raised; ``nisf.runs`` says how this differs from ``nisf.runs.segment``, which does many scans.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,26 +23,15 @@ import torch
 from monai.transforms import Compose
 
 from nisf.fit.posterior import LatentFit
-from nisf.inference.save import SaveLatentd
+from nisf.inference.save import ResultWriter, SaveLatentd
 from nisf.io.datalist import load_split
+from nisf.io.latent_file import SavedFit
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.transforms.auxiliary import with_partial
 from nisf.transforms.load import LoadCined
 from nisf.utils.bundle import parser_of, torch_device
-from nisf.utils.errors import input_error_in
+from nisf.utils.errors import unwrapped
 from nisf.utils.tensors import plain_array
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """The user's error in place of what MONAI wraps about it."""
-    try:
-        yield
-    except Exception as error:
-        found = input_error_in(error)
-        if found is None or found is error:
-            raise
-        raise found from None
 
 
 @dataclass
@@ -65,7 +56,7 @@ class Segmentation:
     fit: LatentFit
     class_names: dict[int, str]
     _item: dict = field(repr=False)
-    _writers: Sequence = field(repr=False)
+    _writers: Sequence[ResultWriter] = field(repr=False)
 
     @property
     def quality(self) -> dict[str, float]:
@@ -85,8 +76,7 @@ class Segmentation:
         """
         item = {key: value for key, value in self._item.items() if key != "saved"}
         for writer in self._writers:
-            writer.output_dir = Path(output_dir)
-            item = writer(item)
+            item = writer.into(output_dir)(item)
         return [Path(file) for file in item["saved"]]
 
 
@@ -103,7 +93,7 @@ class Segmenter:
         InputError: a config, a setting or weights are wrong.
     """
 
-    @_plain_errors()
+    @unwrapped()
     def __init__(
         self, config: str | Sequence[str] = (), draws: int = 0, device: str | None = None, **settings: object
     ) -> None:
@@ -113,19 +103,18 @@ class Segmenter:
         wanted = ("preprocessing", "network", "inferer", "postprocessing", "class_names", "seed")
         parts = {name: self.parser.get_parsed_content(name) for name in wanted}
         self.preprocessing, self.network, self.inferer = parts["preprocessing"], parts["network"], parts["inferer"]
-        # those that write have a folder
         transforms = parts["postprocessing"].transforms
-        self.writers = [one for one in transforms if hasattr(one, "output_dir")]
-        self.postprocessing = Compose([one for one in transforms if one not in self.writers])
+        self.writers = [one for one in transforms if isinstance(one, ResultWriter)]  # left to Segmentation.save
+        self.postprocessing = Compose([one for one in transforms if not isinstance(one, ResultWriter)])
         self.class_names = {int(number): name for number, name in parts["class_names"].items()}
         self.seed = parts["seed"]
 
-    @_plain_errors()
+    @unwrapped()
     def __call__(self, path: str | Path | Mapping, series: Sequence[str] = (), mask: str | None = None) -> Segmentation:
         """Segments one scan.
 
         Args:
-            path: file of the scan, or an entry of a data list (``cohorts.find_subjects``).
+            path: file of the scan, or an entry of a data list (``nisf.io.datalist.load_split``).
             series, mask: other series of the same subject, voxels that are valid; see ``nisf segment --help``.
 
         Raises:
@@ -139,7 +128,7 @@ class Segmenter:
             item["pred"] = self.inferer(image.unsqueeze(0), self.network)
         item = self.postprocessing(item)
         (saver,) = (one for one in self.writers if isinstance(one, SaveLatentd))
-        fitted = FittedScan.of(saver.content_of(item), self.network, self.draws, self.seed)
+        fitted = FittedScan.of(SavedFit.of(saver.content_of(item)), self.network, self.draws, self.seed)
         return self._result(item, fitted)
 
     def _result(self, item: dict, fitted: FittedScan) -> Segmentation:
@@ -167,6 +156,9 @@ def segment(path: str | Path | Mapping, config: str | Sequence[str] = (), **opti
         path: file of the scan, or an entry of a data list.
         config: see ``Segmenter``.
         options: of ``Segmenter``, and ``series`` and ``mask``.
+
+    Raises:
+        InputError: a config, a setting or weights are wrong, or the scan cannot be read or fitted.
     """
     partial = {name: options.pop(name) for name in ("series", "mask") if name in options}
     return Segmenter(config, **options)(path, **partial)

@@ -1,4 +1,13 @@
-"""Run ids of the bundle as Python calls: which configs, which data layout, one run after another."""
+"""Run ids of the bundle as Python calls: which configs, which data layout, one run after another.
+
+Three doors lead to the same fit:
+
+- ``runs.segment`` (``nisf segment``) names configs and settings and runs the whole of ``configs/inference.json``: many
+  scans, each written as soon as it is done, those that are there left out, failed ones named in the end.
+- ``inference.run.infer`` is what that config calls once all is built; ``python -m monai.bundle run inference`` too.
+- ``nisf.Segmenter`` takes transforms, network and fit out of the same config and does one scan in memory: the result
+  comes back as arrays and a function, an error is raised, and files are written only when asked for.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +37,7 @@ def is_listed(source: str) -> bool:
 
 
 def segment(sources: Sequence[str], output: str, config: str | None = None, **options: object) -> None:
-    """Segments every scan of ``sources``: the run id ``inference``.
+    """Segments every scan of ``sources`` into files: the run id ``inference``. ``nisf.segment`` does one in memory.
 
     Args:
         sources, output, config, options: of ``inference_of``.

@@ -111,7 +111,7 @@ def report(
         heart_rate: beats a minute, for the cardiac output; by the scan's own frame duration unless given.
         people: CSV file of these by scan, with columns scan, height, weight, sex, heart_rate; empty cells are unknown.
     """
-    from nisf.cohort.reporting import report_all
+    from nisf.report.command import report_all
 
     if not folder:
         raise InputError("name the result folder of nisf segment: nisf report FOLDER")
@@ -163,7 +163,7 @@ def cohort_run(
             may take any time.
         part: with ray, K/N does every N-th scan from the K-th on and leaves out the page of all; for job arrays.
     """
-    from nisf.cohort.reporting import segment_and_report
+    from nisf.cohort.command import segment_and_report
 
     if not data or not output:
         raise InputError("name a folder or a data list and a result folder: nisf cohort run DATA -o OUTPUT")

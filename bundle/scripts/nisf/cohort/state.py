@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
-from nisf.cohort.receipts import fault_of, read_receipt, receipt_of, unread_fault_of, write_receipt
 from nisf.cohort.table import TABLE, WAITING, row_of, write_table
 from nisf.inference.batch import DONE, FAILED, FINISHED, SUMMARY, Batch, Outcome
+from nisf.io.latent_file import read_latent
+from nisf.io.receipts import read_receipt, write_receipt
 from nisf.quality.verdict import quality_record
-from nisf.sampling.latent_file import read_latent
 from nisf.utils.bundle import parser_of
-from nisf.utils.errors import InputError, input_error_in
+from nisf.utils.errors import InputError, unwrapped
 from nisf.utils.files import check_writable, remove_parts
 
 logger = logging.getLogger(__name__)
@@ -62,11 +62,9 @@ class Cohort:
     def __init__(self, configs: Sequence[str], settings: Mapping[str, object], part: str | None = None) -> None:
         self.run, (first, step) = uuid.uuid4().hex, part_of(part)
         names = ("subjects", "output_dir", "saved_keys", "settings", "skip_finished")
-        try:
+        with unwrapped():
             parser = parser_of(configs, **settings)
             subjects, folder, keys, settings, self.skip = (parser.get_parsed_content(name) for name in names)
-        except Exception as error:
-            raise input_error_in(error) or error from None
         self.subjects = {str(subject["subject"]): subject for subject in subjects[first - 1 :: step]}
         self.waiting, self.records = list(self.subjects), {}
         self.folder = check_writable(folder)
@@ -94,7 +92,7 @@ class Cohort:
     def look(self) -> None:
         """Finds the scans whose results are there, newer than their files, and whole; clears what a kill left."""
         for subject in self.subjects.values():
-            remove_parts(self._batch.folder_for(subject))
+            remove_parts(self._batch.results_of(subject).folder)
         if not self.skip:
             return
         others: Counter[str] = Counter()
@@ -114,19 +112,17 @@ class Cohort:
 
     def finished(self, scan: str) -> dict | None:
         """The record of a scan whose results are on the disk and whole; None where they are not."""
-        files = self._batch.results_of(self.subjects[scan])
-        if not files:
+        subject = self.subjects[scan]
+        if not self._batch.is_done(subject):
             return None
-        latent = files[-1]
-        record = read_receipt(receipt_of(latent)) or {"files": []}
-        receipted = {latent.parent / entry["name"] for entry in record["files"]}
-        fault = fault_of(record, latent.parent) or unread_fault_of([file for file in files if file not in receipted])
+        results, files = self._batch.results_of(subject), self._batch.files_of(subject)
+        fault = results.fault(files)
         if fault:
             logger.warning("%s: %s; it is done again", scan, fault)
             return None
-        if not receipted:  # of a run without Ray, or of one that was killed in between
-            record = self._adopted(scan, files)
-        return {**record, "scan": scan, "files": [str(latent.parent / entry["name"]) for entry in record["files"]]}
+        # there is none of a run without Ray, or of one that was killed in between
+        record = read_receipt(results.receipt) or self._adopted(scan, files)
+        return {**record, "scan": scan, "files": [str(results.folder / entry["name"]) for entry in record["files"]]}
 
     def recalled(self, subject: Mapping) -> dict | None:
         """The record of a scan that this very run has finished, from its receipt."""
@@ -136,11 +132,12 @@ class Cohort:
     @staticmethod
     def _adopted(scan: str, files: Sequence[Path]) -> dict:
         """A receipt for results that have none."""
-        content = read_latent(files[-1])
-        verdict = quality_record(content)
+        saved = read_latent(files[-1])
+        verdict = quality_record({"quality": saved.quality})
         quality = verdict.pop("numbers")
         record = {"scan": scan, "state": DONE, "quality": quality, "verdict": verdict}
-        return read_receipt(write_receipt(files[-1], files, {**record, "made_with": content.get("made_with")}))
+        made_with = {"settings": dict(saved.settings), "versions": dict(saved.versions)}
+        return read_receipt(write_receipt(files[-1], files, {**record, "made_with": made_with}))
 
     def take(self, record: Mapping) -> None:
         """Notes what became of a scan that waited."""

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
-from nisf.cohort.receipts import write_receipt
 from nisf.inference.batch import DONE, FAILED
-from nisf.report.scan_folder import LATENT
+from nisf.io.latent_file import LATENT
+from nisf.io.receipts import write_receipt
 from nisf.report.write import report_one
 from nisf.utils.bundle import parser_of
 from nisf.utils.errors import InputError, input_error_in

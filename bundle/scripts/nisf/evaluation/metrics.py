@@ -11,8 +11,6 @@ version of MONAI has it) where truth or prediction is. Such values are left out 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -28,6 +26,7 @@ from scipy.ndimage import find_objects
 
 from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
+from nisf.utils.text import csv_text
 
 ROW_KEYS = ("subject", "phase", "frame", "region", "class", "dice", "hd95_mm", "empty_truth", "empty_prediction")
 
@@ -212,19 +211,11 @@ def write_scores(rows, summary, folder: str | os.PathLike, provenance: Mapping) 
     Values that are not finite are "nan" and "inf" in the CSV files and null in the JSON file, which knows no others.
     """
     folder = Path(folder)
-    write_text(folder / "scores.csv", _csv_text(rows, ROW_KEYS))
-    write_text(folder / "summary.csv", _csv_text(summary, SUMMARY_KEYS))
+    write_text(folder / "scores.csv", csv_text(rows, ROW_KEYS))
+    write_text(folder / "summary.csv", csv_text(summary, SUMMARY_KEYS))
     content = {"provenance": dict(provenance), "summary": list(summary), "rows": list(rows)}
     write_text(folder / "scores.json", json.dumps(_finite(content), indent=1, allow_nan=False, default=str) + "\n")
     return folder
-
-
-def _csv_text(rows: Sequence[Mapping], keys: Sequence[str]) -> str:
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, keys, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
 
 
 def _finite(value):

@@ -15,7 +15,6 @@ from nisf.evaluation.held_out import HeldOut
 from nisf.evaluation.reliability import REGIONS, Reliability, write_reliability
 from nisf.geometry.orientation import spacing_of
 from nisf.inference.evaluator import ScanEvaluator
-from nisf.inference.run import report_failures
 from nisf.plots.panels import cases_figure
 from nisf.transforms.load import UNLABELLED
 from nisf.utils.distributed import all_of, rank
@@ -143,3 +142,18 @@ def evaluate(evaluator: ScanEvaluator, scores: ScoreScans, output_dir: str) -> N
     elif not scores.rows and not all_of(evaluator.failures):
         raise InputError(f"{output_dir}: none of the scans has a label to score against; use inference instead")
     report_failures(evaluator)
+
+
+def report_failures(evaluator: ScanEvaluator) -> None:
+    """Prints the table of failed scans of all processes and ends with status 1 if there are any."""
+    failures = all_of(evaluator.failures)
+    total = sum(all_of([len(evaluator.data_loader.dataset)]))
+    if rank() == 0:
+        print(f"{total - len(failures)} of {total} scans done")
+        if failures:
+            width = max(len(subject) for subject, _ in failures)
+            print(f"{len(failures)} failed:")
+            for subject, reason in failures:
+                print(f"  {subject:<{width}}  {reason}")
+    if failures:
+        raise SystemExit(1)

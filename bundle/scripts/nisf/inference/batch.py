@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,10 +12,9 @@ from pathlib import Path
 from ignite.engine import Engine, Events
 
 from nisf.inference.evaluator import FEATURES
-from nisf.inference.save import folder_of
-from nisf.io.nifti import stem_of
+from nisf.io.latent_file import read_latent
+from nisf.io.results import ScanResults, sources_of
 from nisf.quality.verdict import in_a_word, quality_record, refused_record
-from nisf.sampling.latent_file import read_latent
 from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
@@ -53,11 +51,6 @@ class Outcome:
     reason: str = ""
 
 
-def _sources(subject: Mapping) -> list[str]:
-    image = subject["image"]
-    return [str(path) for path in (image if isinstance(image, (list, tuple)) else [image])]
-
-
 class Batch:
     """The scans of a run of ``inference``: those that wait, and an ``Outcome`` of each.
 
@@ -87,36 +80,34 @@ class Batch:
         self.outcomes: dict[str, Outcome] = {}
         self.waiting = []
         for subject in subjects:
-            files = self.results_of(subject) if skip_finished else []
-            if files:
-                self._skip(str(subject["subject"]), files)
+            if skip_finished and self.is_done(subject):
+                self._skip(subject)
             else:
                 self.waiting.append(subject)
         self._began = time.perf_counter()
 
-    def folder_for(self, subject: Mapping) -> Path:
+    def results_of(self, subject: Mapping) -> ScanResults:
         """Where the results of a scan are put."""
-        return self.output_dir / folder_of({"files": _sources(subject), "subject": subject["subject"]})
+        return ScanResults.of_subject(self.output_dir, subject)
 
-    def results_of(self, subject: Mapping) -> list[Path]:
-        """The files of a scan that is finished, the latent's last; none where it is not."""
-        sources, folder = _sources(subject), self.folder_for(subject)
-        latent = folder / f"{folder.name}_latent.pt"  # the last to be written
-        files = [folder / f"{stem_of(source)}_{key}.nii.gz" for source in sources for key in self.keys]
-        there = all(path.is_file() for path in [*files, latent])
-        changed = there and any(os.path.getmtime(s) > latent.stat().st_mtime for s in sources if os.path.exists(s))
-        return [*files, latent] if there and not changed else []
+    def files_of(self, subject: Mapping) -> list[Path]:
+        """What is to be written of a scan, the latent file last."""
+        return self.results_of(subject).files(sources_of(subject), self.keys)
 
-    def _skip(self, scan: str, files: list[Path]) -> None:
+    def is_done(self, subject: Mapping) -> bool:
+        """Whether the results of a scan are there, see ``ScanResults.is_done``."""
+        return self.results_of(subject).is_done(sources_of(subject), self.keys)
+
+    def _skip(self, subject: Mapping) -> None:
+        scan, files = str(subject["subject"]), self.files_of(subject)
         try:
-            content = read_latent(files[-1])
+            saved = read_latent(files[-1])
+            made, verdict = saved.settings, quality_record({"quality": saved.quality})
         except InputError:  # a file of another version
-            content = {}
-        made = content.get("made_with", {}).get("settings", {})
+            made, verdict = {}, quality_record({})
         other = sorted(name for name in self.settings if self.settings[name] != made.get(name))
         how = f" with other settings ({', '.join(other)})" if other else ""
         logger.info("%s: finished by an earlier run%s, skipped; --overwrite does it anew", scan, how)
-        verdict = quality_record(content)
         quality = verdict.pop("numbers")
         self.outcomes[scan] = Outcome(scan, FINISHED, None, [str(path) for path in files], quality, verdict)
 

@@ -8,14 +8,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from monai.transforms import Transform
 
 from nisf.inference.label_names import TITLES
-from nisf.inference.save import folder_of
+from nisf.inference.save import ResultWriter
 from nisf.io.dicom_cine import DicomScan, find_scan
 from nisf.io.dicom_headers import Picture, is_dicom
 from nisf.io.images import read_scan
 from nisf.io.nifti import image_stem, stem_of
+from nisf.io.results import folder_of
 from nisf.plots.style import class_colour
 from nisf.utils.errors import InputError
 from nisf.utils.files import whole_file
@@ -41,7 +41,7 @@ IDENTIFIERS = (
 CHOICES = ("phases", "all")
 
 
-class SaveDicomSegd(Transform):
+class SaveDicomSegd(ResultWriter):
     """Writes DICOM SEG objects of ``seg`` [1, X, Y, Z, T] beside its NIfTI file; see ``write_segmentations``.
 
     Args:
@@ -54,8 +54,8 @@ class SaveDicomSegd(Transform):
     def __init__(
         self, output_dir: str, which: str | None, class_names: Mapping[str, str], keep_ids: bool = False
     ) -> None:
-        self.output_dir, self.which, self.class_names = Path(output_dir), _choice(which), dict(class_names)
-        self.keep_ids = keep_ids
+        super().__init__(output_dir)
+        self.which, self.class_names, self.keep_ids = _choice(which), dict(class_names), keep_ids
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Writes and returns the item with the files added to ``saved``."""
@@ -63,7 +63,7 @@ class SaveDicomSegd(Transform):
         if self.which is not None:
             meta = item["image"].meta
             labels = np.asarray(item["seg"])[0]
-            folder = self.output_dir / folder_of(meta)
+            folder = self.output_dir / folder_of(meta["files"], meta["subject"])
             rest = (self.which, self.class_names, self.keep_ids)
             files = write_segmentations(meta["files"][0], labels, folder, *rest)
             item["saved"] = [*item.get("saved", []), *map(str, files)]

@@ -6,9 +6,9 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 from matplotlib.colors import to_rgb
-from monai.transforms import Transform
 
-from nisf.inference.save import folder_of
+from nisf.inference.save import ResultWriter
+from nisf.io.results import folder_of
 from nisf.plots.style import class_colour
 from nisf.utils.files import write_text
 
@@ -16,7 +16,7 @@ from nisf.utils.files import write_text
 TITLES = {"LV": "LV blood pool", "MYO": "LV myocardium", "RV": "RV blood pool"}
 
 
-class SaveLabelNamesd(Transform):
+class SaveLabelNamesd(ResultWriter):
     """Writes ``<output_dir>/<scan>/<scan>_labels.txt`` (ITK-SNAP) and ``<scan>_labels.ctbl`` (3D Slicer).
 
     Args:
@@ -26,12 +26,14 @@ class SaveLabelNamesd(Transform):
     """
 
     def __init__(self, output_dir: str, class_names: Mapping[str, str], image_key: str = "image") -> None:
-        self.output_dir, self.class_names, self.image_key = Path(output_dir), dict(class_names), image_key
+        super().__init__(output_dir)
+        self.class_names, self.image_key = dict(class_names), image_key
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Writes and returns the item with the files added to ``saved``."""
         item = dict(data)
-        name = folder_of(item[self.image_key].meta)
+        meta = item[self.image_key].meta
+        name = folder_of(meta["files"], meta["subject"])
         files = write_label_names(self.output_dir / name / f"{name}_labels", self.class_names)
         item["saved"] = [*item.get("saved", []), *map(str, files)]
         return item

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +13,31 @@ from monai.transforms import Transform
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
 from nisf.io.nifti import save_nifti, stem_of
+from nisf.io.results import folder_of
 from nisf.models.nisf import NISF
 from nisf.models.weights import digest_of
 from nisf.utils.provenance import provenance
 from nisf.utils.tensors import save_tensors
 
 
-def folder_of(meta: Mapping[str, object]) -> str:
-    """Name of a scan's result folder: its file's stem.
+class ResultWriter(Transform):
+    """A transform that writes into a folder of results and adds the files to the item's ``saved``.
 
-    Or the subject, where the scan came as one file a frame, or where the stem does not begin with the subject: UK
-    Biobank calls every file ``sa.nii.gz``, and one scan's results must not replace another's.
+    Args:
+        output_dir: folder of the results.
     """
-    stem, subject = stem_of(meta["files"][0]), str(meta["subject"])
-    return stem if len(meta["files"]) == 1 and stem.startswith(subject) else subject
+
+    def __init__(self, output_dir: str | Path) -> None:
+        self.output_dir = Path(output_dir)
+
+    def into(self, output_dir: str | Path) -> ResultWriter:
+        """The same writer for another folder."""
+        other = copy(self)
+        other.output_dir = Path(output_dir)
+        return other
 
 
-class SaveCined(Transform):
+class SaveCined(ResultWriter):
     """Writes predictions as NIfTI files on the input's own grid, one a frame where the scan came as one file a frame.
 
     ``<output_dir>/<scan>/<stem>_<name>.nii.gz``; the written paths are put into the item under ``saved``.
@@ -40,8 +49,8 @@ class SaveCined(Transform):
     """
 
     def __init__(self, keys: KeysCollection, output_dir: str, image_key: str = "image") -> None:
+        super().__init__(output_dir)
         self.keys = [keys] if isinstance(keys, str) else list(keys)
-        self.output_dir = Path(output_dir)
         self.image_key = image_key
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
@@ -56,14 +65,14 @@ class SaveCined(Transform):
                 single = len(meta["files"]) > 1 or array.shape[3] == 1
                 of_file = array[:, :, :, frame] if single else array
                 of_file = of_file[..., 0] if of_file.shape[-1] == 1 else of_file
-                target = self.output_dir / folder_of(meta) / f"{stem_of(file)}_{key}.nii.gz"
+                target = self.output_dir / folder_of(meta["files"], meta["subject"]) / f"{stem_of(file)}_{key}.nii.gz"
                 like = meta.get("header", file)
                 saved.append(str(save_nifti(target, np.ascontiguousarray(of_file), like, meta.get("frame_duration"))))
         item["saved"] = saved
         return item
 
 
-class SaveLatentd(Transform):
+class SaveLatentd(ResultWriter):
     """Writes ``<output_dir>/<scan>/<scan>_latent.pt``: the latent and the coordinate frame, as it was fitted.
 
     Tensors and plain types only, so ``torch.load(weights_only=True)`` reads it.
@@ -86,7 +95,8 @@ class SaveLatentd(Transform):
         class_names: Mapping[str, str],
         image_key: str = "image",
     ) -> None:
-        self.output_dir, self.settings, self.image_key = Path(output_dir), dict(settings), image_key
+        super().__init__(output_dir)
+        self.settings, self.image_key = dict(settings), image_key
         self.class_names = dict(class_names)
         # later than here the network may have been compiled or moved
         where = str(Path(weights).resolve())
@@ -122,7 +132,8 @@ class SaveLatentd(Transform):
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Writes and returns the item with ``saved``."""
         item = dict(data)
-        folder = folder_of(item[self.image_key].meta)
+        meta = item[self.image_key].meta
+        folder = folder_of(meta["files"], meta["subject"])
         target = self.output_dir / folder / f"{folder}_latent.pt"
         save_tensors(self.content_of(item), target)
         item["saved"] = [*item.get("saved", []), str(target)]

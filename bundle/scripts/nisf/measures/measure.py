@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from nisf.io.images import read_volume
-from nisf.io.nifti import stem_of
+from nisf.io.latent_file import SavedFit, read_latent
+from nisf.io.results import ScanResults
 from nisf.measures.cardiac import TITLES, cardiac_values
 from nisf.measures.intervals import Intervals, load_intervals
 from nisf.measures.person import Person, heart_rate_of
@@ -22,10 +24,8 @@ from nisf.measures.tables import write_measures
 from nisf.measures.volume_curve import moments_of, phases_of
 from nisf.measures.volumes import Volumes, class_list, slice_volumes, volume_curves
 from nisf.measures.wall_thickness import SEGMENTS, thickness_values
-from nisf.models.weights import digest_of
 from nisf.quality.verdict import quality_record
-from nisf.sampling.fitted_scan import FittedScan
-from nisf.sampling.latent_file import read_latent
+from nisf.sampling.fitted_scan import FittedScan, network_of, weights_of
 from nisf.utils.errors import InputError
 
 #: Posterior draws by which intervals are found.
@@ -137,21 +137,15 @@ def _number(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(f"{float(value):.6g}")
 
 
-def label_files(folder: Path, files: Sequence[str]) -> list[Path]:
-    """The label files of a result folder, in the order of the scan's own files."""
-    return [path for path in (folder / f"{stem_of(file)}_seg.nii.gz" for file in files) if path.is_file()]
-
-
 def written_classes(names: Mapping[int, str], settings: Mapping[str, object]) -> dict[int, str]:
     """Those of the classes that the label files show: all, or what ``only`` named when they were written."""
     only = {word.lower() for word in re.findall(r"[^\[\]',\s]+", str(settings.get("only") or ""))}
     return {k: name for k, name in names.items() if not only or only & {name.lower(), str(k)}}
 
 
-def volumes_by_slices(folder: Path, files: Sequence[str], names: Mapping[int, str], frames: int) -> dict:
-    """Class to volumes [frames] by slice summation of a result folder's label files; empty where they are not all
-    there."""
-    volumes = [slice_volumes(*read_volume(str(path)), names) for path in label_files(folder, files)]
+def volumes_by_slices(label_files: Sequence[Path], names: Mapping[int, str], frames: int) -> dict:
+    """Class to volumes [frames] by slice summation of a scan's label files; empty where they are not all there."""
+    volumes = [slice_volumes(*read_volume(str(path)), names) for path in label_files]
     joined = {name: np.concatenate([one[name] for one in volumes]) for name in names.values()} if volumes else {}
     return joined if all(len(values) == frames for values in joined.values()) else {}
 
@@ -180,29 +174,52 @@ def measure_folder(
     Raises:
         InputError: there is no latent file or more than one, it is damaged, or no organ is found.
     """
-    folder = Path(folder)
-    latents = sorted(folder.glob("*_latent.pt"))
-    if len(latents) != 1:
-        raise InputError(f"{folder}: holds {len(latents)} latent files where one is needed; segment the scan anew")
-    content = read_latent(latents[0])
-    draws = draws if content.get("covariance") is not None else 0  # Adam's fits have no posterior
-    fitted = FittedScan.load(latents[0], model, device, draws, seed)
+    results = ScanResults.of_folder(folder)
+    saved = read_latent(results.latent)
+    fitted = FittedScan.of(saved, network_of(saved, model, device))
+    return measure_results(results, saved, fitted, person, weights_of(saved, model), draws, seed)
+
+
+def measure_results(
+    results: ScanResults,
+    saved: SavedFit,
+    fitted: FittedScan,
+    person: Person | None = None,
+    weights: Path | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict:
+    """``measure_folder`` of a scan whose latent file and network were read before.
+
+    Args:
+        results: files of the scan.
+        saved: what its latent file holds.
+        fitted: the same as a function.
+        person: of the scan; ``saved.person`` unless given.
+        weights: file of the network's weights, beside which their intervals lie.
+        draws, seed: as in ``measure_folder``.
+
+    Returns:
+        the content of ``measures.json``.
+
+    Raises:
+        InputError: no organ is found, a label file is damaged, or the folder cannot be written.
+    """
+    draws = draws if saved.fit.covariance is not None else 0  # Adam's fits have no posterior
+    fitted = replace(fitted, draws=saved.draws(draws, seed))
     names = {number: name for number, name in zip(range(1, fitted.network.num_classes), class_list(fitted))}
-    made = content.get("made_with") or {}
-    written = written_classes(names, made.get("settings", {}))
-    by_slices = volumes_by_slices(folder, content.get("files", []), written, len(fitted.frame.times))
-    person = Person(**content.get("person") or {}) if person is None else person
-    weights = Path(model or content["network"]["weights"])
-    found = measure(fitted, by_slices, person, load_intervals(weights, digest_of(fitted.network)))
-    settings = {**made.get("settings", {}), "measure_draws": draws, "measure_seed": seed}
-    about = {"subject": found.pop("subject"), "scan": latents[0].name.removesuffix("_latent.pt")}
+    written = written_classes(names, saved.settings)
+    by_slices = volumes_by_slices(results.label_files(saved.files), written, len(fitted.frame.times))
+    person = Person(**saved.person) if person is None else person
+    found = measure(fitted, by_slices, person, load_intervals(weights or saved.weights, saved.digest))
     whole = {
-        **about,
+        "subject": found.pop("subject"),
+        "scan": results.name,
         **found,
-        "quality": quality_record(content),
-        "versions": made.get("versions", {}),
-        "settings": settings,
+        "quality": quality_record({"quality": saved.quality}),
+        "versions": dict(saved.versions),
+        "settings": {**saved.settings, "measure_draws": draws, "measure_seed": seed},
     }
     whole = json.loads(json.dumps(whole), parse_constant=lambda _: None)  # plain, and no NaN
-    write_measures(whole, folder)
+    write_measures(whole, results.folder)
     return whole

@@ -30,6 +30,12 @@ class Person:
     heart_rate: float | None = None
     sex: str | None = None
 
+    @classmethod
+    def of(cls, kept: Mapping[str, object], given: Mapping[str, object]) -> Person:
+        """What a latent file keeps (names of the attributes), and before it what ``people_of`` gives of a scan."""
+        names = {"height": "height_cm", "weight": "weight_kg"}
+        return cls(**{**kept, **{names.get(name, name): value for name, value in given.items()}})
+
     def surface(self) -> float | None:
         """Body surface area in m2 by Mosteller; None where height or weight is not known.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from nisf.utils.files import write_text
+from nisf.utils.text import csv_text
 
 COLUMNS = ("name", "title", "unit", "value", "low", "high", "by_slices", "indexed", "indexed_unit", "interval")
 
@@ -23,7 +22,7 @@ def write_measures(found: Mapping, folder: str | Path) -> tuple[Path, Path]:
     folder = Path(folder)
     rows = [*found["measures"], *thickness_rows(found)]
     first = write_text(folder / "measures.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
-    return first, write_text(folder / "measures.csv", _table(COLUMNS, rows))
+    return first, write_text(folder / "measures.csv", csv_text(rows, COLUMNS))
 
 
 def thickness_rows(found: Mapping) -> list[dict]:
@@ -33,11 +32,3 @@ def thickness_rows(found: Mapping) -> list[dict]:
         {**row, "name": f"WT{row['segment']}", "title": f"wall thickness, {row['name']}", "unit": wall["unit"]}
         for row in (wall["segments"] if wall else [])
     ]
-
-
-def _table(columns: Sequence[str], rows: Sequence[Mapping]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

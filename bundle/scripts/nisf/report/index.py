@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ from markupsafe import Markup
 from nisf.report.charts import histogram
 from nisf.report.page import render, rows_of
 from nisf.utils.files import write_text
+from nisf.utils.text import csv_text
 
 #: Columns of the table, where any scan has them; others stand in the CSV file.
 SHOWN = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVEF")
@@ -157,11 +156,7 @@ def _table(entries: Sequence[Entry]) -> str:
             row[one["name"]] = one["value"]
             row |= {f"{one['name']}_{key}": one[key] for key in ("low", "high", "by_slices", "indexed")}
         rows.append(row)
-    text = io.StringIO()
-    table = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue()
+    return csv_text(rows)
 
 
 def _plain(value: object) -> object:

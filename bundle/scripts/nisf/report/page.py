@@ -78,7 +78,7 @@ def scan_page(
     }
     return render(
         "report.html",
-        title=str(measures.get("subject") or scan.content.get("subject") or scan.name),
+        title=str(measures.get("subject") or scan.saved.subject or scan.name),
         scan=scan.name,
         back=back,
         facts=facts(scan, measures),
@@ -96,8 +96,8 @@ def scan_page(
         banded=any(isinstance(one, Mapping) and has_band(one) for one in curves.values()),
         wall=Markup(bulls_eye(wall["segments"], wall.get("unit", "mm"))) if wall.get("segments") else None,
         surface=surface,
-        versions=measures.get("versions") or (scan.content.get("made_with") or {}).get("versions") or {},
-        settings=without_folders(measures.get("settings") or (scan.content.get("made_with") or {}).get("settings")),
+        versions=measures.get("versions") or scan.saved.versions,
+        settings=without_folders(measures.get("settings") or scan.saved.settings),
         data=data,
     )
 
@@ -158,7 +158,7 @@ def quality_words(scan: ScanFolder, measures: Mapping) -> dict:
         "bad": "Quality: not to be trusted",
     }
     flags = sorted(quality.get("flags") or [], key=lambda flag: not flag.get("severe"))
-    numbers = quality.get("numbers") or scan.content.get("quality") or {}
+    numbers = quality.get("numbers") or scan.saved.quality
     shown = [(name, value, NUMBERS.get(name, "")) for name, value in numbers.items() if isinstance(value, (int, float))]
     return {"kind": kind, "headline": words[kind], "dice": dice, "flags": flags, "numbers": shown}
 

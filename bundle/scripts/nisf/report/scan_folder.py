@@ -9,14 +9,11 @@ import numpy as np
 
 from nisf.geometry.orientation import spacing_of
 from nisf.io.images import read_volume
-from nisf.io.nifti import stem_of
+from nisf.io.latent_file import SavedFit
+from nisf.io.results import SEGMENTATION, ScanResults
 from nisf.sampling.fitted_scan import FittedScan
-from nisf.sampling.latent_file import read_latent
 from nisf.transforms.load import LoadCined
 from nisf.utils.errors import InputError
-
-#: How the names of latent and segmentation files end.
-LATENT, SEGMENTATION = "_latent.pt", "_seg.nii.gz"
 
 
 @dataclass
@@ -26,7 +23,7 @@ class ScanFolder:
     Attributes:
         folder: of its results.
         name: of the scan, that of its folder's files.
-        content: of the latent file.
+        saved: what its latent file holds.
         fitted: the scan as a function.
         labels: uint8 [X, Y, Z, T].
         image: float32 [X, Y, Z, T], or None where the file cannot be read any more.
@@ -35,7 +32,7 @@ class ScanFolder:
 
     folder: Path
     name: str
-    content: dict
+    saved: SavedFit
     fitted: FittedScan
     labels: np.ndarray
     image: np.ndarray | None = None
@@ -57,57 +54,39 @@ class ScanFolder:
         return {number: name for number, name in self.fitted.class_names.items() if number}
 
 
-def latent_files(folder: str | Path) -> list[Path]:
-    """Latent files of a result folder, or of the one scan that the folder belongs to, by name.
-
-    Raises:
-        InputError: there is none.
-    """
-    folder = Path(folder)
-    found = sorted(folder.glob(f"*{LATENT}")) or sorted(folder.glob(f"*/*{LATENT}"))
-    if not found:
-        raise InputError(f"{folder}: holds no results; name the folder that nisf segment wrote with -o")
-    return found
-
-
-def load_scan(latent_file: Path, model: str | Path | None = None, device: str = "cpu") -> ScanFolder:
-    """Reads a scan's results.
+def read_scan(results: ScanResults, saved: SavedFit, fitted: FittedScan) -> ScanFolder:
+    """Reads a scan's labels and image.
 
     Args:
-        latent_file: of the scan.
-        model: weights; those that the file names unless given.
-        device: where the network runs.
+        results: files of the scan.
+        saved: what its latent file holds.
+        fitted: the same as a function.
 
     Raises:
-        InputError: a file is missing or damaged, or the segmentation is not that of the latent.
+        InputError: the segmentation is missing or damaged, or not that of the latent.
     """
-    content = read_latent(latent_file)
-    fitted = FittedScan.load(latent_file, model, device)
-    name = latent_file.name.removesuffix(LATENT)
-    scan = ScanFolder(latent_file.parent, name, content, fitted, _labels(latent_file, content, fitted))
+    scan = ScanFolder(results.folder, results.name, saved, fitted, _labels(results, saved, fitted))
     try:
-        scan.image = _image(content, fitted)
+        scan.image = _image(saved, fitted)
     except InputError as error:
-        scan.missing = _without_folders(str(error), content)
+        scan.missing = _without_folders(str(error), saved)
     return scan
 
 
-def _labels(latent_file: Path, content: dict, fitted: FittedScan) -> np.ndarray:
-    folder = latent_file.parent
-    stems = [stem_of(file) for file in content.get("files") or []]
-    files = [folder / f"{stem}{SEGMENTATION}" for stem in stems]
-    if not files or not all(file.is_file() for file in files):
-        files = sorted(folder.glob(f"*{SEGMENTATION}"))
+def _labels(results: ScanResults, saved: SavedFit, fitted: FittedScan) -> np.ndarray:
+    files = results.label_files(saved.files)
+    if not files or len(files) < len(saved.files):
+        files = sorted(results.folder.glob(f"*{SEGMENTATION}"))
     if not files:
-        raise InputError(f"{folder}: holds no segmentation (*{SEGMENTATION}); segment the scan anew")
+        raise InputError(f"{results.folder}: holds no segmentation (*{SEGMENTATION}); segment the scan anew")
     volumes = [read_volume(str(file)) for file in files]
     array = np.concatenate([volume for volume, _ in volumes], axis=3)
     return on_fitted_grid(array, volumes[0][1], fitted, str(files[0])).astype(np.uint8)
 
 
-def _image(content: dict, fitted: FittedScan) -> np.ndarray:
+def _image(saved: SavedFit, fitted: FittedScan) -> np.ndarray:
     """The first channel [X, Y, Z, T] of the scan that was fitted."""
-    paths = list(content.get("image_files") or [])
+    paths = list(saved.image_files)
     if not paths:
         raise InputError("the latent file does not say where the scan lies")
     axis = "time" if fitted.network.in_channels == 1 else "channel"
@@ -115,9 +94,9 @@ def _image(content: dict, fitted: FittedScan) -> np.ndarray:
     return on_fitted_grid(image[0].numpy(), np.asarray(image.affine), fitted, Path(paths[0]).name)
 
 
-def _without_folders(words: str, content: dict) -> str:
+def _without_folders(words: str, saved: SavedFit) -> str:
     """A message with the names of files in place of their paths, which are nobody's business who reads a report."""
-    for path in content.get("image_files") or []:
+    for path in saved.image_files:
         words = words.replace(path, Path(path).name)
     return words
 

@@ -10,13 +10,11 @@ import numpy as np
 import torch
 
 from nisf.fit.blending import Correction, cut_off
-from nisf.fit.posterior import LatentFit
 from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.frame import CoordinateFrame
-from nisf.geometry.pose import Pose
+from nisf.io.latent_file import SavedFit, read_latent
 from nisf.models.nisf import NISF
 from nisf.models.weights import digest_of, load_weights
-from nisf.sampling.latent_file import read_latent
 from nisf.sampling.on_grid import spread_of
 from nisf.utils.bundle import bundle_root
 from nisf.utils.compile import compiled
@@ -77,31 +75,21 @@ class FittedScan:
         Raises:
             InputError: a file is missing, cut off, of another kind, or the weights are not those of the fit.
         """
-        content = read_latent(path)
-        made = content["network"]
-        weights = Path(model or made["weights"])
-        if not model and not weights.is_file() and weights.parent.name == MODELS.name:  # the bundle may have been moved
-            weights = MODELS / weights.name
-        if not weights.is_file():
-            raise InputError(f"{path}: was fitted with {weights}, which is not there; name the weights with --model")
-        network = load_weights(NISF(**made["options"]), weights)
-        if digest_of(network) != made["digest"]:
-            raise InputError(f"{path}: was fitted with other weights than {weights}; name the right ones with --model")
-        return cls.of(content, network.to(device).eval(), draws, seed)
+        saved = read_latent(path)
+        return cls.of(saved, network_of(saved, model, device), draws, seed)
 
     @classmethod
-    def of(cls, content: Mapping[str, object], network: NISF, draws: int = 0, seed: int = 0) -> FittedScan:
-        """From the content of a latent file (``outputs.SaveLatentd.content_of``) and the network of the fit."""
-        correction = content["correction"]
+    def of(cls, saved: SavedFit, network: NISF, draws: int = 0, seed: int = 0) -> FittedScan:
+        """From what a latent file holds and the network of the fit (``network_of``)."""
         return cls(
             network,
-            content["latent"],
-            CoordinateFrame.from_dict(content["frame"]),
-            None if correction is None else Correction.from_dict(correction),
-            {int(number): name for number, name in content["class_names"].items()},
-            content["subject"],
-            content["duration"],
-            _drawn(content, draws, seed) if draws else (),
+            saved.fit.latent,
+            saved.frame,
+            saved.fit.correction,
+            saved.class_names,
+            saved.subject,
+            saved.duration,
+            saved.draws(draws, seed),
         )
 
     @torch.no_grad()
@@ -161,8 +149,39 @@ class FittedScan:
         return self.frame.beyond(points)
 
 
-def _drawn(content: Mapping, count: int, seed: int) -> list[tuple[torch.Tensor, CoordinateFrame]]:
-    """Latents and frames from a file's posterior."""
-    fit = LatentFit(content["latent"], covariance=content["covariance"], pose=content["pose"])
-    start = CoordinateFrame.from_dict(content["start_frame"])
-    return [(latent, start.moved(Pose.of(pose))) for latent, pose in zip(*fit.sample(count, seed))]
+def weights_of(saved: SavedFit, model: str | Path | None = None) -> Path:
+    """The file of the weights that a scan was fitted with, where it is now.
+
+    Args:
+        saved: the fit.
+        model: the file, if the one that the fit names was moved.
+
+    Raises:
+        InputError: it is not there.
+    """
+    weights = Path(model or saved.weights)
+    if not model and not weights.is_file() and weights.parent.name == MODELS.name:  # the bundle may have been moved
+        weights = MODELS / weights.name
+    if not weights.is_file():
+        raise InputError(f"{saved.path}: was fitted with {weights}, which is not there; name the weights with --model")
+    return weights
+
+
+def network_of(saved: SavedFit, model: str | Path | None = None, device: str | torch.device = "cpu") -> NISF:
+    """The network that a scan was fitted with; its weights are read and compared with the fit's digest.
+
+    Args:
+        saved: the fit.
+        model: weights; those that the fit names unless given.
+        device: where the network is to run.
+
+    Raises:
+        InputError: the weights are missing, cut off, or not those of the fit.
+    """
+    weights = weights_of(saved, model)
+    network = load_weights(NISF(**saved.options), weights)
+    if digest_of(network) != saved.digest:
+        raise InputError(
+            f"{saved.path}: was fitted with other weights than {weights}; name the right ones with --model"
+        )
+    return network.to(device).eval()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from nisf.level_sets.surface import Surface, SurfacesAt, enclosed_classes, surfa
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
+from nisf.utils.text import csv_text
 
 
 def mesh_scan(
@@ -73,7 +72,7 @@ def mesh_scan(
             for name, pairs in files.items()
             if pairs
         ]
-    return [*written, _save_table(stem.with_name(f"{stem.name}_meshes.csv"), rows)]
+    return [*written, write_text(stem.with_name(f"{stem.name}_meshes.csv"), csv_text(rows))]
 
 
 def times_of(frames: int | Sequence[float] | None, fitted: Sequence[float]) -> list[float]:
@@ -105,11 +104,3 @@ def _row(surface: Surface, time: float, found: SurfacesAt) -> dict:
         "points_evaluated": found.evaluated,
         "dense_points": found.dense,
     }
-
-
-def _save_table(path: Path, rows: list[dict]) -> Path:
-    text = io.StringIO()
-    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return write_text(path, text.getvalue())

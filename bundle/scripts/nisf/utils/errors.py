@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,18 @@ def chain_of(error: BaseException) -> list[BaseException]:
 def input_error_in(error: BaseException) -> InputError | None:
     """The user's error within a chain of exceptions (MONAI wraps what a transform or a config expression raises)."""
     return next((link for link in chain_of(error) if isinstance(link, InputError)), None)
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Raises the user's error in place of what MONAI wraps about it."""
+    try:
+        yield
+    except Exception as error:
+        found = input_error_in(error)
+        if found is None or found is error:
+            raise
+        raise found from None
 
 
 def memory_sentence(error: BaseException) -> str | None:

@@ -1,6 +1,10 @@
-"""Text for people."""
+"""Text for people and their spreadsheets."""
 
 from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
 
 
 def clock(seconds: float) -> str:
@@ -9,3 +13,19 @@ def clock(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def csv_text(rows: Sequence[Mapping[str, object]], columns: Sequence[str] | None = None) -> str:
+    """Rows as the text of a CSV file with a header and plain newlines.
+
+    Args:
+        rows: name of a column to its value; a value that is None or not there leaves its cell empty.
+        columns: those to write, in this order; all that any row has, in the order in which they come, unless given.
+    """
+    if columns is None:
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

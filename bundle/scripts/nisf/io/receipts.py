@@ -11,9 +11,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from nisf.io.latent_file import LATENT, read_latent
 from nisf.io.nifti import open_nifti
-from nisf.report.scan_folder import LATENT
-from nisf.sampling.latent_file import read_latent
 from nisf.utils.errors import InputError
 from nisf.utils.files import whole_file
 

@@ -1,15 +1,13 @@
-"""Reports of a result folder with what is known of the people, and a cohort in one command."""
+"""Reports of a result folder with what is known of the people."""
 
 import json
-import sys
-from pathlib import Path
+import shutil
 
 import pytest
-from helpers.forked import run_command
 
 from nisf.api import Segmenter
-from nisf.cohort.reporting import report_all
 from nisf.phantom.cohort import write_cohort
+from nisf.report.command import report_all
 
 SCANNER = {"matrix": 32, "slices": 5, "frames": 3, "voxel_mm": 4.0}
 
@@ -45,6 +43,16 @@ def test_people_of_a_table_go_before_those_of_the_options_and_new_facts_are_take
     assert (measures(folder, 0)["sex"], measures(folder, 1)["sex"]) == (None, "F")
 
 
+def test_a_folder_that_was_renamed_is_reported_under_its_new_name(folder, tmp_path, capsys):
+    shutil.copytree(folder / "test000_sa", tmp_path / "out" / "mine")
+    table = tmp_path / "people.csv"
+    table.write_text("scan,sex\nmine,M\n")
+    report_all(tmp_path / "out", str(table))
+    assert "1 of 1 scans reported" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "mine" / "measures.json").read_text())["sex"] == "M"
+    assert 'href="mine/report.html"' in (tmp_path / "out" / "index.html").read_text()
+
+
 def test_a_scan_that_cannot_be_reported_is_named_and_the_others_are_done(folder, capsys):
     latent = folder / "test000_sa" / "test000_sa_latent.pt"
     whole = latent.read_bytes()
@@ -58,12 +66,3 @@ def test_a_scan_that_cannot_be_reported_is_named_and_the_others_are_done(folder,
     assert ended.value.code == 1 and "1 of 2 scans reported" in text
     assert "the latent file is damaged or cut off" in text
     assert measures(folder, 1)["body_surface_area"] == pytest.approx((170 * 60 / 3600) ** 0.5)
-
-
-def test_a_cohort_is_segmented_and_reported_in_one_command(tmp_path):
-    write_cohort(tmp_path / "data", 0, 0, 1, seed=6, **SCANNER)
-    words = [str(Path(sys.executable).with_name("nisf")), "cohort", "run", "data", "-o", "out", "--fast"]
-    done = run_command(words, tmp_path, timeout=600)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    assert "1 of 1 scans done" in done.stdout and "1 of 1 scans reported" in done.stdout
-    assert (tmp_path / "out" / "index.html").is_file()

@@ -5,9 +5,9 @@ import gzip
 import nibabel as nib
 import numpy as np
 import pytest
-import torch
+from helpers.latent_files import write_latent
 
-from nisf.cohort.receipts import fault_of, read_receipt, receipt_of, unread_fault_of, write_receipt
+from nisf.io.receipts import fault_of, read_receipt, receipt_of, unread_fault_of, write_receipt
 
 
 @pytest.fixture
@@ -16,8 +16,7 @@ def scan(tmp_path):
     labels, latent = tmp_path / "heart" / "heart_seg.nii.gz", tmp_path / "heart" / "heart_latent.pt"
     labels.parent.mkdir()
     nib.save(nib.Nifti1Image(np.arange(24000, dtype=np.uint8).reshape(20, 30, 40), np.eye(4)), labels)
-    torch.save({"latent": torch.zeros(3), "frame": {}, "network": {}, "class_names": {}}, latent)
-    return labels, latent
+    return labels, write_latent(latent)
 
 
 def flip_last(file):

@@ -1,0 +1,130 @@
+"""The file that holds a fitted latent, and what is read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from nisf.fit.blending import Correction
+from nisf.fit.posterior import LatentFit
+from nisf.geometry.frame import CoordinateFrame
+from nisf.geometry.pose import Pose
+from nisf.utils.errors import InputError
+
+#: How the name of a latent file ends.
+LATENT = "_latent.pt"
+
+
+@dataclass(frozen=True)
+class SavedFit:
+    """A fit as its latent file keeps it, for all that goes on from there: reports, planes, meshes.
+
+    Attributes:
+        fit: latent [L], posterior, pose, steps, correction.
+        frame: coordinate frame of the fitted grid, in the fitted pose.
+        start_frame: the same in the pose that the fit began with, about which the posterior is drawn.
+        options: form of the network, as ``NISF`` takes it.
+        weights: file of the network's weights when the fit was made.
+        digest: of these weights, see ``digest_of``.
+        class_names: inside class number to name.
+        subject: name of the subject.
+        duration: seconds of the cycle, 0 where unknown.
+        person: known fields of ``measures.person.Person``.
+        files: names of the scan's files, without their folders.
+        image_files: the same with their folders.
+        quality: numbers and verdict, see ``quality_record``.
+        settings, versions: what made the fit.
+        path: the latent file; None for a fit that was not read from one.
+    """
+
+    fit: LatentFit
+    frame: CoordinateFrame
+    start_frame: CoordinateFrame
+    options: Mapping[str, object]
+    weights: Path
+    digest: str
+    class_names: Mapping[int, str]
+    subject: str = ""
+    duration: float = 0.0
+    person: Mapping[str, object] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    image_files: tuple[str, ...] = ()
+    quality: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    path: Path | None = None
+
+    @classmethod
+    def of(cls, content: Mapping[str, object], path: Path | None = None) -> SavedFit:
+        """From the content of a latent file, as ``SaveLatentd.content_of`` makes it.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no such content.
+        """
+        network, made_with = content["network"], content.get("made_with") or {}
+        correction, frame = content.get("correction"), CoordinateFrame.from_dict(content["frame"])
+        start = content.get("start_frame")
+        fit = LatentFit(
+            content["latent"],
+            history=list(content.get("history") or []),
+            points=content.get("points") or 0,
+            seconds=content.get("seconds") or 0.0,
+            reason=content.get("reason") or "",
+            covariance=content.get("covariance"),
+            effects=content.get("effects"),
+            correction=None if correction is None else Correction.from_dict(correction),
+            **{"pose": content["pose"]} if content.get("pose") is not None else {},
+        )
+        return cls(
+            fit,
+            frame,
+            frame if start is None else CoordinateFrame.from_dict(start),
+            options=dict(network["options"]),
+            weights=Path(network["weights"]),
+            digest=str(network["digest"]),
+            class_names={int(number): name for number, name in dict(content["class_names"]).items()},
+            subject=str(content.get("subject", "")),
+            duration=float(content.get("duration") or 0.0),
+            person=dict(content.get("person") or {}),
+            files=tuple(content.get("files") or ()),
+            image_files=tuple(content.get("image_files") or ()),
+            quality=dict(content.get("quality") or {}),
+            settings=dict(made_with.get("settings") or {}),
+            versions=dict(made_with.get("versions") or {}),
+            path=path,
+        )
+
+    def draws(self, count: int, seed: int = 0) -> list[tuple[torch.Tensor, CoordinateFrame]]:
+        """Draws from the posterior, each a latent [L] and the frame in its own pose.
+
+        Raises:
+            InputError: the fit has no posterior.
+        """
+        if not count:
+            return []
+        drawn = zip(*self.fit.sample(count, seed))
+        return [(latent, self.start_frame.moved(Pose.of(pose))) for latent, pose in drawn]
+
+
+def read_latent(path: str | Path) -> SavedFit:
+    """The fit that a ``_latent.pt`` file holds.
+
+    Raises:
+        InputError: it is missing, cut off or no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such latent file; nisf segment writes <scan>{LATENT}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a different type for each way in which a file can be broken
+        raise InputError(f"{path}: the latent file is damaged or cut off; segment the scan anew") from error
+    if isinstance(content, Mapping) and content.get("frame", "") is None:
+        raise InputError(f"{path}: holds no coordinate frame; segment the scan anew")
+    try:
+        return SavedFit.of(content, path)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise InputError(f"{path}: is no latent file of this version; segment the scan anew") from error

@@ -1,0 +1,38 @@
+"""What the command ``nisf report`` does."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from nisf.io.results import find_results
+from nisf.measures.person import checked, people_of
+
+logger = logging.getLogger(__name__)
+
+
+def report_all(folder: str | Path, people: str | None = None, renew: bool = True, **person: object) -> None:
+    """Measures and reports every scan below a folder, and says what became of them.
+
+    Args:
+        folder: result folder of ``nisf segment``, or the folder of one scan.
+        people: CSV file of what is known of each scan's person, see ``people_of``; it goes before ``person``.
+        renew: false leaves scans alone that have a page of their fit.
+        person: height (cm), weight (kg), sex (F, M), heart_rate (beats a minute) of all scans; None is not known.
+
+    Raises:
+        InputError: a value cannot be, or there is nothing to report.
+        SystemExit: status 1 when a scan could not be reported.
+    """
+    known, of_all = people_of(people), checked("the command line", "all scans", person)
+    scans = [results.scan for results in find_results(folder)]
+    for name in sorted(set(known) - set(scans)):
+        logger.warning("%s: names %s, which is no scan of %s", people, name, folder)
+    from nisf.report.write import report  # after the checks, for it is slow to import
+
+    entries = report(folder, {name: {**of_all, **known.get(name, {})} for name in scans}, renew)
+    failed = [entry for entry in entries if entry.error]
+    print(f"{len(entries) - len(failed)} of {len(entries)} scans reported: {folder}")
+    if failed:
+        print("\n".join(f"  {entry.name}  {entry.error}" for entry in failed))
+        raise SystemExit(1)
