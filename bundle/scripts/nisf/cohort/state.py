@@ -17,7 +17,7 @@ from pathlib import Path
 from nisf.cohort.receipts import fault_of, read_receipt, receipt_of, unread_fault_of, write_receipt
 from nisf.cohort.table import TABLE, WAITING, row_of, write_table
 from nisf.inference.batch import DONE, FAILED, FINISHED, SUMMARY, Batch, Outcome
-from nisf.quality.verdict import quality_record
+from nisf.quality.record import Quality
 from nisf.sampling.latent_file import read_latent
 from nisf.utils.bundle import parser_of
 from nisf.utils.errors import InputError, input_error_in
@@ -137,9 +137,8 @@ class Cohort:
     def _adopted(scan: str, files: Sequence[Path]) -> dict:
         """A receipt for results that have none."""
         content = read_latent(files[-1])
-        verdict = quality_record(content)
-        quality = verdict.pop("numbers")
-        record = {"scan": scan, "state": DONE, "quality": quality, "verdict": verdict}
+        quality = Quality.from_dict(content.get("quality") or {})
+        record = {"scan": scan, "state": DONE, "quality": quality.known(), "verdict": quality.verdict()}
         return read_receipt(write_receipt(files[-1], files, {**record, "made_with": content.get("made_with")}))
 
     def take(self, record: Mapping) -> None:

@@ -22,16 +22,15 @@ class SaveLabelNamesd(Transform):
     Args:
         output_dir: folder of the results.
         class_names: inside class number (text) to name.
-        image_key: key of the image whose meta names the scan.
     """
 
-    def __init__(self, output_dir: str, class_names: Mapping[str, str], image_key: str = "image") -> None:
-        self.output_dir, self.class_names, self.image_key = Path(output_dir), dict(class_names), image_key
+    def __init__(self, output_dir: str, class_names: Mapping[str, str]) -> None:
+        self.output_dir, self.class_names = Path(output_dir), dict(class_names)
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Writes and returns the item with the files added to ``saved``."""
         item = dict(data)
-        name = folder_of(item[self.image_key].meta)
+        name = folder_of(item["scan"].files, item["scan"].subject)
         files = write_label_names(self.output_dir / name / f"{name}_labels", self.class_names)
         item["saved"] = [*item.get("saved", []), *map(str, files)]
         return item

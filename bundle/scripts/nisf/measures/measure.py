@@ -23,7 +23,7 @@ from nisf.measures.volume_curve import moments_of, phases_of
 from nisf.measures.volumes import Volumes, class_list, slice_volumes, volume_curves
 from nisf.measures.wall_thickness import SEGMENTS, thickness_values
 from nisf.models.weights import digest_of
-from nisf.quality.verdict import quality_record
+from nisf.quality.record import Quality
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.sampling.latent_file import read_latent
 from nisf.utils.errors import InputError
@@ -199,7 +199,7 @@ def measure_folder(
     whole = {
         **about,
         **found,
-        "quality": quality_record(content),
+        "quality": Quality.from_dict(content.get("quality") or {}).record(),
         "versions": made.get("versions", {}),
         "settings": settings,
     }

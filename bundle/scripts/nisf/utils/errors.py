@@ -13,6 +13,10 @@ class InputError(ValueError):
     """Bad input. The message is one sentence: which file or option, what is wrong, what to do."""
 
 
+class NoHeartFound(InputError):
+    """A scan in which no heart was found; summaries list it as one that is not to be trusted."""
+
+
 def chain_of(error: BaseException) -> list[BaseException]:
     """An exception and what it was raised from, outermost first."""
     chain = [error]
