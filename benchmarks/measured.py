@@ -81,7 +81,7 @@ def fit_missing(data: str, kind: str, section: str, folder: Path) -> list[dict]:
 
 def _latent(folder: Path, entry: Mapping) -> Path:
     files = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
-    scan = folder_of({"files": files, "subject": entry["subject"]})
+    scan = folder_of(files, entry["subject"])
     return folder / scan / f"{scan}_latent.pt"
 
 

@@ -25,7 +25,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nisf.evaluation.scores import read_scores
 from nisf.fit.gauss_newton import fit_gauss_newton_batch
-from nisf.inference.evaluator import attach_frame
 from nisf.inference.inferers import points_of
 from nisf.models.nisf import NISF, LatentTable
 from nisf.training.population import Population
@@ -101,7 +100,7 @@ class Episodes:
         if after < 0 or after % every or after >= every * self.TIMES:
             return
         self.latents.weight.requires_grad_(False)
-        scans = [points_of(attach_frame(self.dataset.stored(n)), self.network) for n in range(len(self.dataset))]
+        scans = [points_of(self.dataset.stored(n)["image"], self.network) for n in range(len(self.dataset))]
         for start in range(0, len(scans), 8):
             fits = fit_gauss_newton_batch(
                 self.network, scans[start : start + 8], self.prior_weight, 2048, iterations=12, unet_weight=0

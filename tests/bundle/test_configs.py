@@ -18,6 +18,7 @@ from monai.utils import set_determinism
 from nisf import __version__
 from nisf.models.nisf import NISF
 from nisf.models.weights import load_weights, save_weights
+from nisf.transforms.scan import Scan, with_scan
 
 HERE = Path(__file__).resolve().parent.parent
 BUNDLE = HERE.parent / "bundle"
@@ -308,7 +309,8 @@ def both_steps(overrides, target):
 def test_training_and_inference_lay_the_same_coordinates_over_a_scan(overrides):
     torch.manual_seed(0)
     affine = np.diag([4.0, 4.0, 8.0, 1.0])
-    image = MetaTensor(torch.rand(1, 50, 44, 4, 3), affine=torch.from_numpy(affine), meta={"times": [0.0, 0.3, 0.6]})
+    image = MetaTensor(torch.rand(1, 50, 44, 4, 3), affine=torch.from_numpy(affine))
+    image = with_scan(image, Scan((0.0, 0.3, 0.6)))
     image[:, 30:36, 10:14] *= 3  # what moves most is away from the centre
     pose = [0.1, -0.2, 0.0, 0.3, 0.05, -0.1]
     steps = both_steps(overrides, "nisf.transforms.spatial.CropToFieldd")

@@ -74,12 +74,12 @@ class LoadCined(MapTransform):
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with tensors in place of paths."""
         item = dict(data)
-        image, affine, scan = self._image(item)
+        array, affine, scan = self._image(item)
         meta = {"filename_or_obj": scan.files[0]}  # MONAI's name for it
-        image = MetaTensor(torch.from_numpy(image), affine=torch.from_numpy(affine), meta=dict(meta))
+        image = MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(affine), meta=dict(meta))
         item[self.image_key] = with_scan(image, scan)
         if self.label_key and item.get(self.label_key) is not None:
-            label = self._label(data, image.shape, affine)
+            label = self._label(data, array.shape, affine)
             item[self.label_key] = MetaTensor(torch.from_numpy(label), affine=torch.from_numpy(affine), meta=meta)
         elif self.label_key:
             item.pop(self.label_key, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import nibabel as nib
 import numpy as np
@@ -85,6 +86,11 @@ class Scan:
     series: Sequence[WorldPoints] = ()
     fit: LatentFit | None = None
     quality: Quality | None = None
+    ndim: ClassVar[int] = 0  # MONAI's decollate_batch asks what it does not know for axes and an item
+
+    def item(self) -> Scan:
+        """Itself: one item of a batch."""
+        return self
 
     def turned(self, order: Sequence[int], flips: Sequence[bool]) -> Scan:
         """After the image's axes were put in ``order`` and then flipped, before anything but a mask depends on them."""
