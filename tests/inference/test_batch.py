@@ -11,7 +11,7 @@ from nisf.inference.batch import Batch
 from nisf.inference.evaluator import Failure
 from nisf.quality.record import Quality
 from nisf.transforms.scan import Scan
-from nisf.utils.errors import NoHeartFound
+from nisf.utils.errors import InputError, NoHeartFound
 
 
 def subjects(folder, *names):
@@ -55,6 +55,17 @@ def test_a_scan_is_done_again_when_it_has_changed_or_a_result_is_wanted_that_is_
     assert waiting(Batch(listed, str(out), ("seg", "prob"), {}, skip_finished=True)) == ["a", "b"]
     (out / "b" / "b_latent.pt").unlink()  # a run that was killed while it wrote
     assert waiting(Batch(listed, str(out), ("seg",), {}, skip_finished=True)) == ["a", "b"]
+
+
+def test_want_of_a_heart_is_known_however_often_it_was_wrapped():
+    try:
+        try:
+            raise NoHeartFound("c.nii.gz: nothing like a heart")
+        except InputError as error:
+            raise RuntimeError("applying transform") from error
+    except RuntimeError as error:
+        assert Failure.of("c", error) == Failure("c", "c.nii.gz: nothing like a heart", no_heart=True)
+    assert not Failure.of("c", InputError("c.nii.gz: no heart found, says a file's name")).no_heart
 
 
 def test_outcomes_make_a_table_and_a_summary(tmp_path):
