@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +34,10 @@ from nisf.fit.adam import fit_adam
 from nisf.fit.gauss_newton import fit_gauss_newton
 from nisf.fit.points import GridPoints
 from nisf.fit.posterior import LatentFit
-from nisf.geometry.frame import CoordinateFrame
 from nisf.models.nisf import NISF
 from nisf.plots.style import save_png
 from nisf.training.calibration import dice_of, logits_at
+from nisf.transforms.scan import scan_of
 from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
 
@@ -51,11 +52,11 @@ class Subject:
 
     def __init__(self, item: dict, phases: dict[str, int]) -> None:
         frames = sorted(set(phases.values()))
-        whole = CoordinateFrame.from_dict(item["frame"])
-        frame = CoordinateFrame.from_dict({**item["frame"], "times": [whole.times[t] for t in frames]})
-        self.points = GridPoints(frame, item["image"][..., frames].clone())
+        whole = scan_of(item["image"]).frame
+        frame = replace(whole, times=tuple(whole.times[t] for t in frames))
+        self.points = GridPoints(frame, item["image"].as_tensor()[..., frames].clone())
         self.looked_at = self.points.spread(LOOKED_AT, seed=7)
-        self.label = item["label"][..., frames].reshape(-1)[self.looked_at].long()
+        self.label = item["label"].as_tensor()[..., frames].reshape(-1)[self.looked_at].long()
         self.place = torch.full((len(self.points),), -1)
         self.place[self.looked_at] = torch.arange(len(self.looked_at))
 
@@ -85,8 +86,7 @@ def load(name: str, data: str, count: int) -> tuple[NISF, list[Subject], dict]:
     subjects = []
     for index in range(min(count, len(dataset))):
         item = dataset[index]
-        plain = {key: item[key].as_tensor() for key in ("image", "label")}
-        subjects.append(Subject({**plain, "frame": item["image"].meta["frame"]}, item["phases"]))
+        subjects.append(Subject(item, item["phases"]))
     return network, subjects, {**parser.get_parsed_content("fit").keywords, "pose": False}
 
 

@@ -22,6 +22,7 @@ from monai.bundle import ConfigParser
 from nisf.evaluation import metrics
 from nisf.geometry.orientation import spacing_of
 from nisf.transforms.hold_out import HoldOutd
+from nisf.transforms.scan import scan_of
 from nisf.transforms.unet_prob import AddUNetProbd
 from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
@@ -46,8 +47,8 @@ def score(dataset: list[dict], network: torch.nn.Module, hold_out: str | None, n
     for item in dataset:
         started = time.perf_counter()
         seen = HoldOutd("image", hold_out)({"image": item["image"]})["image"]
-        found = AddUNetProbd(network, frames=seen.shape[4])({"image": seen})["unet_prob"].as_tensor()
-        kept = seen.meta.get("kept_slices") or list(range(seen.shape[3]))
+        found = AddUNetProbd(network, frames=seen.shape[4])({"image": seen})["image"]
+        found, kept = scan_of(found).unet_prob.values, scan_of(seen).kept_slices or list(range(seen.shape[3]))
         classes = across_gaps(found, kept).argmax(dim=0).numpy()
         seconds += time.perf_counter() - started
         label = item["label"].as_tensor()[0].numpy()

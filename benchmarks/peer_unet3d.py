@@ -35,6 +35,7 @@ from nisf.geometry.orientation import spacing_of
 from nisf.models.slice_net import largest_pieces, scaled, to_pixel
 from nisf.training.slice_net import labelled
 from nisf.transforms.hold_out import HoldOutd
+from nisf.transforms.scan import scan_of
 from nisf.utils.bundle import UNET, config_files
 from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
@@ -143,7 +144,7 @@ def score(subjects: list[dict], network: DynUNet, hold_out: str | None, names: d
         image, phases = item["image"], item["phases"]
         frames = sorted(set(phases.values()))
         seen = HoldOutd("image", hold_out)({"image": image})["image"]
-        kept = seen.meta.get("kept_slices") or list(range(image.shape[3]))
+        kept = scan_of(seen).kept_slices or list(range(image.shape[3]))
         found = np.zeros(tuple(image.shape[1:]), dtype=int)
         found[..., frames] = classes_of(network, image[..., frames], kept)
         label = np.maximum(item["label"].as_tensor()[0].numpy(), 0)

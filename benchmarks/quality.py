@@ -26,8 +26,9 @@ from spoilt_scans import Fitter, dice_of, every_fault
 
 from nisf.quality.dice_regression import DicePrediction
 from nisf.quality.flags import limits_of
-from nisf.quality.verdict import TRUSTED, Judge, refused_record
-from nisf.utils.errors import reason_of
+from nisf.quality.record import Quality
+from nisf.quality.verdict import TRUSTED, Judge
+from nisf.utils.errors import NoHeartFound, input_error_in, reason_of
 from nisf.utils.provenance import provenance
 
 #: Seeds of the faults: of the scans that the coefficients are found from, and of those that they are tried on.
@@ -50,10 +51,10 @@ def fit_all(layout: str, data: str, section: str, count: int, seed: int, faults:
         try:
             with tempfile.TemporaryDirectory() as folder:
                 found = fitter(entry, make(), Path(folder))
-            row |= {"dice": dice_of(found, entry["phases"]), "numbers": found["fit"].quality}
-            row["slices"] = found["fit"].verdict["slices"]
+            quality = found["scan"].quality
+            row |= {"dice": dice_of(found, entry["phases"]), "numbers": quality.numbers, "slices": quality.slices}
         except Exception as error:  # a refused scan is a result
-            row["refused"] = reason_of(error)
+            row |= {"refused": reason_of(error), "no_heart": isinstance(input_error_in(error), NoHeartFound)}
         with open(file, "a") as lines:
             lines.write(json.dumps(row) + "\n")
         print(subject, fault, row.get("refused") or f"{row['dice']:.3f}", flush=True)
@@ -71,11 +72,13 @@ def calibrated(rows: list[dict], about: dict) -> Judge:
 
 def judged(rows: list[dict], judge: Judge) -> list[dict]:
     """The rows with the judge's verdict."""
-    verdicts = [
-        refused_record(row["refused"]) or {} if "refused" in row else judge(row["numbers"], row["slices"])
-        for row in rows
-    ]
-    return [{**row, "verdict": verdict} for row, verdict in zip(rows, verdicts)]
+    return [{**row, "verdict": _verdict_on(row, judge)} for row in rows]
+
+
+def _verdict_on(row: dict, judge: Judge) -> dict:
+    if "refused" not in row:
+        return judge(row["numbers"], row["slices"]).verdict()
+    return Quality.without_heart().verdict() if row["no_heart"] else {}
 
 
 def left_out(rows: list[dict]) -> list[dict]:

@@ -106,14 +106,14 @@ class Fitter:
         self.model = Path(str(parser.get_parsed_content("model")))
 
     def __call__(self, entry: dict, stack: Stack, folder: Path) -> dict:
-        """What was fitted: the item, the prediction and the fit. Raises what the preprocessing or the fit raise."""
+        """What was fitted: the item, its prediction and Scan. Raises what preprocessing and fit raise."""
         files = {"image": folder / "image.nii.gz", "label": folder / "label.nii.gz"}
         image = np.rint(1000 * stack.image).clip(-32000, 32000).astype(np.int16)
         for array, file in zip((image, stack.label.astype(np.uint8)), files.values()):
             nib.save(nib.Nifti1Image(np.ascontiguousarray(array), stack.affine), file)
         item = self.preprocessing({**entry, **{key: str(file) for key, file in files.items()}})
         prediction = self.inferer(item["image"].unsqueeze(0), self.network)[0]
-        return {"item": item, "prediction": prediction.as_tensor(), "fit": self.inferer.fits[0]}
+        return {"item": item, "prediction": prediction.as_tensor(), "scan": self.inferer.fitted[0]}
 
 
 def dice_of(found: dict, phases: dict[str, int]) -> float:

@@ -25,7 +25,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nisf.evaluation.scores import read_scores
 from nisf.fit.gauss_newton import fit_gauss_newton
-from nisf.inference.evaluator import attach_frame
 from nisf.inference.inferers import points_of
 from nisf.models.nisf import NISF, LatentTable
 from nisf.training.population import Population
@@ -103,7 +102,7 @@ class Episodes:
         self.latents.weight.requires_grad_(False)
         options = {"prior_weight": self.prior_weight, "final_points": 2048, "iterations": 12, "unet_weight": 0}
         for number in range(len(self.dataset)):
-            points = points_of(attach_frame(self.dataset.stored(number)), self.network)
+            points = points_of(self.dataset.stored(number)["image"], self.network)
             self.latents.weight[number] = fit_gauss_newton(self.network, points, **options).latent
 
 

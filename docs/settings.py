@@ -22,7 +22,8 @@ There are four ways to set one:
 
 - `nisf train`, `nisf evaluate`: as an option, `--lr 0.001`, `--hold_out every_2`; `nisf segment` and `nisf sample`
   have options for those that a user wants (`nisf COMMAND --help`);
-- an override file of your own, `--config kidney.json`: later files win; see [Your own data](tutorials/your_own_data.md);
+- an override file of your own, `--config kidney.json`: later files win; see
+  [Your own data](tutorials/your_own_data.md);
 - as an option, too, of the bundle's run ids as MONAI runs them, `python -m monai.bundle run`
   ([train and evaluate](how-to/train.md));
 - in Python, `Segmenter("phantom", final_points=4096)`.

@@ -25,6 +25,7 @@ from monai.utils import set_determinism
 from nisf import __version__
 from nisf.models.nisf import NISF
 from nisf.models.weights import load_weights, save_weights
+from nisf.transforms.scan import Scan, with_scan
 from nisf.utils.settings import UsedSettings
 
 HERE = Path(__file__).resolve().parent.parent
@@ -349,7 +350,7 @@ def test_training_and_inference_read_turn_and_lay_a_scan_alike(overrides, name):
 @pytest.mark.parametrize("overrides", SHARED.values(), ids=SHARED.keys())
 def test_the_field_of_a_scan_is_that_of_the_config(overrides):
     image = MetaTensor(torch.rand(1, 50, 44, 4, 3), affine=torch.diag(torch.tensor([4.0, 4, 8, 1])))
-    image.meta["times"] = [0.0, 0.3, 0.6]
+    image = with_scan(image, Scan((0.0, 0.3, 0.6)))
     parser = parser_of("train.json", overrides, dataset_dir="DATA")
     frame = parser.get_parsed_content("crop").frame_of(image, [0.1, -0.2, 0.0, 0.3, 0.05, -0.1])
     assert (frame.pose is not None) == (parser["frame_kind"] == "posed") and len(frame.times) == 3

@@ -7,6 +7,7 @@ from monai.data import MetaTensor
 
 from nisf.evaluation.held_out import SEEN, UNSEEN, HeldOut, nearest_slice, shape_based
 from nisf.geometry.orientation import permuted_affine
+from nisf.transforms.scan import Scan, with_scan
 
 NAMES = {1: "LV", 2: "MYO", 3: "RV"}
 
@@ -60,7 +61,8 @@ def test_slices_are_found_on_a_grid_of_another_order(order, flips):
     shape = (6, 7, 5)
     fitted = np.array([[0, 1.5, 0, 3], [-1.5, 0, 0, 2], [0, 0, 8, -9], [0, 0, 0, 1.0]])
     file_affine = permuted_affine(fitted, shape, order, flips)
-    image = MetaTensor(torch.zeros(1, *shape, 2), affine=torch.from_numpy(fitted), meta={"kept_slices": [0, 2, 3]})
+    image = MetaTensor(torch.zeros(1, *shape, 2), affine=torch.from_numpy(fitted))
+    image = with_scan(image, Scan((0.0, 0.5), kept_slices=[0, 2, 3]))
     held = HeldOut.of(image, file_affine, tuple(shape[a] for a in order))
     mask = np.zeros(shape, bool)
     mask[:, :, [1, 4]] = True

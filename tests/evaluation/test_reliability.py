@@ -14,6 +14,7 @@ from nisf.fit.posterior import LatentFit
 from nisf.geometry.frame import CoordinateFrame
 from nisf.models.nisf import NISF
 from nisf.training.calibration import calibrate, fit_temperature, labelled_points
+from nisf.transforms.scan import Scan, scan_of, with_scan
 
 GRID = (10, 9, 4)
 TIMES = (0.0, 0.3, 0.6)
@@ -98,7 +99,7 @@ def scans():
             output = network(frame.points(torch.arange(frame.size))[None], latent[None])[0]
             label = torch.multinomial((output[1:] / 3).softmax(dim=0).t(), 1)[:, 0].reshape(1, *GRID, 3).to(torch.int8)
             image = (output[:1].sigmoid() * 255).round().to(torch.uint8).reshape(1, *GRID, 3)
-            items.append({"image": image, "label": label, "frame": frame.to_dict(), "subject": str(seed)})
+            items.append({"image": with_scan(image, Scan(TIMES, str(seed), frame=frame)), "label": label})
     items[1]["label"][..., 1] = -1
     items[3]["label"][:] = -1
     return network, items
@@ -129,7 +130,7 @@ def test_without_labels_nothing_is_changed(scans, tmp_path):
 
 def test_only_labelled_frames_are_looked_at(scans):
     _, items = scans
-    source = GridPoints(CoordinateFrame.from_dict(items[1]["frame"]), items[1]["image"])
+    source = GridPoints(scan_of(items[1]["image"]).frame, items[1]["image"].as_tensor())
     number = labelled_points(source, items[1]["label"], 150)
     frames = source.flat(number) % len(TIMES)
     assert set(frames.tolist()) == {0, 2} and 100 <= len(number) <= 200

@@ -10,7 +10,7 @@ from monai.data import MetaTensor
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose, moved, pose_of_classes, slopes
 from nisf.transforms.spatial import CropToFieldd, PoseOfd
-from nisf.utils.errors import InputError
+from nisf.utils.errors import InputError, NoHeartFound
 
 POSE = Pose(0.2, -0.1, 0.05, 0.6, 0.2, -0.15)
 CHANGE = Pose(-0.05, 0.08, 0.1, -0.3, 0.1, 0.05)
@@ -132,13 +132,14 @@ def test_the_field_of_a_posed_frame_follows_the_heart():
 
 def test_a_scan_without_a_heart_is_refused_by_name():
     empty = MetaTensor(torch.zeros(1, 8, 8, 3, 1), affine=torch.eye(4), meta={"filename_or_obj": "scan7.nii.gz"})
-    with pytest.raises(InputError, match="scan7.nii.gz: no heart found, no voxel is of the classes .* is it in view"):
+    with pytest.raises(NoHeartFound, match="scan7.nii.gz: no heart found, no voxel is of the classes .* is it in view"):
         PoseOfd("label")({"label": empty})
+    with pytest.raises(InputError, match="scan7.nii.gz: no organ found") as caught:
+        PoseOfd("label", pointer=None)({"label": empty})
+    assert not isinstance(caught.value, NoHeartFound), "nobody looked for a heart"
 
 
 def test_a_posed_frame_without_a_pose_says_what_to_name():
-    image = MetaTensor(
-        torch.rand(1, 8, 8, 3, 1), affine=torch.eye(4), meta={"filename_or_obj": "a.nii", "times": [0.0]}
-    )
+    image = MetaTensor(torch.rand(1, 8, 8, 3, 1), affine=torch.eye(4), meta={"filename_or_obj": "a.nii"})
     with pytest.raises(InputError, match="a.nii: nothing says where the organ lies; name an unet_model"):
         CropToFieldd("image", kind="posed")({"image": image})

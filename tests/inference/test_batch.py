@@ -8,6 +8,10 @@ from types import SimpleNamespace
 from helpers.latent_files import write_latent
 
 from nisf.inference.batch import Batch
+from nisf.inference.evaluator import Failure
+from nisf.quality.record import Quality
+from nisf.transforms.scan import Scan
+from nisf.utils.errors import InputError, NoHeartFound
 
 
 def subjects(folder, *names):
@@ -53,19 +57,29 @@ def test_a_scan_is_done_again_when_it_has_changed_or_a_result_is_wanted_that_is_
     assert waiting(Batch(listed, str(out), ("seg",), {}, skip_finished=True)) == ["a", "b"]
 
 
+def test_want_of_a_heart_is_known_however_often_it_was_wrapped():
+    try:
+        try:
+            raise NoHeartFound("c.nii.gz: nothing like a heart")
+        except InputError as error:
+            raise RuntimeError("applying transform") from error
+    except RuntimeError as error:
+        assert Failure.of("c", error) == Failure("c", "c.nii.gz: nothing like a heart", no_heart=True)
+    assert not Failure.of("c", InputError("c.nii.gz: no heart found, says a file's name")).no_heart
+
+
 def test_outcomes_make_a_table_and_a_summary(tmp_path):
     listed, out = subjects(tmp_path, "a", "b", "c"), tmp_path / "out"
     finish(out, "a")
     batch = Batch(listed, str(out), ("seg",), {"seed": 3}, skip_finished=True)
     flag = {"name": "noise", "text": "The image is noisy.", "severe": True}
-    verdict = {"predicted_dice": 0.5, "trusted": False, "flags": [flag], "slices": {}}
-    quality = {"reconstruction_error": 0.125, "disagreement": float("nan")}
-    fit = SimpleNamespace(quality=quality, verdict=verdict)
-    done = SimpleNamespace(batch={"subject": "b"}, output={"fit": fit, "saved": ["b_seg.nii.gz"]})
+    quality = Quality({"reconstruction_error": 0.125, "disagreement": float("nan")}, {}, 0.5, False, [flag])
+    scan = Scan((0.0,), "b", quality=quality)
+    done = SimpleNamespace(batch={"subject": "b"}, output={"scan": scan, "saved": ["b_seg.nii.gz"]})
     failed = SimpleNamespace(batch={"subject": "c"}, output={})
-    reason = "c.nii.gz: no heart found"
+    reason = "c.nii.gz: nothing like a heart"
     for state in (done, failed):
-        batch(SimpleNamespace(state=state, failures=[("c", reason)]))
+        batch(SimpleNamespace(state=state, failures=[Failure.of("c", NoHeartFound(reason))]))
     lines = batch.table().splitlines()
     assert lines[1].split() == ["a", "finished", "0.250"]
     assert lines[2].split()[:2] == ["b", "done"] and lines[2].split()[3:5] == ["0.500", "0.125"]

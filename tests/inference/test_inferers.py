@@ -13,6 +13,7 @@ from nisf.geometry.frame import CoordinateFrame
 from nisf.inference.inferers import FitCurveInferer, NISFInferer, points_of
 from nisf.models.nisf import NISF
 from nisf.sampling.on_grid import sample_grid, sample_uncertainty
+from nisf.transforms.scan import Scan, scan_of, with_scan
 from nisf.utils.errors import InputError
 
 GRID = (6, 5, 3)
@@ -34,12 +35,13 @@ def a_frame(half_field=6.0, grid=GRID):
     return CoordinateFrame.physical(affine, grid, TIMES, half_field=half_field)
 
 
-def a_scan(seed=0, half_field=6.0, **meta):
+def a_scan(seed=0, half_field=6.0, **known):
     """A MetaTensor [1, X, Y, Z, T] as the preprocessing leaves it."""
     image = torch.rand(1, *GRID, len(TIMES), generator=torch.Generator().manual_seed(seed))
     frame = a_frame(half_field)
-    meta = {"frame": frame.to_dict(), "filename_or_obj": f"scan{seed}.nii.gz", **meta}
-    return MetaTensor(image, affine=torch.from_numpy(frame.affine), meta=meta)
+    meta = {"filename_or_obj": f"scan{seed}.nii.gz"}
+    image = MetaTensor(image, affine=torch.from_numpy(frame.affine), meta=meta)
+    return with_scan(image, Scan(TIMES, f"scan{seed}", frame=frame, **known))
 
 
 def infer(scan, network, **settings):
@@ -57,13 +59,13 @@ def test_prediction_lies_on_the_scans_grid_and_keeps_its_file_name(network):
     assert (out.shape, out.dtype) == ((1, 1 + 3, *GRID, len(TIMES)), torch.float16)
     assert torch.equal(out.affine, scan.affine)
     assert out.meta["filename_or_obj"] == "scan0.nii.gz"
-    assert "fit" not in scan.meta
+    assert scan_of(out).subject == "scan0" and scan_of(scan).fit is None, "what goes in stays as it is"
     torch.testing.assert_close(out[0, 1:].sum(dim=0).as_tensor(), torch.ones(*GRID, 2).half(), atol=2e-3, rtol=0)
 
 
 def test_prediction_is_the_fit_sampled_in_the_scans_frame(network):
     out = infer(a_scan()[None], network)
-    (fit,) = out.meta["fit"]
+    fit = scan_of(out).fit
     expected = sample_grid(network, fit.latent, a_frame())
     assert torch.equal(out[0].as_tensor(), expected)
     assert len(fit.history) == 4
@@ -77,20 +79,20 @@ def test_without_meta_the_relative_frame_is_taken(network):
         out = inferer(image, network)
     assert type(out) is torch.Tensor
     frame = CoordinateFrame.relative(np.eye(4), GRID, (0.0, 0.5))
-    assert torch.equal(out[0], sample_grid(network, inferer.fits[0].latent, frame))
+    assert torch.equal(out[0], sample_grid(network, inferer.fitted[0].fit.latent, frame))
 
 
-def test_frame_times_are_taken_from_the_meta(network):
-    image = MetaTensor(a_scan().as_tensor(), meta={"times": [0.0, 0.3]})
-    (latent,) = (fit.latent for fit in infer(image[None], network).meta["fit"])
+def test_frame_times_are_taken_from_the_scan(network):
+    image = with_scan(a_scan().as_tensor(), Scan((0.0, 0.3)))
+    latent = scan_of(infer(image[None], network)).fit.latent
     frame = CoordinateFrame.relative(np.eye(4), GRID, (0.0, 0.3))
     assert torch.equal(infer(image[None], network)[0].as_tensor(), sample_grid(network, latent, frame))
 
 
 def test_steps_are_the_networks_own_unless_given(network):
     network.fit_steps.fill_(7)
-    assert len(infer(a_scan()[None], network, steps=None).meta["fit"][0].history) == 7
-    assert len(infer(a_scan()[None], network, steps=2).meta["fit"][0].history) == 2
+    assert len(scan_of(infer(a_scan()[None], network, steps=None)).fit.history) == 7
+    assert len(scan_of(infer(a_scan()[None], network, steps=2)).fit.history) == 2
 
 
 def test_held_out_slices_are_predicted_without_having_been_seen(network):
@@ -125,7 +127,9 @@ def test_a_collated_batch_can_be_taken_apart_again(network):
     items = decollate_batch(batch)
     assert [item["pred"].meta["filename_or_obj"] for item in items] == ["scan1.nii.gz", "scan2.nii.gz"]
     assert float(items[1]["pred"].affine[2, 3]) == 9.0
-    assert len(inferer.fits) == 2
+    for item, scan in zip(items, inferer.fitted, strict=True):
+        assert scan_of(item["pred"]).subject == scan.subject and scan_of(item["pred"]).fit is scan.fit
+    assert scan_of(items[0]["image"]).fit is None
 
 
 def test_a_stored_8_bit_scan_gives_the_same_as_its_intensities(network):
@@ -151,7 +155,7 @@ def test_a_setting_below_one_gives_one_clear_sentence(network, name):
 def test_gauss_newton_is_the_fit_unless_another_is_given(network):
     scan = a_scan()[None]
     with torch.no_grad():
-        (found,) = NISFInferer()(scan, network).meta["fit"]
+        found = scan_of(NISFInferer()(scan, network)).fit
     expected = fit_gauss_newton(network, points_of(scan[0], network))
     assert torch.equal(found.latent, expected.latent) and found.covariance is not None
 
@@ -163,7 +167,7 @@ def test_uncertainty_follows_the_prediction(network):
         out = NISFInferer(uncertainty_draws=5, seed=3, bf16=False)(scan, network)
     assert out.shape[1] == 1 + 3 + 3 + 2
     assert torch.equal(out[:, :4].as_tensor(), plain.as_tensor())
-    draws = out.meta["fit"][0].sample(5, 3)
+    draws = scan_of(out).fit.sample(5, 3)
     assert torch.equal(out[0, 4:].as_tensor(), sample_uncertainty(network, draws, a_frame()))
 
 

@@ -1,5 +1,6 @@
 """A prediction is taken apart, brought to the file's grid and written so that anything can read it."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import nibabel as nib
@@ -16,7 +17,9 @@ from nisf.geometry.frame import CoordinateFrame
 from nisf.inference.postprocess import BackgroundElsewhered, OnlyClassesd, SplitPredictiond
 from nisf.inference.save import SaveCined, SaveLatentd
 from nisf.models.nisf import NISF
+from nisf.quality.record import Quality
 from nisf.transforms.load import LoadCined
+from nisf.transforms.scan import Scan, scan_of, with_scan
 from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd
 from nisf.utils.errors import InputError
 from nisf.utils.provenance import provenance
@@ -33,13 +36,16 @@ def fit():
     return LatentFit(latent=torch.arange(5.0), history=history, points=20, seconds=1.5, reason="all 2 steps done")
 
 
+def fitted(image):
+    """The Scan of an image as an inferer returns it."""
+    return replace(scan_of(image), fit=fit(), quality=Quality({"noise": 0.1}, {"empty": [2]}, 0.8, True))
+
+
 def prediction(shape=(3, 4, 2, 2), channels=1):
     """[1, C + 4, X, Y, Z, T] as an inferer gives it."""
     values = torch.rand((channels + 4, *shape), generator=torch.Generator().manual_seed(0)).half()
     values[channels:] /= values[channels:].sum(dim=0)
-    out = MetaTensor(values[None], meta={"subject": "p1"})
-    out.meta["fit"] = [fit()]
-    return out
+    return with_scan(values[None], Scan((0.0, 0.5), "p1", fit=fit(), quality=Quality()))
 
 
 # ---- taking apart
@@ -48,13 +54,13 @@ def prediction(shape=(3, 4, 2, 2), channels=1):
 @pytest.mark.parametrize("channels", [1, 2])
 def test_prediction_is_taken_apart(channels):
     pred = prediction(channels=channels)
-    item = SplitPredictiond(channels)({"pred": pred, "subject": "p1"})
+    item = SplitPredictiond(channels)({"pred": pred})
     plain = pred[0].as_tensor()
     assert torch.equal(item["recon"].as_tensor(), plain[:channels])
     assert torch.equal(item["prob"].as_tensor(), plain[channels:])
     assert item["seg"].shape == (1, 3, 4, 2, 2) and item["seg"].dtype == torch.uint8
     assert np.array_equal(item["seg"][0], plain[channels:].float().numpy().argmax(axis=0))
-    assert item["fit"].reason == "all 2 steps done" and item["subject"] == "p1"
+    assert item["scan"].fit.reason == "all 2 steps done" and item["scan"].subject == "p1"
     assert isinstance(item["seg_fitted"], np.ndarray) and np.array_equal(item["seg_fitted"], item["seg"])
 
 
@@ -102,8 +108,7 @@ def test_perfect_prediction_is_written_as_the_truth_on_the_files_grid(tmp_path, 
     item = loading(entry)
     label = item["label"][0].as_tensor().long()
     values = torch.cat([item["image"].as_tensor() / 1000, torch.nn.functional.one_hot(label, 4).movedim(-1, 0)])
-    pred = MetaTensor(values[None].half(), meta={**item["image"].meta})
-    pred.meta["fit"] = [fit()]
+    pred = with_scan(values[None].half(), fitted(item["image"]))
     keys = ["seg", "prob", "recon"]
     after = Compose(
         [
@@ -133,7 +138,7 @@ def test_perfect_prediction_is_written_as_the_truth_on_the_files_grid(tmp_path, 
 
 def test_latent_file_is_plain_and_rebuilds_the_coordinate_frame(tmp_path, entry):
     item = Compose([LoadCined(), CanonicalOrientationd(), CropToFieldd(half_field=50.0)])(entry)
-    item["fit"] = fit()
+    item["scan"] = fitted(item["image"])
     settings = {"lr": 0.01, "hold_out": None, "field_shift": [-15.0, 0.0], "model": "m.pt"}
     (saved,) = saver(tmp_path, settings)(item)["saved"]
     assert saved == str(tmp_path / "test000_sa" / "test000_sa_latent.pt")
@@ -141,13 +146,15 @@ def test_latent_file_is_plain_and_rebuilds_the_coordinate_frame(tmp_path, entry)
     assert torch.equal(content["latent"], torch.arange(5.0)) and content["history"] == fit().history
     assert (content["points"], content["seconds"], content["reason"]) == (20, 1.5, "all 2 steps done")
     assert (content["subject"], content["files"]) == ("test000", ["test000_sa.nii.gz"]), "no path of this machine"
-    frame, expected = (CoordinateFrame.from_dict(f) for f in (content["frame"], item["frame"]))
+    frame, expected = CoordinateFrame.from_dict(content["frame"]), item["scan"].frame
     assert frame.shape == item["image"].shape[1:4] and np.array_equal(frame.affine, item["image"].affine.numpy())
     everything = torch.arange(frame.size)
     assert torch.equal(frame.points(everything), expected.points(everything))
     assert content["made_with"]["settings"]["lr"] == 0.01
     assert NISF(**content["network"]["options"]).latent_size == 5 and content["class_names"]["3"] == "RV"
-    assert content["duration"] == pytest.approx(item["image"].meta["frame_duration"] * item["image"].shape[-1])
+    assert content["duration"] == pytest.approx(item["scan"].frame_duration * item["image"].shape[-1])
+    assert content["quality"]["noise"] == 0.1 and content["quality"]["slices"] == {"empty": [2]}
+    assert (content["quality"]["predicted_dice"], content["quality"]["trusted"]) == (0.8, True)
     assert content["made_with"]["versions"]["nisf"] == __version__
 
 

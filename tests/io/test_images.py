@@ -13,6 +13,7 @@ from nisf.io.datalist import find_subjects
 from nisf.io.images import read_scan
 from nisf.io.nifti import image_stem
 from nisf.transforms.load import LoadCined
+from nisf.transforms.scan import scan_of
 from nisf.utils.errors import InputError
 
 ENDINGS = ("mha", "mhd", "nrrd", "nhdr")
@@ -71,7 +72,7 @@ def test_results_lie_on_the_grid_of_the_scan(tmp_path, kind):
     scan = read_scan(path)
     item = LoadCined()({"subject": "scan", "image": str(path)})
     item["seg"] = torch.from_numpy(np.random.default_rng(1).integers(0, 4, scan.array.shape).astype(np.uint8))[None]
-    (saved,) = SaveCined("seg", str(tmp_path / "out"))(item)["saved"]
+    (saved,) = SaveCined("seg", str(tmp_path / "out"))({**item, "scan": scan_of(item["image"])})["saved"]
     stem = "scan.d" if kind == "dicom" else "scan"
     assert saved == str(tmp_path / "out" / stem / f"{stem}_seg.nii.gz")
     written = nib.load(saved)
@@ -85,10 +86,10 @@ def test_results_lie_on_the_grid_of_the_scan(tmp_path, kind):
 
 def test_what_the_header_tells_reaches_the_image(tmp_path):
     _, folder = examination(tmp_path)
-    person = LoadCined()({"image": str(folder)})["image"].meta["person"]
+    person = scan_of(LoadCined()({"image": str(folder)})["image"]).person
     assert person == {"heart_rate": 65.0, "sex": "F", "height_cm": 168.0, "weight_kg": 64.0}
     path = save(tmp_path / "a.nii.gz", series())
-    assert LoadCined()({"image": path})["image"].meta["person"] == {}
+    assert scan_of(LoadCined()({"image": path})["image"]).person == {}
 
 
 def test_scans_of_every_kind_in_one_data_list(tmp_path):

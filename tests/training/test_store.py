@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ import pytest
 import torch
 from helpers.stores import loading, store
 from helpers.tiny import TINY, disk_full_after, entries
-from monai.transforms import Compose, ScaleIntensityRangePercentilesd
+from monai.transforms import Compose, ScaleIntensityRangePercentilesd, Transform
 
-from nisf.inference.evaluator import ScanDataset
+from nisf.inference.evaluator import Failure, ScanDataset
 from nisf.phantom.cohort import write_cohort
 from nisf.training.store import MappedDataset, is_whole
 from nisf.transforms.load import LoadCined
 from nisf.transforms.points import RandFramed, RandPointsd, ToStored
+from nisf.transforms.scan import UNetProb, scan_of, with_scan
 from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd
 from nisf.utils.errors import InputError, reason_of
 
@@ -44,8 +46,27 @@ def test_stored_subjects_equal_those_preprocessed_anew(tmp_path, subjects):
         assert item["index"] == index, "the row of its latent"
         assert torch.allclose(item["image"].float() / 255, fresh["image"].as_tensor(), atol=0.5 / 255 + 1e-6)
         assert torch.equal(item["label"].long(), fresh["label"].as_tensor().long())
-        assert item["frame"] == fresh["frame"] and item["subject"] == subject["subject"]
+        stored, known = scan_of(item["image"]), scan_of(fresh["image"])
+        assert stored.frame.to_dict() == known.frame.to_dict() and stored.subject == subject["subject"]
+        assert stored.times == known.times
         assert item["phases"] == subject["phases"]
+
+
+def test_unet_probabilities_come_back_in_8_bits(tmp_path, subjects):
+    class Sure(Transform):
+        """Stands for a U-Net."""
+
+        def __call__(self, item):
+            image = item["image"]
+            values = torch.linspace(0, 1, image[..., :2].numel()).reshape(image[..., :2].shape)
+            item["image"] = with_scan(image, replace(scan_of(image), unet_prob=UNetProb(values, [0, 2])))
+            return item
+
+    dataset = MappedDataset(subjects[:1], Compose([*loading(), Sure(), ToStored()]), str(tmp_path))
+    found = scan_of(dataset[0]["image"]).unet_prob
+    assert found.frames == [0, 2] and found.values.dtype == torch.uint8
+    expected = torch.linspace(0, 1, found.values.numel()).reshape(found.values.shape)
+    assert torch.allclose(found.values / 255, expected, atol=0.5 / 255 + 1e-6)
 
 
 def test_tensors_are_mapped_from_the_file_not_read(tmp_path, subjects):
@@ -210,19 +231,17 @@ def test_scan_that_cannot_be_read_is_an_item_with_its_reason(tmp_path, subjects)
     cut.write_bytes(b"not an image")
     items = ScanDataset([subjects[0], {"subject": "p7", "image": str(cut)}, subjects[2]], Compose(loading()))
     assert len(items) == 3
-    assert items[1] == {
-        "subject": "p7",
-        "error": f"{cut}: is empty, cut off or no image; give a whole NIfTI file (.nii or .nii.gz)",
-    }
-    assert items[0]["image"].ndim == 5 and "error" not in items[2]
+    reason = f"{cut}: is empty, cut off or no image; give a whole NIfTI file (.nii or .nii.gz)"
+    assert items[1] == {"subject": "p7", "failure": Failure("p7", reason)}
+    assert items[0]["image"].ndim == 5 and "failure" not in items[2]
 
 
 def test_unexpected_fault_keeps_its_kind_and_goes_to_the_log(subjects, caplog):
     def broken(item):
         raise KeyError("voxels")
 
-    item = ScanDataset(subjects[:1], broken)[0]
-    assert item == {"subject": subjects[0]["subject"], "error": "KeyError: 'voxels'", "unexpected": True}
+    item, subject = ScanDataset(subjects[:1], broken)[0], subjects[0]["subject"]
+    assert item == {"subject": subject, "failure": Failure(subject, "KeyError: 'voxels'", unexpected=True)}
     assert "Traceback" in caplog.text
 
 

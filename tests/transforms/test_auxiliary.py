@@ -6,8 +6,10 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from nisf.transforms.auxiliary import MOST, AttachPartiald, LoadPartiald, read_series, with_partial
+from nisf.transforms.auxiliary import MOST, LoadPartiald, read_series, with_partial
 from nisf.transforms.load import LoadCined
+from nisf.transforms.scan import scan_of
+from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd
 from nisf.utils.errors import InputError
 
 
@@ -31,29 +33,29 @@ def test_an_image_becomes_points_where_its_affine_puts_them(tmp_path):
     array = np.arange(24, dtype=np.float32).reshape(4, 3, 1, 2)
     nib.save(nib.Nifti1Image(array, oblique()), tmp_path / "lax.nii.gz")
     found = read_series(str(tmp_path / "lax.nii.gz"))
-    assert found["points"].shape == (24, 3) and found["intensity"].shape == (1, 24)
+    assert found.points.shape == (24, 3) and found.intensity.shape == (1, 24)
     index = np.argwhere(np.ones((4, 3, 1)))
-    np.testing.assert_allclose(found["points"][::2], nib.affines.apply_affine(oblique(), index), atol=1e-4)
-    np.testing.assert_array_equal(found["times"].reshape(-1, 2), np.tile([0.0, 0.5], (12, 1)))
-    order = found["intensity"][0].argsort(stable=True)
-    assert torch.equal(order, torch.arange(24)) and float(found["intensity"].min()) == 0 == 1 - float(
-        found["intensity"].max()
+    np.testing.assert_allclose(found.points[::2], nib.affines.apply_affine(oblique(), index), atol=1e-4)
+    np.testing.assert_array_equal(found.times.reshape(-1, 2), np.tile([0.0, 0.5], (12, 1)))
+    order = found.intensity[0].argsort(stable=True)
+    assert torch.equal(order, torch.arange(24)) and float(found.intensity.min()) == 0 == 1 - float(
+        found.intensity.max()
     )
 
 
 def test_a_csv_file_becomes_points(tmp_path):
     (tmp_path / "a.csv").write_text("intensity,x,y,z,time\n10,1,2,3,0.25\n30,4,5,6,1.5\n20,7,8,9,0\n")
     found = read_series(str(tmp_path / "a.csv"))
-    np.testing.assert_array_equal(found["points"], [[1, 2, 3], [4, 5, 6], [7, 8, 9]])
-    np.testing.assert_array_equal(found["times"], [0.25, 0.5, 0])
-    assert found["intensity"][0, 2] == pytest.approx(0.5, abs=0.02)
+    np.testing.assert_array_equal(found.points, [[1, 2, 3], [4, 5, 6], [7, 8, 9]])
+    np.testing.assert_array_equal(found.times, [0.25, 0.5, 0])
+    assert found.intensity[0, 2] == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_long_series_is_thinned(tmp_path):
     array = np.random.default_rng(0).uniform(0, 1, (80, 80, 2, 20)).astype(np.float32)
     nib.save(nib.Nifti1Image(array, oblique()), tmp_path / "long.nii.gz")
     found = read_series(str(tmp_path / "long.nii.gz"))
-    assert len(found["points"]) == len(found["times"]) == found["intensity"].shape[1] == MOST
+    assert len(found.points) == len(found.times) == found.intensity.shape[1] == MOST
 
 
 @pytest.mark.parametrize(
@@ -76,11 +78,29 @@ def test_what_a_mask_leaves_out_gets_the_median_and_may_not_be_seen(tmp_path, sc
     mask = np.ones((6, 5, 4), np.uint8)
     mask[:2] = 0
     nib.save(nib.Nifti1Image(mask, oblique()), tmp_path / "mask.nii.gz")
-    item = AttachPartiald()(LoadPartiald()({**scan, "mask": str(tmp_path / "mask.nii.gz")}))
-    assert torch.equal(item["image"].meta["mask"], torch.from_numpy(mask > 0)) and "mask" not in item
+    item = LoadPartiald()({**scan, "mask": str(tmp_path / "mask.nii.gz")})
+    assert torch.equal(scan_of(item["image"]).mask, torch.from_numpy(mask > 0)) and "mask" not in item
     assert torch.equal(item["image"][:, 2:].as_tensor(), scan["image"][:, 2:].as_tensor())
     assert len(item["image"][:, :2].unique()) == 1
-    assert "mask" not in scan["image"].meta
+    assert scan_of(scan["image"]).mask is None
+
+
+def test_a_mask_is_turned_and_cropped_as_the_image_is(tmp_path, scan):
+    mask = (np.random.default_rng(1).random((6, 5, 4)) > 0.5).astype(np.uint8)
+    nib.save(nib.Nifti1Image(mask, oblique()), tmp_path / "mask.nii.gz")
+    item = LoadPartiald()({**scan, "mask": str(tmp_path / "mask.nii.gz")})
+    item["image"][:] = item["image"].as_tensor() * scan_of(item["image"]).mask[None, ..., None]
+    item = CropToFieldd("image", half_field=4.0)(CanonicalOrientationd("image")(item))
+    image, found = item["image"].as_tensor(), scan_of(item["image"]).mask
+    assert found.shape == image.shape[1:4] and found.numel() < mask.size, "turned, and something was cut away"
+    assert torch.equal((image[0] != 0).all(dim=-1), found)
+
+
+def test_series_go_with_the_image(tmp_path, scan):
+    (tmp_path / "a.csv").write_text("x,y,z,intensity\n1,2,3,10\n4,5,6,30\n")
+    item = LoadPartiald()({**scan, "series": [str(tmp_path / "a.csv")]})
+    (found,) = scan_of(item["image"]).series
+    assert found.points.tolist() == [[1, 2, 3], [4, 5, 6]] and "series" not in item
 
 
 @pytest.mark.parametrize(

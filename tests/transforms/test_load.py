@@ -13,6 +13,7 @@ from helpers.tiny import disk_full_after, phantom_scans
 from nisf.inference.save import SaveCined
 from nisf.io.nifti import save_nifti, stem_of
 from nisf.transforms.load import UNLABELLED, LoadCined
+from nisf.transforms.scan import scan_of
 from nisf.utils.errors import InputError
 
 
@@ -30,15 +31,15 @@ def test_cine_keeps_values_affine_times_and_frame_duration(tmp_path):
     assert image.shape == (1, *SHAPE) and image.dtype == torch.float32
     assert np.array_equal(image[0].numpy(), series())
     assert np.allclose(image.affine.numpy(), oblique_affine(), atol=1e-5)
-    assert image.meta["times"] == pytest.approx([0, 1 / 3, 2 / 3])
-    assert image.meta["frame_duration"] == pytest.approx(0.05, abs=1e-7)
-    assert (image.meta["files"], image.meta["filename_or_obj"], image.meta["subject"]) == ([path], path, "p1")
+    assert scan_of(image).times == pytest.approx([0, 1 / 3, 2 / 3])
+    assert scan_of(image).frame_duration == pytest.approx(0.05, abs=1e-7)
+    assert (scan_of(image).files, image.meta["filename_or_obj"], scan_of(image).subject) == ((path,), path, "p1")
     assert "label" not in item, "no label is no key"
 
 
 def test_milliseconds_in_the_header_are_seconds_inside(tmp_path):
     path = save(tmp_path / "p1.nii.gz", series(), seconds=37.5, units=("mm", "msec"))
-    assert LoadCined()({"image": path})["image"].meta["frame_duration"] == pytest.approx(0.0375)
+    assert scan_of(LoadCined()({"image": path})["image"]).frame_duration == pytest.approx(0.0375)
     written = save_nifti(tmp_path / "out.nii.gz", classes(), path, 0.0375)
     assert nib.load(written).header.get_zooms()[3] == pytest.approx(37.5), "in the unit of the file"
 
@@ -47,8 +48,8 @@ def test_volume_is_one_frame_at_time_zero(tmp_path):
     path = save(tmp_path / "p1.nii.gz", series()[..., 0])
     image = LoadCined()({"image": path})["image"]
     assert image.shape == (1, 7, 6, 4, 1)
-    assert image.meta["times"] == [0.0] and image.meta["frame_duration"] == 0.0
-    assert image.meta["subject"] == "p1", "the file's name where the list names no subject"
+    assert scan_of(image).times == (0.0,) and scan_of(image).frame_duration == 0.0
+    assert scan_of(image).subject == "p1", "the file's name where the list names no subject"
 
 
 def test_frames_in_files_of_their_own(tmp_path):
@@ -56,7 +57,7 @@ def test_frames_in_files_of_their_own(tmp_path):
     labels = [save(tmp_path / "gt0.nii.gz", classes()[..., 0]), None, save(tmp_path / "gt2.nii.gz", classes()[..., 2])]
     item = LoadCined()({"image": images, "label": labels, "times": [0.0, 0.3, 0.7]})
     assert np.array_equal(item["image"][0].numpy(), series())
-    assert item["image"].meta["files"] == images and item["image"].meta["times"] == [0.0, 0.3, 0.7]
+    assert scan_of(item["image"]).files == tuple(images) and scan_of(item["image"]).times == (0.0, 0.3, 0.7)
     label = item["label"][0].numpy()
     assert np.array_equal(label[..., 0], classes()[..., 0]) and np.array_equal(label[..., 2], classes()[..., 2])
     assert np.all(label[..., 1] == UNLABELLED) and UNLABELLED == -1
@@ -93,7 +94,7 @@ def test_last_axis_can_be_channels(tmp_path):
     item = LoadCined(fourth_axis="channel")({"image": image, "label": label, "times": [0.0]})
     assert item["image"].shape == (3, 7, 6, 4, 1) and item["label"].shape == (1, 7, 6, 4, 1)
     assert np.array_equal(item["image"][2, ..., 0].numpy(), series()[..., 2])
-    assert item["image"].meta["times"] == [0.0] and item["image"].meta["frame_duration"] == 0.0
+    assert scan_of(item["image"]).times == (0.0,) and scan_of(item["image"]).frame_duration == 0.0
     with pytest.raises(InputError, match="'time' or 'channel'"):
         LoadCined(fourth_axis="depth")
 
@@ -106,7 +107,7 @@ def test_axes_of_one_behind_the_fourth_are_dropped(tmp_path):
 def test_phantom_scan_reads_back(tmp_path):
     (entry,) = phantom_scans(tmp_path, 1)
     item = LoadCined()(entry)
-    assert item["image"].meta["frame_duration"] == pytest.approx(nib.load(entry["image"]).header.get_zooms()[3])
+    assert scan_of(item["image"]).frame_duration == pytest.approx(nib.load(entry["image"]).header.get_zooms()[3])
     assert sorted(item["label"].unique().tolist()) == [0, 1, 2, 3]
 
 
@@ -145,7 +146,7 @@ def test_saved_segmentation_has_the_shape_of_its_file(tmp_path, shape):
     item = LoadCined()({"subject": "p1", "image": path})
     frames = item["image"].shape[-1]
     item["seg"] = torch.from_numpy(classes((*SHAPE[:3], frames)))[None]
-    saved = SaveCined("seg", str(tmp_path / "out"))(item)["saved"]
+    saved = SaveCined("seg", str(tmp_path / "out"))({**item, "scan": scan_of(item["image"])})["saved"]
     assert saved == [str(tmp_path / "out" / "p1_sa" / "p1_sa_seg.nii.gz")]
     assert nib.load(saved[0]).shape == shape
     assert nib.load(saved[0]).header.get_zooms() == nib.load(path).header.get_zooms()
@@ -155,7 +156,7 @@ def test_saved_frames_are_files_of_their_own_beside_each_other(tmp_path):
     files = [save(tmp_path / f"p1_frame0{t}.nii.gz", series()[..., t], codes=(2, 0)) for t in range(3)]
     item = LoadCined()({"subject": "p1", "image": files})
     item["seg"] = torch.from_numpy(classes())[None]
-    saved = SaveCined(["seg"], str(tmp_path / "out"))(item)["saved"]
+    saved = SaveCined(["seg"], str(tmp_path / "out"))({**item, "scan": scan_of(item["image"])})["saved"]
     assert saved == [str(tmp_path / "out" / "p1" / f"p1_frame0{t}_seg.nii.gz") for t in range(3)]
     for t, path in enumerate(saved):
         written = nib.load(path)
@@ -168,7 +169,10 @@ def test_probabilities_and_reconstruction_are_saved_as_float32(tmp_path):
     item = LoadCined()({"subject": "p1", "image": path})
     item["prob"] = torch.rand(4, *SHAPE).half()
     item["recon"] = torch.rand(1, *SHAPE).half()
-    prob, recon = (nib.load(p) for p in SaveCined(["prob", "recon"], str(tmp_path / "out"))(item)["saved"])
+    prob, recon = (
+        nib.load(p)
+        for p in SaveCined(["prob", "recon"], str(tmp_path / "out"))({**item, "scan": scan_of(item["image"])})["saved"]
+    )
     assert prob.shape == (*SHAPE, 4) and recon.shape == SHAPE, "classes last"
     assert np.array_equal(np.moveaxis(prob.get_fdata(), -1, 0), item["prob"].double().numpy())
     for written in (prob, recon):
@@ -184,7 +188,7 @@ def test_scans_whose_files_have_one_name_get_folders_of_their_own(tmp_path):
         (tmp_path / subject).mkdir()
         item = LoadCined()({"subject": subject, "image": save(tmp_path / subject / "sa.nii.gz", series())})
         item["seg"] = torch.from_numpy(classes())[None]
-        saved += SaveCined("seg", str(tmp_path / "out"))(item)["saved"]
+        saved += SaveCined("seg", str(tmp_path / "out"))({**item, "scan": scan_of(item["image"])})["saved"]
     assert saved == [str(tmp_path / "out" / subject / "sa_seg.nii.gz") for subject in ("1001", "1002")]
 
 

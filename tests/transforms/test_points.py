@@ -8,7 +8,9 @@ from helpers.tiny import chain, phantom_scans
 from monai.transforms import Compose
 
 from nisf.geometry.frame import CoordinateFrame
+from nisf.training.store import typed
 from nisf.transforms.points import RandFramed, RandPointsd, ToStored, gather_points, label_box
+from nisf.transforms.scan import Scan, scan_of, with_scan
 from nisf.utils.tensors import as_intensity
 
 
@@ -18,7 +20,7 @@ def scan(tmp_path_factory):
 
 
 def stored(scan, **crop):
-    return {**ToStored()(chain(**crop)(scan)), "index": 5}
+    return {**typed(ToStored()(chain(**crop)(scan))), "index": 5}
 
 
 def test_stored_subject_holds_8_bits_frames_apart_and_boxes(scan):
@@ -27,7 +29,8 @@ def test_stored_subject_holds_8_bits_frames_apart_and_boxes(scan):
     assert torch.allclose(as_intensity(item["image"]), plain["image"].as_tensor(), atol=0.5 / 255 + 1e-6)
     assert torch.equal(item["label"], plain["label"].as_tensor().to(torch.int8))
     assert item["image"][..., 1].is_contiguous(), "a frame is one piece of memory"
-    assert item["subject"] == scan["subject"] and item["phases"] == scan["phases"] and item["frame"] == plain["frame"]
+    assert item["subject"] == scan["subject"] and item["phases"] == scan["phases"]
+    assert scan_of(item["image"]).frame.to_dict() == scan_of(plain["image"]).frame.to_dict()
     for t, box in enumerate(item["boxes"]):
         where = np.argwhere(item["label"][0, ..., t].numpy() > 0)
         assert [[low, high] for low, high in zip(where.min(axis=0), where.max(axis=0) + 1)] == box
@@ -42,8 +45,9 @@ def test_label_box_of_nothing_is_everything():
 
 def test_frames_are_drawn_uniformly_and_whole():
     image = torch.arange(5.0).expand(1, 2, 2, 2, 5)
-    frame = CoordinateFrame.relative(np.eye(4), (2, 2, 2), tuple(t / 5 for t in range(5))).to_dict()
-    item = {"image": image, "label": image.to(torch.int8), "frame": frame, "boxes": [[[t, t]] * 3 for t in range(5)]}
+    times = tuple(t / 5 for t in range(5))
+    scan = Scan(times, frame=CoordinateFrame.relative(np.eye(4), (2, 2, 2), times))
+    item = {"image": with_scan(image, scan), "label": image.to(torch.int8), "boxes": [[[t, t]] * 3 for t in range(5)]}
     transform = RandFramed()
     transform.set_random_state(0)
     counts = np.zeros(5, int)
@@ -52,16 +56,18 @@ def test_frames_are_drawn_uniformly_and_whole():
         t = int(drawn["image"][0, 0, 0, 0, 0])
         counts[t] += 1
         assert drawn["image"].shape == (1, 2, 2, 2, 1) and torch.all(drawn["label"] == t)
-        assert drawn["frame"]["times"] == [t / 5] and drawn["boxes"] == [[[t, t]] * 3]
+        assert scan_of(drawn["image"]).frame.times == scan_of(drawn["image"]).times == (t / 5,) and drawn["boxes"] == [
+            [[t, t]] * 3
+        ]
     assert np.all(np.abs(counts - 200) < 60), counts  # 60 is 4.7 standard deviations
-    assert item["frame"]["times"] == frame["times"], "the stored item stays as it is"
+    assert scan_of(item["image"]) is scan and item["image"].shape[-1] == 5, "the stored item stays as it is"
 
 
 def test_drawn_points_have_the_values_of_their_voxels(scan):
     item = stored(scan, half_field=45.0)
     transform = Compose([RandFramed(), RandPointsd(400, foreground=0.5)])
     transform.set_random_state(1)
-    frame = CoordinateFrame.from_dict(item["frame"])
+    frame = scan_of(item["image"]).frame
     for _ in range(4):
         points = transform(item)
         assert points["coords"].shape == (4, 400) and points["coords"].dtype == torch.float32
@@ -80,7 +86,7 @@ def test_points_carry_the_label_of_their_world_place(scan):
     """Independent of the frame's own arithmetic: the file's label at the world place of each coordinate."""
     item = stored(scan, half_field=45.0)
     points = gather_points(item, torch.arange(0, item["image"].numel(), 37))
-    frame = CoordinateFrame.from_dict(item["frame"])
+    frame = scan_of(item["image"]).frame
     file = nib.load(scan["label"])
     world = frame.normalised_to_world(points["coords"][:3].numpy().T.astype(float))
     voxels = np.rint((world - file.affine[:3, 3]) @ np.linalg.inv(file.affine[:3, :3]).T).astype(int)
@@ -91,15 +97,16 @@ def test_points_carry_the_label_of_their_world_place(scan):
 def test_foreground_share_is_drawn_from_the_labels_box():
     label = torch.zeros(1, 40, 40, 10, 1, dtype=torch.int8)
     label[0, 18:22, 8:12, 4:6] = 2
-    frame = CoordinateFrame.relative(np.eye(4), (40, 40, 10), (0.0,)).to_dict()
-    item = {"image": torch.zeros(1, 40, 40, 10, 1, dtype=torch.uint8), "label": label, "frame": frame, "index": 0}
+    frame = CoordinateFrame.relative(np.eye(4), (40, 40, 10), (0.0,))
+    image = with_scan(torch.zeros(1, 40, 40, 10, 1, dtype=torch.uint8), Scan((0.0,), frame=frame))
+    item = {"image": image, "label": label, "index": 0}
     item["boxes"] = [label_box(label[0, ..., 0])]
 
     def voxels(foreground):
         transform = RandPointsd(4000, foreground, margin=3)
         transform.set_random_state(2)
         coords = transform(item)["coords"][:3].numpy().T
-        return CoordinateFrame.from_dict(frame).normalised_to_voxel(coords).round().astype(int)
+        return frame.normalised_to_voxel(coords).round().astype(int)
 
     def share(v):
         return np.mean(np.all((v >= [15, 5, 3]) & (v < [25, 15, 7]), axis=1))  # 3 voxels wider, 1 slice

@@ -11,12 +11,12 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd
 
 from nisf.geometry import orientation
-from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.orientation import SHORT_AXIS
 from nisf.phantom.cohort import make_subject
 from nisf.transforms.hold_out import HoldOutd
 from nisf.transforms.load import LoadCined
 from nisf.transforms.points import GridToPointsd
+from nisf.transforms.scan import Scan, scan_of, with_scan
 from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd, motion_center
 from nisf.utils.errors import InputError
 
@@ -34,13 +34,12 @@ def scan(scans):
     return scans[0]
 
 
-def tensor(array, affine=None, **meta):
+def tensor(array, affine=None):
     affine = np.diag([2.0, 2.0, 8.0, 1.0]) if affine is None else affine
     array = torch.as_tensor(array)
-    times = [t / array.shape[-1] for t in range(array.shape[-1])]
-    return MetaTensor(
-        array, affine=torch.as_tensor(affine), meta={"times": times, "filename_or_obj": "scan.nii", **meta}
-    )
+    times = tuple(t / array.shape[-1] for t in range(array.shape[-1]))
+    image = MetaTensor(array, affine=torch.as_tensor(affine), meta={"filename_or_obj": "scan.nii"})
+    return with_scan(image, Scan(times))
 
 
 def mean_place(label, value):
@@ -146,10 +145,10 @@ def test_crop_keeps_values_places_and_frame_and_is_undone_with_zeros_outside(sca
     raw = CanonicalOrientationd()(LoadCined()(scan))
     transform = CropToFieldd(half_field=40.0, center="stack", shift=(-10.0, 5.0))
     item = transform(raw)
-    frame = CoordinateFrame.from_dict(item["frame"])
+    frame = scan_of(item["image"]).frame
     assert item["image"].shape == (1, *frame.shape, 3) and item["label"].shape == item["image"].shape
     assert max(frame.shape[:2]) < min(raw["image"].shape[1:3]), "something was cut away"
-    assert np.allclose(frame.affine, item["image"].affine.numpy()) and item["image"].meta["frame"] == item["frame"]
+    assert np.allclose(frame.affine, item["image"].affine.numpy())
     start = np.rint(np.linalg.solve(raw["image"].affine.numpy(), frame.affine[:, 3]))[:3].astype(int)
     inside = tuple(slice(s, s + n) for s, n in zip(start, frame.shape))
     assert torch.equal(item["image"][0].as_tensor(), raw["image"][0].as_tensor()[inside])
@@ -164,7 +163,7 @@ def test_crop_keeps_values_places_and_frame_and_is_undone_with_zeros_outside(sca
 
 def test_field_center_is_where_the_shift_says(scan):
     raw = CanonicalOrientationd("image")(LoadCined("image")(scan))
-    frame = CoordinateFrame.from_dict(CropToFieldd("image", half_field=40.0, shift=(-10.0, 5.0))(raw)["frame"])
+    frame = scan_of(CropToFieldd("image", half_field=40.0, shift=(-10.0, 5.0))(raw)["image"]).frame
     image = raw["image"]
     middle = image.affine.numpy() @ [*((np.array(image.shape[1:4]) - 1) / 2), 1]
     x, y, _ = orientation.directions(image.affine.numpy()).T
@@ -174,7 +173,7 @@ def test_field_center_is_where_the_shift_says(scan):
 def test_relative_frame_keeps_the_whole_scan(scan):
     raw = LoadCined()(scan)
     item = CropToFieldd(kind="relative", dims=4)(CanonicalOrientationd()(raw))
-    frame = CoordinateFrame.from_dict(item["frame"])
+    frame = scan_of(item["image"]).frame
     assert (
         sorted(item["image"].shape[1:3]) == sorted(raw["image"].shape[1:3]) and frame.shape == item["image"].shape[1:4]
     )
@@ -194,7 +193,7 @@ def test_motion_center_finds_what_moves():
 def test_field_can_follow_the_motion(scan):
     raw = CanonicalOrientationd("image")(LoadCined("image")(scan))
     item = CropToFieldd("image", half_field=40.0, center="motion", shift=(-15.0, 0.0))(raw)
-    frame = CoordinateFrame.from_dict(item["frame"])
+    frame = scan_of(item["image"]).frame
     found = motion_center(raw["image"].as_tensor(), orientation.spacing_of(raw["image"].affine.numpy()))
     image = raw["image"]
     middle = image.affine.numpy() @ [*((np.array(image.shape[1:4]) - 1) / 2), 1]
@@ -261,7 +260,7 @@ def test_coordinates_of_points_are_the_world_places_of_the_file(scan):
     """World -> normalised through the frame equals the coordinate of the point that carries the voxel."""
     transform = chain(GridToPointsd(), kind="relative")
     item = transform(scan)
-    frame = CoordinateFrame.from_dict(item["frame"])
+    frame = scan_of(item["image"]).frame
     for axis in range(4):
         item[f"c{axis}"] = MetaTensor(item["coords"][axis : axis + 1].clone())
     keys = [f"c{axis}" for axis in range(4)]
@@ -293,15 +292,15 @@ def test_held_out_slices_are_noted_once_and_the_voxels_stay(slices, kept):
     image = tensor(torch.rand(1, 4, 4, 5, 2))
     transform = HoldOutd("image", slices)
     item = transform({"image": image})
-    assert item["image"].meta["kept_slices"] == kept and "kept_frames" not in item["image"].meta
-    assert torch.equal(item["image"].as_tensor(), image.as_tensor()) and "kept_slices" not in image.meta
-    assert transform(item)["image"].meta["kept_slices"] == kept, "a second time changes nothing"
+    assert scan_of(item["image"]).kept_slices == kept and scan_of(item["image"]).kept_frames is None
+    assert torch.equal(item["image"].as_tensor(), image.as_tensor()) and scan_of(image).kept_slices is None
+    assert scan_of(transform(item)["image"]).kept_slices == kept, "a second time changes nothing"
 
 
 @pytest.mark.parametrize("frames, kept", [("every_2", [0, 2, 4, 6]), ([0, -1], [1, 2, 3, 4, 5])])
 def test_held_out_frames_are_noted(frames, kept):
     item = HoldOutd("image", frames=frames)({"image": tensor(torch.rand(1, 4, 4, 3, 7))})
-    assert item["image"].meta["kept_frames"] == kept and "kept_slices" not in item["image"].meta
+    assert scan_of(item["image"]).kept_frames == kept and scan_of(item["image"]).kept_slices is None
 
 
 @pytest.mark.parametrize("slices", [[0, 1, 2, 3, 4], [5], [-6], "every_1", "basal_5", "middle_2", "every_0", ["a"]])

@@ -12,7 +12,8 @@ from nisf.models.slice_net import SliceNet, largest_pieces, read_frames, to_pixe
 from nisf.training.slice_net import RandSliced, StackInferer, labelled_frames, prepare_stack
 from nisf.transforms.hold_out import HoldOutd
 from nisf.transforms.points import ToStored
-from nisf.transforms.unet_prob import AddUNetProbd, AttachUNetProbd
+from nisf.transforms.scan import Scan, scan_of, with_scan
+from nisf.transforms.unet_prob import AddUNetProbd
 from nisf.utils.errors import InputError
 
 FEATURES = (4, 4, 4, 4, 4, 4)
@@ -127,7 +128,7 @@ def test_small_pieces_are_dropped():
 def test_seen_slices_hold_together_across_those_that_are_not():
     item = HoldOutd("image", "every_2")(scan_item() | {"image": scan_item()["image"].repeat(1, 1, 1, 2, 1)})
     found = AddUNetProbd(bright_net(), frames=1)(item)["unet_class"][0, ..., 0]
-    kept = item["image"].meta["kept_slices"]
+    kept = scan_of(item["image"]).kept_slices
     assert {z for z in range(10) if (found[12:28, 18:30, z] > 0).all()} == set(kept)
 
 
@@ -136,15 +137,12 @@ def scan_item():
     image = a_stack().unsqueeze(-1) * torch.tensor([1.0, 0.9, 0.8, 1.0]) + 0.01 * torch.rand(
         1, 40, 48, 5, 4, generator=generator
     )
-    return {
-        "image": MetaTensor(
-            image, affine=torch.diag(torch.tensor([2.0, 2.0, 8.0, 1.0])), meta={"times": [0, 0.25, 0.5, 0.75]}
-        )
-    }
+    image = MetaTensor(image, affine=torch.diag(torch.tensor([2.0, 2.0, 8.0, 1.0])))
+    return {"image": with_scan(image, Scan((0.0, 0.25, 0.5, 0.75)))}
 
 
 def test_the_unet_reaches_the_fit_as_points_of_its_frames():
-    item = AttachUNetProbd()(AddUNetProbd(bright_net(), frames=2)(scan_item()))
+    item = AddUNetProbd(bright_net(), frames=2)(scan_item())
     points = points_of(item["image"], NISF(num_classes=4, hidden_size=8, latent_size=4, num_layers=2))
     unet_prob = points.unet_prob
     assert unet_prob.frame.times == (0, 0.5) and unet_prob.image.shape == (4, 40, 48, 5, 2)
@@ -160,14 +158,15 @@ def test_a_piece_apart_speaks_for_the_background():
     item = scan_item()
     item["image"][:, 36:39, 2:5, 2] = 1.0
     found = AddUNetProbd(bright_net(), frames=2)(item)
-    assert (found["unet_prob"][0, 36:39, 2:5, 2] > 0.9).all() and (found["unet_class"][0, 36:39, 2:5, 2] == 0).all()
-    assert (found["unet_prob"][1, 14:26, 20:28, 2] > 0.9).all()
-    torch.testing.assert_close(found["unet_prob"].as_tensor().sum(dim=0), torch.ones(40, 48, 5, 2))
+    values = scan_of(found["image"]).unet_prob.values
+    assert (values[0, 36:39, 2:5, 2] > 0.9).all() and (found["unet_class"][0, 36:39, 2:5, 2] == 0).all()
+    assert (values[1, 14:26, 20:28, 2] > 0.9).all()
+    torch.testing.assert_close(values.sum(dim=0), torch.ones(40, 48, 5, 2))
 
 
 def test_without_a_network_nothing_is_added():
-    item = AttachUNetProbd()(AddUNetProbd(None)(scan_item()))
-    assert set(item) == {"image"} and "unet_prob" not in item["image"].meta
+    item = AddUNetProbd(None)(scan_item())
+    assert set(item) == {"image"} and scan_of(item["image"]).unet_prob is None
 
 
 # ---- training

@@ -44,7 +44,7 @@ class Segmentation:
         affine: [4, 4], voxel to world (RAS mm).
         times: fraction of the cycle of each frame.
         fitted: the scan as a function of place and time, with draws from the posterior where they were asked for.
-        fit: latent, pose, posterior, history, ``quality`` (numbers by which a failed fit shows).
+        fit: latent, pose, posterior, history.
         class_names: number to name.
     """
 
@@ -61,7 +61,7 @@ class Segmentation:
     @property
     def quality(self) -> dict[str, float]:
         """Numbers by which a failed fit shows, see ``quality.quality_of``."""
-        return self.fit.quality
+        return dict(self._item["scan"].quality.numbers)
 
     def volumes(self) -> dict[str, np.ndarray]:
         """Volume in mL of each class in each frame, by adding up the slices' voxels: name to [T]."""
@@ -128,21 +128,21 @@ class Segmenter:
             item["pred"] = self.inferer(image.unsqueeze(0), self.network)
         item = self.postprocessing(item)
         (saver,) = (one for one in self.writers if isinstance(one, SaveLatentd))
-        fitted = FittedScan.of(SavedFit.of(saver.content_of(item)), self.network, self.draws, self.seed)
+        fitted = FittedScan.of(SavedFit.of(saver.content_of(item["scan"])), self.network, self.draws, self.seed)
         return self._result(item, fitted)
 
     def _result(self, item: dict, fitted: FittedScan) -> Segmentation:
-        files = item["image"].meta["files"]
-        scan = LoadCined("image", fourth_axis=self.parser.get_parsed_content("fourth_axis"))(
+        scan, files = item["scan"], list(item["scan"].files)
+        image = LoadCined("image", fourth_axis=self.parser.get_parsed_content("fourth_axis"))(
             {"image": files if len(files) > 1 else files[0]}
         )["image"]
         return Segmentation(
             labels=plain_array(item["seg"])[0],
-            image=plain_array(scan)[0],
-            affine=np.asarray(scan.affine),
-            times=tuple(item["image"].meta["times"]),
+            image=plain_array(image)[0],
+            affine=np.asarray(image.affine),
+            times=scan.times,
             fitted=fitted,
-            fit=item["fit"],
+            fit=scan.fit,
             class_names=self.class_names,
             _item=item,
             _writers=self.writers,

@@ -18,7 +18,7 @@ from nisf.cohort.table import TABLE, WAITING, row_of, write_table
 from nisf.inference.batch import DONE, FAILED, FINISHED, SUMMARY, Batch, Outcome
 from nisf.io.latent_file import read_latent
 from nisf.io.receipts import read_receipt, write_receipt
-from nisf.quality.verdict import quality_record
+from nisf.quality.record import Quality
 from nisf.utils.bundle import parser_of
 from nisf.utils.errors import InputError, unwrapped
 from nisf.utils.files import check_writable, remove_parts
@@ -133,9 +133,8 @@ class Cohort:
     def _adopted(scan: str, files: Sequence[Path]) -> dict:
         """A receipt for results that have none."""
         saved = read_latent(files[-1])
-        verdict = quality_record({"quality": saved.quality})
-        quality = verdict.pop("numbers")
-        record = {"scan": scan, "state": DONE, "quality": quality, "verdict": verdict}
+        quality = Quality.from_dict(saved.quality)
+        record = {"scan": scan, "state": DONE, "quality": quality.known(), "verdict": quality.verdict()}
         made_with = {"settings": dict(saved.settings), "versions": dict(saved.versions)}
         return read_receipt(write_receipt(files[-1], files, {**record, "made_with": made_with}))
 

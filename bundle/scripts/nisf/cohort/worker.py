@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
-from nisf.inference.batch import DONE, FAILED
+from nisf.inference.batch import DONE
 from nisf.io.latent_file import LATENT
 from nisf.io.receipts import write_receipt
 from nisf.report.write import report_one
@@ -106,7 +106,6 @@ class ScanWorker:
         batch.waiting[0] = dict(subject)  # the list that the evaluator's data set holds
         batch.outcomes.clear()
         evaluator.failures.clear()
-        evaluator.unexpected.clear()
         evaluator.run()
         (outcome,) = batch.outcomes.values()
         ended = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -116,4 +115,4 @@ class ScanWorker:
             record["made_with"] = {"settings": batch.settings, "versions": batch.versions}
             write_receipt(latent, outcome.files, record)
             self._report(latent)
-        return {**record, "final": outcome.state != FAILED or outcome.scan not in evaluator.unexpected}
+        return {**record, "final": not any(failure.unexpected for failure in evaluator.failures)}

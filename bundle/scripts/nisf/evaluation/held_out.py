@@ -10,6 +10,7 @@ from monai.data import MetaTensor
 from scipy.ndimage import distance_transform_edt
 
 from nisf.evaluation import metrics
+from nisf.transforms.scan import scan_of
 
 SEEN, UNSEEN = "seen slices", "held-out slices"
 
@@ -30,19 +31,20 @@ class HeldOut:
 
     @classmethod
     def of(cls, image: MetaTensor, affine: np.ndarray, shape: Sequence[int]) -> HeldOut | None:
-        """Of a fitted image whose meta names ``kept_slices``; None where it saw all.
+        """Of a fitted image whose ``Scan`` names ``kept_slices``; None where all were seen.
 
         Args:
             image: in the canonical orientation, its affine [4, 4] or [1, 4, 4].
             affine, shape: of the file's grid, which has the same slices in an order of its own.
         """
-        if image.meta.get("kept_slices") is None:
+        seen = scan_of(image).kept_slices
+        if seen is None:
             return None
         to_fitted = np.linalg.inv(np.asarray(image.affine, dtype=float).reshape(4, 4)) @ affine
         axis = int(np.argmax(np.abs(to_fitted[2, :3])))
         places = np.rint(to_fitted[2, axis] * np.arange(shape[axis]) + to_fitted[2, 3]).astype(int)
         # along the other axes the slice stays the same
-        kept = np.flatnonzero(np.isin(places, list(image.meta["kept_slices"])))
+        kept = np.flatnonzero(np.isin(places, seen))
         return cls(axis, tuple(kept.tolist()), tuple(shape))
 
     def regions(self) -> dict[str, np.ndarray]:

@@ -151,9 +151,9 @@ def report_failures(evaluator: ScanEvaluator) -> None:
     if rank() == 0:
         print(f"{total - len(failures)} of {total} scans done")
         if failures:
-            width = max(len(subject) for subject, _ in failures)
+            width = max(len(one.subject) for one in failures)
             print(f"{len(failures)} failed:")
-            for subject, reason in failures:
-                print(f"  {subject:<{width}}  {reason}")
+            for one in failures:
+                print(f"  {one.subject:<{width}}  {one.reason}")
     if failures:
         raise SystemExit(1)

@@ -26,8 +26,6 @@ class LatentFit:
             pose where both were fitted.
         pose: change [6] of the pose that the fit started with; zeros where none was fitted.
         effects: effects of the acquisition on each slice [slices, 4] (``variables.EFFECTS``), or None.
-        quality: numbers by which a failed fit shows, once it has been sampled; see ``quality.assess``.
-        verdict: what they come to, see ``trust.Judge``.
         correction: what U-Net probabilities adds to the latent's classes, once both have been sampled.
     """
 
@@ -39,8 +37,6 @@ class LatentFit:
     covariance: torch.Tensor | None = None
     pose: torch.Tensor = field(default_factory=lambda: torch.zeros(NUMBERS))
     effects: torch.Tensor | None = None
-    quality: dict[str, float] = field(default_factory=dict)
-    verdict: dict = field(default_factory=dict)
     correction: Correction | None = None
 
     def start(self, frame: CoordinateFrame) -> CoordinateFrame:

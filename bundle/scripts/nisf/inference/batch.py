@@ -14,7 +14,7 @@ from ignite.engine import Engine, Events
 from nisf.inference.evaluator import FEATURES
 from nisf.io.latent_file import read_latent
 from nisf.io.results import ScanResults, sources_of
-from nisf.quality.verdict import in_a_word, quality_record, refused_record
+from nisf.quality.record import Quality, in_a_word
 from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
@@ -37,8 +37,8 @@ class Outcome:
         state: ``done``, ``finished`` (by an earlier run) or ``failed``.
         seconds: reading, fit, sampling and writing; None where nothing was done.
         files: written.
-        quality: numbers of ``quality_of``.
-        verdict: ``predicted_dice``, ``trusted`` and ``flags`` of ``trust.quality_record``.
+        quality: ``Quality.known``.
+        verdict: ``Quality.verdict``.
         reason: of a failure.
     """
 
@@ -102,14 +102,14 @@ class Batch:
         scan, files = str(subject["subject"]), self.files_of(subject)
         try:
             saved = read_latent(files[-1])
-            made, verdict = saved.settings, quality_record({"quality": saved.quality})
+            made, quality = saved.settings, Quality.from_dict(saved.quality)
         except InputError:  # a file of another version
-            made, verdict = {}, quality_record({})
+            made, quality = {}, Quality()
         other = sorted(name for name in self.settings if self.settings[name] != made.get(name))
         how = f" with other settings ({', '.join(other)})" if other else ""
         logger.info("%s: finished by an earlier run%s, skipped; --overwrite does it anew", scan, how)
-        quality = verdict.pop("numbers")
-        self.outcomes[scan] = Outcome(scan, FINISHED, None, [str(path) for path in files], quality, verdict)
+        written = [str(path) for path in files]
+        self.outcomes[scan] = Outcome(scan, FINISHED, None, written, quality.known(), quality.verdict())
 
     def attach(self, engine: Engine) -> None:
         """Registers for each scan."""
@@ -121,16 +121,13 @@ class Batch:
         scan, now = str(engine.state.batch.get("subject", "?")), time.perf_counter()
         seconds, self._began = now - self._began, now
         output = engine.state.output or {}
-        if "fit" in output:
-            fit = output["fit"]
-            verdict = quality_record({"quality": {**fit.quality, **fit.verdict}})
-            quality = verdict.pop("numbers")
-            self.outcomes[scan] = Outcome(scan, DONE, round(seconds, 2), list(output["saved"]), quality, verdict)
+        if output:
+            quality, files = output["scan"].quality, list(output["saved"])
+            self.outcomes[scan] = Outcome(scan, DONE, round(seconds, 2), files, quality.known(), quality.verdict())
         else:
-            reason = next((why for name, why in engine.failures if name == scan), "unknown")
-            verdict = refused_record(reason) or {}
-            verdict.pop("numbers", None)
-            self.outcomes[scan] = Outcome(scan, FAILED, round(seconds, 2), verdict=verdict, reason=reason)
+            failure = next(one for one in engine.failures if one.subject == scan)
+            verdict = Quality.without_heart().verdict() if failure.no_heart else {}
+            self.outcomes[scan] = Outcome(scan, FAILED, round(seconds, 2), verdict=verdict, reason=failure.reason)
 
     def count(self, state: str) -> int:
         """How many scans came to ``state``."""

@@ -61,11 +61,10 @@ class SaveDicomSegd(ResultWriter):
         """Writes and returns the item with the files added to ``saved``."""
         item = dict(data)
         if self.which is not None:
-            meta = item["image"].meta
-            labels = np.asarray(item["seg"])[0]
-            folder = self.output_dir / folder_of(meta["files"], meta["subject"])
+            scan, labels = item["scan"], np.asarray(item["seg"])[0]
+            folder = self.output_dir / folder_of(scan.files, scan.subject)
             rest = (self.which, self.class_names, self.keep_ids)
-            files = write_segmentations(meta["files"][0], labels, folder, *rest)
+            files = write_segmentations(scan.files[0], labels, folder, *rest)
             item["saved"] = [*item.get("saved", []), *map(str, files)]
         return item
 

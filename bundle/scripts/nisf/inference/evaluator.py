@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from ignite.engine import Engine, Events
-from monai.data import Dataset, MetaTensor
+from monai.data import Dataset
 from monai.engines import SupervisedEvaluator
 
-from nisf.quality.verdict import in_a_word
-from nisf.utils.errors import InputError, input_error_in, reason_of
+from nisf.quality.record import in_a_word
+from nisf.transforms.scan import Scan
+from nisf.utils.errors import InputError, NoHeartFound, input_error_in, reason_of
 from nisf.utils.text import clock
 
 logger = logging.getLogger(__name__)
@@ -31,44 +33,54 @@ def prepare_scan(
     """A scan for an inferer: image [1, C, X, Y, Z, T]; its label, where there is one, as target and argument."""
     label = item.get("label")
     label = label.unsqueeze(0) if isinstance(label, torch.Tensor) else None  # inference leaves a label file unread
-    return attach_frame(item).unsqueeze(0), label, (label,), {}
+    return item["image"].unsqueeze(0), label, (label,), {}
 
 
-def attach_frame(item: Mapping[str, object]) -> torch.Tensor:
-    """The item's image as a MetaTensor that knows its coordinate frame, also when it comes from the store."""
-    image = item["image"]
-    if isinstance(image, MetaTensor):
-        return image
-    kept = {key: item[key] for key in ("frame", "unet_prob") if key in item}
-    return MetaTensor(image, meta={**kept, "subject": item.get("subject", "")})
+@dataclass(frozen=True)
+class Failure:
+    """A scan that could not be done.
+
+    Attributes:
+        subject: name in the data list.
+        reason: one sentence.
+        unexpected: whether it is no ``InputError``: a fault that another try may not meet.
+        no_heart: whether no heart was found in the scan.
+    """
+
+    subject: str
+    reason: str
+    unexpected: bool = False
+    no_heart: bool = False
+
+    @classmethod
+    def of(cls, subject: str, error: Exception) -> Failure:
+        """From what a transform, a fit or a writer raised."""
+        found = input_error_in(error)
+        return cls(subject, reason_of(error), found is None, isinstance(found, NoHeartFound))
 
 
 class ScanEvaluator(SupervisedEvaluator):
     """MONAI's evaluator over scans that goes on with the next scan when one fails.
 
-    A data item that holds ``error`` (see ``ScanDataset``) and whatever goes wrong during the fit or the writing are
-    put into ``failures`` as (subject, reason); subjects with a fault other than ``InputError``, which another try may
-    not meet, also into ``unexpected``.
+    The ``failure`` of a data item (see ``ScanDataset``) and whatever goes wrong during the fit or the writing are put
+    into ``failures``.
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self.failures: list[tuple[str, str]] = []
-        self.unexpected: set[str] = set()
+        self.failures: list[Failure] = []
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict) -> dict:
-        subject = str(batchdata.get("subject", "?"))
-        if "error" in batchdata:
-            return self._failed(subject, batchdata["error"], batchdata.get("unexpected", False))
+        if "failure" in batchdata:
+            return self._failed(batchdata["failure"])
         try:
             return super()._iteration(engine, batchdata)
         except Exception as error:  # one bad scan must not end the others
-            return self._failed(subject, reason_of(error), input_error_in(error) is None)
+            return self._failed(Failure.of(str(batchdata.get("subject", "?")), error))
 
-    def _failed(self, subject: str, reason: str, unexpected: bool) -> dict:
-        logger.error("%s failed: %s", subject, reason)
-        self.failures.append((subject, reason))
-        self.unexpected |= {subject} if unexpected else set()
+    def _failed(self, failure: Failure) -> dict:
+        logger.error("%s failed: %s", failure.subject, failure.reason)
+        self.failures.append(failure)
         return {}
 
 
@@ -88,16 +100,7 @@ class ScanProgress:
         """Reports."""
         done, total = engine.state.iteration, len(engine.data_loader)
         gone = time.time() - self.started
-        fit = engine.state.output.get("fit") if engine.state.output else None
-        if fit is not None:
-            loss, steps = fit.history[-1]["loss"], len(fit.history)
-            features = ", ".join(
-                f"{name.replace('_', ' ')} {fit.quality[name]:.3f}" for name in FEATURES if name in fit.quality
-            )
-            detail = f"loss {loss:.4f}, {steps} steps, fit {fit.seconds:.1f} s, {fit.reason}; {features}"
-            detail = "; ".join([detail, in_a_word(fit.verdict)]).removesuffix("; ")
-        else:
-            detail = "failed"
+        detail = _said_of(engine.state.output["scan"]) if engine.state.output else "failed"
         subject = engine.state.batch.get("subject", "")
         logger.info(
             "scan %d/%d %s: %s | %s gone, %s left",
@@ -110,10 +113,18 @@ class ScanProgress:
         )
 
 
+def _said_of(scan: Scan) -> str:
+    """What a line tells of a fitted scan."""
+    fit, numbers = scan.fit, scan.quality.numbers
+    features = ", ".join(f"{name.replace('_', ' ')} {numbers[name]:.3f}" for name in FEATURES if name in numbers)
+    detail = f"loss {fit.history[-1]['loss']:.4f}, {len(fit.history)} steps, fit {fit.seconds:.1f} s, {fit.reason}"
+    return "; ".join([detail, features, in_a_word(scan.quality.verdict())]).removesuffix("; ")
+
+
 class ScanDataset(Dataset):
     """MONAI's Dataset over scans that reports a scan that cannot be read instead of raising.
 
-    Such an item is ``{"subject": ..., "error": reason}``, with ``unexpected`` where it is no ``InputError``.
+    Such an item has its ``subject`` and a ``failure``.
     """
 
     def __getitem__(self, index: int) -> dict:
@@ -121,5 +132,5 @@ class ScanDataset(Dataset):
         try:
             return super()._transform(index)
         except Exception as error:  # one bad scan must not end the others
-            failed = {"subject": item.get("subject", str(index)), "error": reason_of(error)}
-            return failed if input_error_in(error) else {**failed, "unexpected": True}
+            subject = str(item.get("subject", index))
+            return {"subject": subject, "failure": Failure.of(subject, error)}

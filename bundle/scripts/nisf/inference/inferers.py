@@ -1,8 +1,13 @@
-"""Scan in, fitted and sampled prediction out."""
+"""Scan in, fitted and sampled prediction out.
+
+MONAI calls an inferer with the image alone, so what else is known of the scan is the ``Scan`` in the image's meta (see
+``transforms.scan``); a MetaTensor or a tensor without one is fitted too, in the relative frame of its affine. The
+prediction's meta has the same ``Scan`` with the fit and its quality in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -19,54 +24,34 @@ from nisf.fit.posterior import LatentFit
 from nisf.geometry.frame import CoordinateFrame
 from nisf.models.nisf import NISF
 from nisf.quality.assess import assess
+from nisf.quality.record import Quality
 from nisf.quality.verdict import Judge
 from nisf.sampling.on_grid import sample_grid, sample_uncertainty
+from nisf.transforms.scan import SCAN, Scan, scan_of
 from nisf.utils.errors import InputError
 
 
 def points_of(image: torch.Tensor, network: NISF) -> GridPoints:
-    """The point source of one scan [C, X, Y, Z, T].
-
-    Its coordinate frame is read from the image's meta (``CropToFieldd`` puts it there); without it the relative frame
-    of the affine is taken. So is U-Net probabilities (``AttachUNetProbd``).
-    """
-    meta = image.meta if isinstance(image, MetaTensor) else {}
+    """The point source of an image [C, X, Y, Z, T] by its ``Scan``; in the relative frame where that has none."""
     if image.ndim != 5 or image.shape[0] != network.in_channels:
         raise InputError(f"the scan has shape {tuple(image.shape)}; [{network.in_channels}, X, Y, Z, T] is needed")
-    if "frame" in meta:
-        frame = CoordinateFrame.from_dict(meta["frame"])
-    else:
+    scan, frame = scan_of(image), scan_of(image).frame
+    if frame is None:
         affine = image.affine.numpy() if isinstance(image, MetaTensor) else torch.eye(4).numpy()
-        times = meta.get("times", [i / image.shape[-1] for i in range(image.shape[-1])])
-        frame = CoordinateFrame.relative(affine, tuple(image.shape[1:4]), tuple(times), network.coord_dims)
+        frame = CoordinateFrame.relative(affine, tuple(image.shape[1:4]), scan.times, network.coord_dims)
     plain = image.as_tensor() if isinstance(image, MetaTensor) else image
-    kept, mask = meta.get("kept_slices"), meta.get("mask")
-    unet_prob = _unet_prob_of(meta, frame, kept, mask)
-    return GridPoints(frame, plain.cpu(), kept, unet_prob, meta.get("kept_frames"), mask)
-
-
-def series_of(image: torch.Tensor, frame: CoordinateFrame) -> list[SeriesPoints]:
-    """Other series of the subject, read from the image's meta (``AttachPartiald``), in the scan's coordinate frame."""
-    found = image.meta.get("series", []) if isinstance(image, MetaTensor) else []
-    return [SeriesPoints.of_world(frame, **one) for one in found]
-
-
-def _unet_prob_of(
-    meta: Mapping[str, object], frame: CoordinateFrame, kept: list[int] | None, mask: torch.Tensor | None
-) -> GridPoints | None:
-    """U-Net probabilities as points of the frames that it was made of."""
-    if "unet_prob" not in meta:
-        return None
-    found = meta["unet_prob"]
-    times = tuple(frame.times[t] for t in found["frames"])
-    return GridPoints(replace(frame, times=times), found["values"].cpu(), kept, mask=mask)
+    unet_prob = None
+    if scan.unet_prob is not None:  # points of the frames that it was made of
+        seen = replace(frame, times=tuple(frame.times[t] for t in scan.unet_prob.frames))
+        unet_prob = GridPoints(seen, scan.unet_prob.values.cpu(), scan.kept_slices, mask=scan.mask)
+    return GridPoints(frame, plain.cpu(), scan.kept_slices, unet_prob, scan.kept_frames, scan.mask)
 
 
 class NISFInferer(Inferer):
     """Fits a latent to a scan and samples the network on the scan's grid.
 
-    Works wherever MONAI calls ``inferer(inputs, network)`` under ``no_grad``. No label is used. The fits of the last
-    call are kept in ``fits``.
+    Works wherever MONAI calls ``inferer(inputs, network)`` under ``no_grad``. No label is used. The Scans of the last
+    call, with their fits, are kept in ``fitted``.
 
     Args:
         fit: ``fit(network, points) -> LatentFit``: ``fit_gauss_newton`` or ``fit_adam`` with their options bound.
@@ -98,7 +83,7 @@ class NISFInferer(Inferer):
             raise InputError(
                 f"chunk is {chunk}, uncertainty_draws {uncertainty_draws}, step {step}; at least 1, 0, 1 are needed"
             )
-        self.fits: list[LatentFit] = []
+        self.fitted: list[Scan] = []
         self.judge = Judge(heart=False) if judge is None else judge
         self.fit, self.chunk, self.bf16, self.draws, self.seed = fit, chunk, bf16, uncertainty_draws, seed
 
@@ -106,27 +91,30 @@ class NISFInferer(Inferer):
         """Prediction of scans.
 
         Args:
-            inputs: [B, C, X, Y, Z, T]; a MetaTensor keeps its file name and affine.
+            inputs: [B, C, X, Y, Z, T]; a MetaTensor keeps its file name, affine and ``Scan``.
             network: the trained network.
 
         Returns:
             [B, C + K, X, Y, Z, T] float16: reconstruction, then class probabilities; with ``uncertainty_draws`` also
-            the K + 2 maps of ``sample_uncertainty``. As a MetaTensor its meta holds the fits under ``fit`` (a list, one
-            a scan); not so for a collated batch, whose meta MONAI takes apart.
+            the K + 2 maps of ``sample_uncertainty``. As a MetaTensor it has the ``Scan`` with its fit, of a collated
+            batch a list of them, which MONAI takes apart.
         """
-        predictions, self.fits = [], []
+        predictions, self.fitted = [], []
         for image in inputs:
-            points = points_of(image, network)
-            fit = fit_together(network, points, series_of(image, points.frame), self.fit)
-            predictions.append(self._sample(network, fit, points))
-            self.fits.append(fit)
+            points, scan = points_of(image, network), scan_of(image)
+            series = [SeriesPoints.of_world(points.frame, s.points, s.times, s.intensity) for s in scan.series]
+            fit = fit_together(network, points, series, self.fit)
+            values, quality = self._sample(network, fit, points)
+            predictions.append(values)
+            self.fitted.append(replace(scan, frame=points.frame, fit=fit, quality=quality))
         stacked = predictions[0].unsqueeze(0) if len(predictions) == 1 else torch.stack(predictions)
         out = convert_to_dst_type(stacked, inputs, dtype=torch.float16, device=torch.device("cpu"))[0]
-        if isinstance(out, MetaTensor) and not inputs.is_batch:
-            out.meta["fit"] = self.fits
+        if isinstance(out, MetaTensor):
+            out.meta[SCAN] = list(self.fitted) if inputs.is_batch else self.fitted[0]
         return out
 
-    def _sample(self, network: NISF, fit: LatentFit, points: GridPoints) -> torch.Tensor:
+    def _sample(self, network: NISF, fit: LatentFit, points: GridPoints) -> tuple[torch.Tensor, Quality]:
+        """What is predicted by a fit, and how good it is; the fit gets its ``correction``."""
         frame = points.frame
         values = sample_grid(network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16, step=self.step)
         classes = values[network.in_channels :]
@@ -135,17 +123,16 @@ class NISFInferer(Inferer):
             temperature = float(network.temperature)
             fit.correction = Correction.of(classes, points.unet_prob, self.blend, temperature, points.unet_frames)
             blended = blend(classes, fit.correction, frame.times, temperature)
-        fit.quality, slices = assess(network, fit, points, values, blended)
-        fit.verdict = self.judge(fit.quality, slices)
+        quality = self.judge(*assess(network, fit, points, values, blended))
         if blended is not None:
             values[network.in_channels :] = blended
         if not self.draws:
-            return values
+            return values, quality
         draws = fit.sample(self.draws, self.seed)
         found = sample_uncertainty(
             network, draws, fit.start(frame), self.chunk, bf16=self.bf16, correction=fit.correction
         )
-        return torch.cat([values, found])
+        return torch.cat([values, found]), quality
 
 
 class FitCurveInferer(Inferer):

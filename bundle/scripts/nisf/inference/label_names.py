@@ -22,18 +22,16 @@ class SaveLabelNamesd(ResultWriter):
     Args:
         output_dir: folder of the results.
         class_names: inside class number (text) to name.
-        image_key: key of the image whose meta names the scan.
     """
 
-    def __init__(self, output_dir: str, class_names: Mapping[str, str], image_key: str = "image") -> None:
+    def __init__(self, output_dir: str, class_names: Mapping[str, str]) -> None:
         super().__init__(output_dir)
-        self.class_names, self.image_key = dict(class_names), image_key
+        self.class_names = dict(class_names)
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Writes and returns the item with the files added to ``saved``."""
         item = dict(data)
-        meta = item[self.image_key].meta
-        name = folder_of(meta["files"], meta["subject"])
+        name = folder_of(item["scan"].files, item["scan"].subject)
         files = write_label_names(self.output_dir / name / f"{name}_labels", self.class_names)
         item["saved"] = [*item.get("saved", []), *map(str, files)]
         return item

@@ -9,6 +9,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import Transform
 
+from nisf.transforms.scan import scan_of
 from nisf.utils.errors import InputError
 from nisf.utils.tensors import likeliest
 
@@ -18,7 +19,7 @@ class SplitPredictiond(Transform):
 
     Reads ``pred`` [1, C + K, X, Y, Z, T], or without the batch's axis, as label servers hand it on; adds ``recon``
     [C, ...], ``prob`` [K, ...], ``seg`` [1, ...] uint8, all on the grid that was fitted, ``seg_fitted``, a copy of
-    ``seg`` that stays on that grid, as does ``pred_fitted`` [C + K, ...], and ``fit``, the ``LatentFit``. Where
+    ``seg`` that stays on that grid, as does ``pred_fitted`` [C + K, ...], and the prediction's ``scan``. Where
     ``pred`` has more channels they are ``uncertainty`` (see ``sample_uncertainty``).
 
     Args:
@@ -40,7 +41,7 @@ class SplitPredictiond(Transform):
         item["recon"], item["prob"] = prediction[: self.in_channels], classes
         item["seg"] = likeliest(classes).unsqueeze(0).to(torch.uint8)
         item["seg_fitted"], item["pred_fitted"] = np.asarray(item["seg"]), prediction
-        item["fit"] = item["pred"].meta["fit"][0]
+        item["scan"] = scan_of(item["pred"])
         return item
 
 

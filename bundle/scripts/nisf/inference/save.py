@@ -10,12 +10,12 @@ import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import Transform
 
-from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
 from nisf.io.nifti import save_nifti, stem_of
 from nisf.io.results import folder_of
 from nisf.models.nisf import NISF
 from nisf.models.weights import digest_of
+from nisf.transforms.scan import Scan
 from nisf.utils.provenance import provenance
 from nisf.utils.tensors import save_tensors
 
@@ -40,40 +40,40 @@ class ResultWriter(Transform):
 class SaveCined(ResultWriter):
     """Writes predictions as NIfTI files on the input's own grid, one a frame where the scan came as one file a frame.
 
-    ``<output_dir>/<scan>/<stem>_<name>.nii.gz``; the written paths are put into the item under ``saved``.
+    ``<output_dir>/<scan>/<stem>_<name>.nii.gz``; the item's ``scan`` names the files, the written paths are put into
+    the item under ``saved``.
 
     Args:
         keys: item keys to write, each [C, X, Y, Z, T].
         output_dir: folder of the results.
-        image_key: key of the image whose meta names the input files.
     """
 
-    def __init__(self, keys: KeysCollection, output_dir: str, image_key: str = "image") -> None:
+    def __init__(self, keys: KeysCollection, output_dir: str) -> None:
         super().__init__(output_dir)
         self.keys = [keys] if isinstance(keys, str) else list(keys)
-        self.image_key = image_key
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Writes and returns the item with ``saved``."""
         item = dict(data)
-        meta = item[self.image_key].meta
+        scan: Scan = item["scan"]
+        folder = self.output_dir / folder_of(scan.files, scan.subject)
         saved = list(item.get("saved", []))
         for key in self.keys:
             array = np.moveaxis(np.asarray(item[key]), 0, -1)  # [X, Y, Z, T, C]
             array = array if array.dtype == np.uint8 else array.astype(np.float32)
-            for frame, file in enumerate(meta["files"]):
-                single = len(meta["files"]) > 1 or array.shape[3] == 1
+            for frame, file in enumerate(scan.files):
+                single = len(scan.files) > 1 or array.shape[3] == 1
                 of_file = array[:, :, :, frame] if single else array
                 of_file = of_file[..., 0] if of_file.shape[-1] == 1 else of_file
-                target = self.output_dir / folder_of(meta["files"], meta["subject"]) / f"{stem_of(file)}_{key}.nii.gz"
-                like = meta.get("header", file)
-                saved.append(str(save_nifti(target, np.ascontiguousarray(of_file), like, meta.get("frame_duration"))))
+                target = folder / f"{stem_of(file)}_{key}.nii.gz"
+                like = file if scan.header is None else scan.header
+                saved.append(str(save_nifti(target, np.ascontiguousarray(of_file), like, scan.frame_duration)))
         item["saved"] = saved
         return item
 
 
 class SaveLatentd(ResultWriter):
-    """Writes ``<output_dir>/<scan>/<scan>_latent.pt``: the latent and the coordinate frame, as it was fitted.
+    """Writes ``<output_dir>/<scan>/<scan>_latent.pt``: what was fitted of the item's ``scan``.
 
     Tensors and plain types only, so ``torch.load(weights_only=True)`` reads it.
 
@@ -83,7 +83,6 @@ class SaveLatentd(ResultWriter):
         network: that was fitted; its form and the digest of its weights are kept, so that ``FittedScan`` finds them.
         weights: file that they came from.
         class_names: inside class number (text) to name.
-        image_key: key of the fitted image.
     """
 
     def __init__(
@@ -93,38 +92,36 @@ class SaveLatentd(ResultWriter):
         network: NISF,
         weights: str,
         class_names: Mapping[str, str],
-        image_key: str = "image",
     ) -> None:
         super().__init__(output_dir)
-        self.settings, self.image_key = dict(settings), image_key
+        self.settings = dict(settings)
         self.class_names = dict(class_names)
         # later than here the network may have been compiled or moved
         where = str(Path(weights).resolve())
         self.network = {"options": network.options(), "weights": where, "digest": digest_of(network)}
 
-    def content_of(self, item: Mapping[Hashable, object]) -> dict[str, object]:
-        """What the file of an item holds."""
-        image, fit = item[self.image_key], item["fit"]
-        start = fit.start(CoordinateFrame.from_dict(image.meta["frame"])) if "frame" in image.meta else None
+    def content_of(self, scan: Scan) -> dict[str, object]:
+        """What the file of a fitted scan holds."""
+        fit, start = scan.fit, scan.fit.start(scan.frame)
         return {
             "latent": fit.latent.cpu(),
             "covariance": fit.covariance,
             "pose": fit.pose.cpu(),
             "effects": fit.effects,
-            "frame": None if start is None else start.moved(Pose.of(fit.pose)).to_dict(),
-            "start_frame": None if start is None else start.to_dict(),
+            "frame": start.moved(Pose.of(fit.pose)).to_dict(),
+            "start_frame": start.to_dict(),
             "network": self.network,
             "class_names": self.class_names,
-            "duration": float(image.meta.get("frame_duration") or 0.0) * image.shape[-1],
-            "person": dict(image.meta.get("person") or {}),
-            "subject": str(image.meta["subject"]),
-            "files": [Path(file).name for file in image.meta["files"]],
-            "image_files": [str(Path(file).resolve()) for file in image.meta["files"]],
+            "duration": float(scan.frame_duration) * len(scan.times),
+            "person": dict(scan.person),
+            "subject": scan.subject,
+            "files": [Path(file).name for file in scan.files],
+            "image_files": [str(Path(file).resolve()) for file in scan.files],
             "history": fit.history,
             "points": fit.points,
             "seconds": fit.seconds,
             "reason": fit.reason,
-            "quality": {**fit.quality, **fit.verdict},
+            "quality": scan.quality.to_dict(),
             "correction": None if fit.correction is None else fit.correction.to_dict(),
             "made_with": provenance(self.settings),
         }
@@ -132,9 +129,9 @@ class SaveLatentd(ResultWriter):
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Writes and returns the item with ``saved``."""
         item = dict(data)
-        meta = item[self.image_key].meta
-        folder = folder_of(meta["files"], meta["subject"])
+        scan: Scan = item["scan"]
+        folder = folder_of(scan.files, scan.subject)
         target = self.output_dir / folder / f"{folder}_latent.pt"
-        save_tensors(self.content_of(item), target)
+        save_tensors(self.content_of(scan), target)
         item["saved"] = [*item.get("saved", []), str(target)]
         return item

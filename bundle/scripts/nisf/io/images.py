@@ -27,7 +27,7 @@ ITK_ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
 
 
 @dataclass
-class Scan:
+class StoredImage:
     """A scan as it was stored.
 
     Attributes:
@@ -45,7 +45,7 @@ class Scan:
     person: dict[str, float | str | None] = field(default_factory=dict)
 
 
-def read_scan(path: str) -> Scan:
+def read_scan(path: str) -> StoredImage:
     """Reads a NIfTI file, a MetaImage or NRRD file, or the short-axis cine of a DICOM folder or file.
 
     Raises:
@@ -105,17 +105,17 @@ def _checked(path: str, array: np.ndarray, affine: np.ndarray) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------------------------------------------- DICOM
-def _of_dicom(path: str) -> Scan:
+def _of_dicom(path: str) -> StoredImage:
     found = find_scan(path)
     logger.info("%s: short-axis cine %s, %d slices, %d frames", path, found.label, *found.shape[2:])
     for line in found.left:
         logger.info("%s: left %s", path, line)
     header = new_header(found.shape, found.affine, found.frame_duration)
-    return Scan(found.array(), found.affine, found.frame_duration, header, found.person)
+    return StoredImage(found.array(), found.affine, found.frame_duration, header, found.person)
 
 
 # ------------------------------------------------------------------------------------------------------------ ITK
-def _of_itk(path: str) -> Scan:
+def _of_itk(path: str) -> StoredImage:
     """Through MONAI's reader, which turns ITK's world (LPS) into this one's (RAS)."""
     check_readable(path)
     try:
@@ -138,7 +138,7 @@ def _of_itk(path: str) -> Scan:
     spacing = np.asarray(meta["spacing"], dtype=float)
     duration = _likely_seconds(float(spacing[3])) if len(spacing) > 3 and array.shape[3] > 1 else 0.0
     shape = array.shape if raw.ndim > 3 else array.shape[:3]
-    return Scan(array, affine, duration, new_header(shape, affine, duration))
+    return StoredImage(array, affine, duration, new_header(shape, affine, duration))
 
 
 def _components(itk, path: str) -> tuple[int, str]:
@@ -155,7 +155,7 @@ def _likely_seconds(step: float) -> float:
 
 
 # ---------------------------------------------------------------------------------------------------------- NIfTI
-def _of_nifti(path: str) -> Scan:
+def _of_nifti(path: str) -> StoredImage:
     image = open_nifti(path)
     if image.get_data_dtype().kind not in "iufb":
         raise InputError(f"{path}: holds colours or complex numbers; give one real number a voxel")
@@ -164,4 +164,4 @@ def _of_nifti(path: str) -> Scan:
     except (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
         raise InputError(f"{path}: the voxel data is damaged or cut off; copy the file anew") from error
     affine = np.asarray(image.affine, dtype=float)
-    return Scan(_checked(path, array, affine), affine, seconds_per_frame(image))
+    return StoredImage(_checked(path, array, affine), affine, seconds_per_frame(image))

@@ -24,7 +24,7 @@ from nisf.measures.tables import write_measures
 from nisf.measures.volume_curve import moments_of, phases_of
 from nisf.measures.volumes import Volumes, class_list, slice_volumes, volume_curves
 from nisf.measures.wall_thickness import SEGMENTS, thickness_values
-from nisf.quality.verdict import quality_record
+from nisf.quality.record import Quality
 from nisf.sampling.fitted_scan import FittedScan, network_of, weights_of
 from nisf.utils.errors import InputError
 
@@ -216,7 +216,7 @@ def measure_results(
         "subject": found.pop("subject"),
         "scan": results.name,
         **found,
-        "quality": quality_record({"quality": saved.quality}),
+        "quality": Quality.from_dict(saved.quality).record(),
         "versions": dict(saved.versions),
         "settings": {**saved.settings, "measure_draws": draws, "measure_seed": seed},
     }

@@ -1,6 +1,6 @@
 """What a fit knows of its own quality, from the scan alone: no label is looked at.
 
-``benchmarks/failures.py`` says how well each number tells failures apart; ``trust.py`` makes a verdict of them.
+``benchmarks/failures.py`` says how well each number tells failures apart; ``verdict.py`` makes a verdict of them.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from nisf.models.weights import digest_of
 from nisf.quality.dice_regression import DicePrediction
 from nisf.quality.flags import LIMITS, flags_of
+from nisf.quality.record import Quality
 from nisf.utils.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -21,10 +21,6 @@ logger = logging.getLogger(__name__)
 
 #: A scan is trusted from this predicted Dice on.
 TRUSTED = 0.7
-
-
-#: By which a refused scan is known, see ``transforms.PoseOfd``.
-NOTHING_FOUND = "no heart found"
 
 
 @dataclass(frozen=True)
@@ -71,16 +67,8 @@ class Judge:
             return cls(heart=heart)
         return replace(found, heart=heart)
 
-    def __call__(self, numbers: Mapping[str, float], slices: Mapping[str, list]) -> dict:
-        """The verdict on a scan.
-
-        Args:
-            numbers, slices: what ``quality.assess`` gave.
-
-        Returns:
-            ``predicted_dice`` (None where not calibrated), ``trusted`` (true, false, or None where not known),
-            ``flags`` (see ``flags.flags_of``), ``slices``; plain types.
-        """
+    def __call__(self, numbers: Mapping[str, float], slices: Mapping[str, list]) -> Quality:
+        """The verdict on a scan, of which ``quality.assess`` gave ``numbers`` and ``slices``."""
         dice = None if self.prediction is None else self.prediction(numbers)
         flags = flags_of(numbers, slices, self.limits) if self.heart else []
         if dice is not None and dice < TRUSTED:
@@ -88,8 +76,7 @@ class Judge:
             flags.append({"name": "low_dice", "text": text, "severe": True})
         bad = any(flag["severe"] for flag in flags)
         trusted = False if bad else None if dice is None else True
-        flags.sort(key=lambda flag: not flag["severe"])
-        return {"predicted_dice": dice, "trusted": trusted, "flags": flags, "slices": dict(slices)}
+        return Quality(dict(numbers), dict(slices), dice, trusted, sorted(flags, key=lambda flag: not flag["severe"]))
 
     def write(self, weights: str | Path, network: torch.nn.Module) -> Path:
         """Writes ``<weights>_quality.json``."""
@@ -107,41 +94,3 @@ class Judge:
 def calibration_file(weights: str | Path) -> Path:
     """``<weights>_quality.json``."""
     return Path(weights).with_name(f"{Path(weights).stem}_quality.json")
-
-
-def quality_record(content: Mapping) -> dict:
-    """The quality of a fitted scan as reports and tables want it.
-
-    Args:
-        content: of a ``_latent.pt`` file (``fitted.read_latent``).
-
-    Returns:
-        ``predicted_dice`` and ``trusted`` (None where not known), ``flags`` (a list of ``name``, ``text`` and
-        ``severe``, the severe ones first), ``numbers`` (None in place of NaN).
-    """
-    quality = dict(content.get("quality") or {})
-    verdict = {"predicted_dice": None, "trusted": None, "flags": [], "slices": {}}
-    verdict = {name: quality.pop(name, default) for name, default in verdict.items()}
-    verdict.pop("slices")
-    return {**verdict, "numbers": {name: None if math.isnan(value) else value for name, value in quality.items()}}
-
-
-def refused_record(reason: str) -> dict | None:
-    """``quality_record`` of a scan that was refused because no heart was found; None where the reason is another."""
-    if NOTHING_FOUND not in reason:
-        return None
-    text = "No heart was found in this scan; check that it is a short-axis stack of the heart."
-    flag = {"name": "no_heart", "text": text, "severe": True}
-    return {"predicted_dice": 0.0, "trusted": False, "flags": [flag], "numbers": {}}
-
-
-def in_a_word(quality: Mapping) -> str:
-    """A verdict for one line of a summary: empty where there is nothing to say.
-
-    Args:
-        quality: of ``quality_record``, a latent file's ``quality``, or a ``LatentFit.verdict``.
-    """
-    flags = quality.get("flags") or []
-    if quality.get("trusted") is False:
-        return "NOT TO BE TRUSTED: " + " ".join(flag["text"] for flag in flags if flag["severe"])
-    return f"look at: {', '.join(flag['name'].replace('_', ' ') for flag in flags)}" if flags else ""

@@ -19,14 +19,13 @@ from nisf.fit.blending import combine
 from nisf.fit.points import GridPoints
 from nisf.fit.posterior import LatentFit
 from nisf.fit.prior import bounds_of, set_initial_latent, set_pose_prior
-from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
-from nisf.inference.evaluator import attach_frame
 from nisf.inference.inferers import points_of
 from nisf.models.nisf import NISF
 from nisf.models.weights import load_weights, save_weights
 from nisf.training.early_stop import average
 from nisf.training.store import MappedDataset, fill_stores
+from nisf.transforms.scan import scan_of
 from nisf.utils.errors import InputError
 from nisf.utils.files import check_writable
 
@@ -63,7 +62,7 @@ def calibrate(
 
     Args:
         network: trained, with its prior; its ``temperature`` is set.
-        scans: items with ``image``, ``label`` and ``frame``, as the validation store gives them.
+        scans: items with ``image`` and ``label``, as the validation store gives them.
         fit: as in ``NISFInferer``.
         output_dir: folder.
         class_names: inside label value (text) to name.
@@ -101,7 +100,7 @@ def _looked_at(
     network: NISF, scan: Mapping, fit: Callable[[NISF, GridPoints], LatentFit], points: int, unet_blend: float
 ) -> tuple[torch.Tensor, torch.Tensor, LatentFit] | None:
     """Class logits [K, N] and labels [N] of a scan's labelled points, and its fit; None where it has none."""
-    source = points_of(attach_frame(scan), network)
+    source = points_of(scan["image"], network)
     number = labelled_points(source, scan["label"], points)
     unet_prob = None
     if source.unet_prob is not None and unet_blend:
@@ -197,7 +196,7 @@ def write_weights(
 ) -> None:
     """What inference needs besides the weights, found once the training is over; writes ``model.pt``."""
     network.eval()
-    frames = (CoordinateFrame.from_dict(train_dataset.stored(index)["frame"]) for index in range(len(train_dataset)))
+    frames = (scan_of(train_dataset.stored(index)["image"]).frame for index in range(len(train_dataset)))
     changes = [_change_of(val_dataset.stored(index)) for index in range(len(val_dataset))]
     if changes and all(change is not None for change in changes):
         set_pose_prior(network, torch.stack(changes))
@@ -210,7 +209,7 @@ def write_weights(
 
 def _change_of(item: Mapping[str, object]) -> torch.Tensor | None:
     """From the pose that the U-Net probabilities showed to the labels' own, [6]; None where there is no such pair."""
-    frame = CoordinateFrame.from_dict(item["frame"])
+    frame = scan_of(item["image"]).frame
     if frame.pose is None or "label_pose" not in item:
         return None
     return frame.pose.change_to(Pose.of(item["label_pose"])).vector()

@@ -69,7 +69,7 @@ def prepare_stack(
     """A stored stack for validation: at most four labelled frames of image and label, and the spacing."""
     frames = labelled(item["label"])
     frames = [frames[i] for i in unet_frames(len(frames), 4)]
-    image, label = as_intensity(item["image"][..., frames]), item["label"][..., frames]
+    image, label = as_intensity(item["image"].as_subclass(torch.Tensor)[..., frames]), item["label"][..., frames]
     return image.unsqueeze(0), label.unsqueeze(0), (item["spacing"],), {}
 
 

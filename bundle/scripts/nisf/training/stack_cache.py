@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 
 import ignite.distributed as idist
 import numpy as np
@@ -18,9 +19,10 @@ from monai.data import DataLoader
 from monai.transforms import Randomizable
 from torch.utils.data import Dataset
 
-from nisf.geometry.pose import NUMBERS, moved
+from nisf.geometry.pose import Pose, moved
 from nisf.training.store import MappedDataset
 from nisf.transforms.points import RandFramed, RandPointsd
+from nisf.transforms.scan import scan_of
 from nisf.transforms.virtual_subjects import RandVirtualSubjectd, VirtualSubject
 from nisf.utils import distributed
 from nisf.utils.tensors import as_intensity
@@ -56,17 +58,19 @@ class CachedStacks:
 
     def __init__(self, dataset: MappedDataset, subjects: Sequence[int], device: torch.device | str) -> None:
         items = [dataset.stored(subject) for subject in subjects]
-        frames = [item["frame"] for item in items]
+        frames = [scan_of(item["image"]).frame for item in items]
         self.place = {subject: place for place, subject in enumerate(subjects)}
-        self.device, self.dims = torch.device(device), int(frames[0]["dims"])
+        self.device, self.dims = torch.device(device), frames[0].dims
         self.channels = items[0]["image"].shape[0]
         self.size = self._table([item["image"].shape[1:4] for item in items], torch.long)
-        self.scale, self.offset = (self._table([frame[name] for frame in frames]) for name in ("scale", "offset"))
-        self.pose = self._table([frame.get("pose", [0.0] * NUMBERS) for frame in frames])
+        self.scale, self.offset = (
+            self._table([getattr(frame, name) for frame in frames]) for name in ("scale", "offset")
+        )
+        self.pose = self._table([astuple(frame.pose or Pose()) for frame in frames])
         # one after another the moments of all subjects, the boxes of their labels and their voxels
-        counts = [len(frame["times"]) for frame in frames]
+        counts = [len(frame.times) for frame in frames]
         self.frames, self.first_frame = self._table(counts, torch.long), self._table(_starts(counts), torch.long)
-        self.times = self._table([time for frame in frames for time in frame["times"]])
+        self.times = self._table([time for frame in frames for time in frame.times])
         self.boxes = self._table([box for item in items for box in item["boxes"]], torch.long)
         counts = [item["label"].numel() for item in items]
         self.first_voxel = self._table(_starts(counts), torch.long)

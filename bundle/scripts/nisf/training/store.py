@@ -11,11 +11,13 @@ from pathlib import Path
 import ignite.distributed as idist
 import numpy as np
 import torch
-from monai.data import PersistentDataset
+from monai.data import MetaTensor, PersistentDataset
 from monai.data.utils import json_hashing
 from monai.transforms import Transform
 from torch.utils.serialization import config
 
+from nisf.geometry.frame import CoordinateFrame
+from nisf.transforms.scan import SCAN, Scan, UNetProb
 from nisf.utils.distributed import shares
 from nisf.utils.errors import InputError
 from nisf.utils.files import walk_files
@@ -64,7 +66,7 @@ class MappedDataset(PersistentDataset):
             try:
                 with config.patch("load.mmap", True):
                     self._cachecheck(item)  # writes the file where there is none
-                    self._opened[index] = self._cachecheck(item)
+                    self._opened[index] = typed(self._cachecheck(item))
             except (OSError, RuntimeError) as error:
                 if isinstance(error, RuntimeError) and error.__cause__ is not None:
                     raise  # out of a transform; torch reports a full disk as RuntimeError too, but without a cause
@@ -93,6 +95,22 @@ class MappedDataset(PersistentDataset):
                 progress(done, len(own))
         idist.barrier()
         return self
+
+
+def typed(plain: Mapping[str, object]) -> dict[str, object]:
+    """A stored subject as it was before ``ToStored`` made plain types of it: an image with its ``Scan``."""
+    item = {key: value for key, value in plain.items() if key not in ("frame", "unet_prob")}
+    frame = CoordinateFrame.from_dict(plain["frame"]) if "frame" in plain else None
+    count = item["image"].shape[-1]
+    scan = Scan(
+        times=tuple(t / count for t in range(count)) if frame is None else frame.times,
+        subject=str(item.get("subject", "")),
+        frame=frame,
+        unet_prob=UNetProb(**plain["unet_prob"]) if "unet_prob" in plain else None,
+    )
+    affine = None if frame is None else torch.from_numpy(frame.affine)
+    item["image"] = MetaTensor(item["image"], affine=affine, meta={SCAN: scan})
+    return item
 
 
 def is_whole(file: str | os.PathLike) -> bool:

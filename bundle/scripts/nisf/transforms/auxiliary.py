@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from monai.transforms import Transform
 
 from nisf.geometry.grid import Grid, moments
 from nisf.io.images import read_image, read_volume
+from nisf.transforms.scan import WorldPoints, scan_of, with_scan
 from nisf.utils.errors import InputError
 
 #: The most points of a series that are kept.
@@ -45,11 +47,9 @@ def with_partial(subjects: Sequence[Mapping], series: Sequence[str] | str, mask:
 
 
 class LoadPartiald(Transform):
-    """Reads ``mask`` and ``series`` of an item whose image is loaded.
+    """Reads ``mask`` and ``series`` of an item whose image is loaded into the image's ``Scan``.
 
-    ``mask`` becomes a MetaTensor [1, X, Y, Z, 1] on the image's grid, and the voxels outside it get the median of the
-    others, so that what they hold does no harm; ``series`` a list of ``points`` [N, 3] (world, RAS mm), ``times`` [N]
-    and ``intensity`` [1, N] in [0, 1].
+    The voxels outside the mask get the median of the others, so that what they hold does no harm.
 
     Raises:
         InputError: a file cannot be read, the mask is of another grid or empty, or a CSV's columns are not x, y, z,
@@ -57,32 +57,16 @@ class LoadPartiald(Transform):
     """
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """The item with arrays in place of paths."""
-        item = dict(data)
-        if item.get("mask") is not None:
-            item["image"], item["mask"] = _masked(item["image"], str(item["mask"]))
-        else:
-            item.pop("mask", None)
-        item["series"] = [read_series(path) for path in item.get("series", [])]
-        return item
-
-
-class AttachPartiald(Transform):
-    """Moves ``mask`` and ``series`` into the image's meta, where an inferer, which is given the image alone, finds
-    them."""
-
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """The item with the image's meta extended."""
+        """The item without the paths."""
         item = dict(data)
         mask, series = item.pop("mask", None), item.pop("series", [])
-        if mask is not None:
-            item["image"].meta["mask"] = mask.as_tensor()[0, ..., 0] > 0
-        if series:
-            item["image"].meta["series"] = series
+        image = item["image"] if mask is None else _masked(item["image"], str(mask))
+        scan = replace(scan_of(image), series=[read_series(path) for path in series])
+        item["image"] = with_scan(image, scan)
         return item
 
 
-def _masked(image: MetaTensor, path: str) -> tuple[MetaTensor, MetaTensor]:
+def _masked(image: MetaTensor, path: str) -> MetaTensor:
     array, affine = read_volume(path)
     if array.shape[:3] != tuple(image.shape[1:4]) or not np.allclose(affine, np.asarray(image.affine), atol=1e-2):
         raise InputError(f"{path}: the mask's grid is not that of the scan; give a mask of this scan")
@@ -91,12 +75,11 @@ def _masked(image: MetaTensor, path: str) -> tuple[MetaTensor, MetaTensor]:
         raise InputError(f"{path}: the mask is empty; give one that is not zero where the scan's voxels are valid")
     plain = image.as_tensor().clone()
     plain[:, ~valid] = plain[:, valid].median()
-    mask = MetaTensor(valid[None, ..., None].float(), meta=dict(image.meta))
-    return MetaTensor(plain, meta=dict(image.meta)), mask
+    return with_scan(MetaTensor(plain, meta=dict(image.meta)), replace(scan_of(image), mask=valid))
 
 
-def read_series(path: str) -> dict[str, object]:
-    """``points``, ``times`` and ``intensity`` of an image or a CSV file, see ``LoadPartiald``."""
+def read_series(path: str) -> WorldPoints:
+    """The points of an image or a CSV file, at most ``MOST``; raises as ``LoadPartiald``."""
     points, times, values = _of_csv(path) if path.endswith(".csv") else _of_image(path)
     if not np.all(np.isfinite(values)) or values.max() == values.min():
         raise InputError(f"{path}: its intensities are constant, NaN or infinite; there is nothing to fit")
@@ -105,7 +88,7 @@ def read_series(path: str) -> dict[str, object]:
         points, times, values = points[kept], times[kept], values[kept]
     low, high = np.percentile(values, [1, 99])
     scaled = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
-    return {"points": points, "times": times, "intensity": torch.from_numpy(scaled[None].astype(np.float32))}
+    return WorldPoints(points, times, torch.from_numpy(scaled[None].astype(np.float32)))
 
 
 def _of_image(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

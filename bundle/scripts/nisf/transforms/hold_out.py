@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
+from nisf.transforms.scan import scan_of, with_scan
 from nisf.utils.errors import InputError
 
 
 class HoldOutd(MapTransform):
-    """Notes in the meta of the tensors which slices and frames a fit may see; the voxels stay as they are.
-
-    ``kept_slices`` and ``kept_frames`` in the meta, where anything is held out.
+    """Notes in the ``Scan`` of images which slices and frames a fit may see; the voxels stay as they are.
 
     Args:
-        keys: tensors [C, X, Y, Z, T].
+        keys: images [C, X, Y, Z, T].
         slices: numbers (from the base, 0-based; negative ones from the apex), ``every_K`` (each K-th, beginning with
             the K-th), ``basal_K`` or ``apical_K`` (K at that end of the stack); None keeps all.
         frames: numbers or ``every_K``; None keeps all.
@@ -68,12 +67,11 @@ class HoldOutd(MapTransform):
         return kept
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """The item with what is kept in the metas."""
+        """The item with what is kept in the Scans."""
         item = dict(data)
         for key in self.key_iterator(item):
             before = item[key]
             kept = {"kept_slices": ("slices", before.shape[3]), "kept_frames": ("frames", before.shape[4])}
             found = {name: self.kept_of(*what) for name, what in kept.items() if self.held[what[0]] is not None}
-            meta = {**before.meta, **found}
-            item[key] = MetaTensor(before, meta=meta, applied_operations=before.applied_operations)
+            item[key] = with_scan(before, replace(scan_of(before), **found))
         return item

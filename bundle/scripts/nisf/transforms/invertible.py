@@ -9,6 +9,8 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 
+from nisf.transforms.scan import SCAN
+
 
 class GridTransform(MapTransform, InvertibleTransform):
     """Shared by transforms of [C, X, Y, Z, T] tensors that keep their own note of how to go back."""
@@ -24,7 +26,8 @@ class GridTransform(MapTransform, InvertibleTransform):
         return out
 
     def restore(self, tensor: MetaTensor, plain: torch.Tensor, extra: dict) -> MetaTensor:
-        out = MetaTensor(plain, meta=dict(tensor.meta), applied_operations=list(tensor.applied_operations))
+        meta = {key: value for key, value in tensor.meta.items() if key != SCAN}  # it was of the grid that is left
+        out = MetaTensor(plain, meta=meta, applied_operations=list(tensor.applied_operations))
         out.affine = torch.as_tensor(extra["affine"], dtype=torch.float64)
         return out
 

@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from nisf.io.images import read_scan
+from nisf.transforms.scan import Scan, with_scan
 from nisf.utils.errors import InputError
 
 #: Value of a label voxel in a frame that nobody labelled.
@@ -46,11 +47,9 @@ def _check_intensities(path: str, array: np.ndarray) -> None:
 class LoadCined(MapTransform):
     """Reads a data list's subject into MetaTensors: ``image`` [C, X, Y, Z, T] and, if any, ``label`` [1, X, Y, Z, T].
 
-    A subject is one 3D or 4D file, one 3D file a frame, or a folder of DICOM files (see ``cohorts.py``,
-    ``readers.py``). The image's meta carries ``affine``, ``times`` (fraction of the cardiac cycle), ``frame_duration``
-    in seconds (read from the header, 0 where unknown), ``files``, ``subject``, ``person`` (of DICOM: ``heart_rate``,
-    ``sex``, ``height_cm``, ``weight_kg``) and, where the file is not NIfTI, the ``header`` of a NIfTI file on its
-    grid. Label values are mapped to the inside order; frames without label hold -1.
+    A subject is one 3D or 4D file, one 3D file a frame, or a folder of DICOM files (see ``io.datalist``,
+    ``io.images``). The image has a ``Scan``: times, duration of a frame (read from the header), files, subject and
+    what a DICOM header tells of the person. Label values are mapped to the inside order; frames without label hold -1.
 
     Args:
         keys: of ``image`` and ``label``, in this order.
@@ -75,20 +74,22 @@ class LoadCined(MapTransform):
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with tensors in place of paths."""
         item = dict(data)
-        image, affine, meta = self._image(item)
-        item[self.image_key] = MetaTensor(torch.from_numpy(image), affine=torch.from_numpy(affine), meta=dict(meta))
+        array, affine, scan = self._image(item)
+        meta = {"filename_or_obj": scan.files[0]}  # MONAI's name for it
+        image = MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(affine), meta=dict(meta))
+        item[self.image_key] = with_scan(image, scan)
         if self.label_key and item.get(self.label_key) is not None:
-            label = self._label(data, image.shape, affine)
-            item[self.label_key] = MetaTensor(torch.from_numpy(label), affine=torch.from_numpy(affine), meta=dict(meta))
+            label = self._label(data, array.shape, affine)
+            item[self.label_key] = MetaTensor(torch.from_numpy(label), affine=torch.from_numpy(affine), meta=meta)
         elif self.label_key:
             item.pop(self.label_key, None)
         return item
 
-    def _image(self, item: dict) -> tuple[np.ndarray, np.ndarray, dict]:
+    def _image(self, item: dict) -> tuple[np.ndarray, np.ndarray, Scan]:
         paths = item[self.image_key]
         files = [str(p) for p in paths] if isinstance(paths, (list, tuple)) else [str(paths)]
-        scan = read_scan(files[0])
-        first, affine = scan.array, scan.affine
+        stored = read_scan(files[0])
+        first, affine = stored.array, stored.affine
         arrays = [first]
         for path in files[1:]:
             other = read_scan(path)
@@ -97,24 +98,22 @@ class LoadCined(MapTransform):
         for path, array in zip(files, arrays):
             _check_intensities(path, array)
         stacked = first if len(arrays) == 1 else np.concatenate(arrays, axis=3)
-        duration = scan.frame_duration if self.fourth_axis == "time" else 0.0
+        duration = stored.frame_duration if self.fourth_axis == "time" else 0.0
         image = stacked[None] if self.fourth_axis == "time" else np.moveaxis(stacked, 3, 0)[..., None]
         times = item.get("times") or [i / image.shape[-1] for i in range(image.shape[-1])]
         if len(times) != image.shape[-1]:
             raise InputError(
                 f"{files[0]}: has {image.shape[-1]} frames, but the data list {len(times)} times; correct the list"
             )
-        meta = {
-            "subject": str(item.get("subject", Path(files[0]).name.split(".")[0])),
-            "files": files,
-            "filename_or_obj": files[0],
-            "times": [float(t) for t in times],
-            "frame_duration": duration,
-            "person": scan.person,
-        }
-        if scan.header is not None:  # what is written then has no file to take its header from
-            meta["header"] = scan.header
-        return np.ascontiguousarray(image), affine, meta
+        scan = Scan(
+            times=tuple(float(t) for t in times),
+            subject=str(item.get("subject", Path(files[0]).name.split(".")[0])),
+            files=tuple(files),
+            frame_duration=duration,
+            person=stored.person,
+            header=stored.header,
+        )
+        return np.ascontiguousarray(image), affine, scan
 
     def _label(self, item: Mapping, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
         paths = item[self.label_key]

@@ -11,9 +11,9 @@ from monai.transforms import MapTransform, RandomizableTransform
 from monai.utils import TraceKeys
 
 from nisf.geometry import orientation
-from nisf.geometry.frame import CoordinateFrame
 from nisf.transforms.invertible import POINTS, GridTransform
 from nisf.transforms.load import UNLABELLED
+from nisf.transforms.scan import scan_of, with_scan
 from nisf.utils.tensors import as_intensity
 
 
@@ -25,9 +25,10 @@ class ToStored(MapTransform):
         self.image_key, self.label_key = image_key, label_key
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """``image`` uint8 [C, X, Y, Z, T] (intensity * 255), ``label`` int8 [1, X, Y, Z, T] (-1 without), ``frame``,
-        ``subject``, ``boxes``, the voxel ranges of each frame's labels, ``spacing`` in mm along the axes and, where
-        there is any, ``unet_prob``."""
+        """``image`` uint8 [C, X, Y, Z, T] (intensity * 255), ``label`` int8 [1, X, Y, Z, T] (-1 without),
+        ``subject``, ``boxes``, the voxel ranges of each frame's labels, ``spacing`` in mm along the axes and of the
+        image's ``Scan`` its ``frame`` and ``unet_prob``, all as plain types; ``training.store`` makes a Scan of them.
+        """
         image = torch.as_tensor(data[self.image_key]).mul(255).round().to(torch.uint8)
         label = data.get(self.label_key)
         shape = (1, *image.shape[1:])
@@ -36,10 +37,13 @@ class ToStored(MapTransform):
         )
         # frames outermost in memory, so that reading one frame touches its own pages alone
         frames_first = [t.permute(4, 0, 1, 2, 3).contiguous().permute(1, 2, 3, 4, 0) for t in (image, label)]
-        kept = {key: data[key] for key in ("frame", "subject", "phases", "label_pose") if key in data}
-        if "unet_prob" in data:
-            values = data["unet_prob"].as_tensor().mul(255).round().to(torch.uint8)
-            kept["unet_prob"] = {"values": values, "frames": data["unet_prob"].meta["frames"]}
+        kept = {key: data[key] for key in ("subject", "phases", "label_pose") if key in data}
+        scan = scan_of(data[self.image_key])
+        if scan.frame is not None:
+            kept["frame"] = scan.frame.to_dict()
+        if scan.unet_prob is not None:
+            values = scan.unet_prob.values.mul(255).round().to(torch.uint8)
+            kept["unet_prob"] = {"values": values, "frames": scan.unet_prob.frames}
         boxes = [label_box(label[0, ..., t]) for t in range(label.shape[-1])]
         spacing = list(orientation.spacing_of(np.asarray(data[self.image_key].affine)))
         return {"image": frames_first[0], "label": frames_first[1], "boxes": boxes, "spacing": spacing, **kept}
@@ -55,8 +59,7 @@ def label_box(label: torch.Tensor) -> list[list[int]]:
 
 def gather_points(item: Mapping[Hashable, object], indices: torch.Tensor) -> dict[str, torch.Tensor]:
     """``coords`` [D, N], ``intensity`` [C, N] and ``label`` [1, N] of flat grid indices [N] (the time axis fastest)."""
-    frame = CoordinateFrame.from_dict(item["frame"])
-    image = item["image"].as_subclass(torch.Tensor)
+    frame, image = scan_of(item["image"]).frame, item["image"].as_subclass(torch.Tensor)
     where = np.unravel_index(indices.numpy(), image.shape[1:])
     points = {"coords": frame.points(indices), "intensity": as_intensity(_at(image, where))}
     if "label" in item:
@@ -70,7 +73,7 @@ def _at(tensor: torch.Tensor, where: tuple[np.ndarray, ...]) -> torch.Tensor:
 
 
 class RandFramed(RandomizableTransform, MapTransform):
-    """Draws one time frame uniformly: tensors [C, X, Y, Z, T] become [C, X, Y, Z, 1], ``frame`` keeps that time."""
+    """Draws one time frame uniformly: tensors [C, X, Y, Z, T] become [C, X, Y, Z, 1], the ``Scan`` keeps that time."""
 
     def __init__(self, keys: KeysCollection = ("image", "label")) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys=True)
@@ -79,11 +82,11 @@ class RandFramed(RandomizableTransform, MapTransform):
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item at the drawn frame."""
         item = dict(data)
-        times = item["frame"]["times"]
-        drawn = int(self.R.randint(len(times)))
+        scan = scan_of(item["image"])
+        drawn = int(self.R.randint(len(scan.times)))
         for key in self.key_iterator(item):
-            item[key] = item[key][..., drawn : drawn + 1]
-        item["frame"] = {**item["frame"], "times": [times[drawn]]}
+            item[key] = item[key].as_subclass(torch.Tensor)[..., drawn : drawn + 1]
+        item["image"] = with_scan(item["image"], scan.at(drawn))
         if "boxes" in item:
             item["boxes"] = [item["boxes"][drawn]]
         return item
@@ -140,7 +143,7 @@ class GridToPointsd(GridTransform):
     file name.
 
     Args:
-        keys: of the point sets that can be inverted; ``image``, ``label`` and ``frame`` are read from the item.
+        keys: of the point sets that can be inverted; ``image`` and ``label`` are read from the item.
     """
 
     def __init__(self, keys: KeysCollection = (POINTS,)) -> None:

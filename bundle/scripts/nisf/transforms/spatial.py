@@ -18,7 +18,8 @@ from nisf.geometry import orientation
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose, pose_of_classes
 from nisf.transforms.invertible import GridTransform
-from nisf.utils.errors import InputError
+from nisf.transforms.scan import scan_of, turned, with_scan
+from nisf.utils.errors import InputError, NoHeartFound
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class CanonicalOrientationd(GridTransform):
     """Brings tensors [C, X, Y, Z, T] into one array orientation by axis swaps and flips alone.
 
     Args:
-        keys: tensors to turn.
+        keys: tensors to turn; the first is the image, whose ``Scan`` is turned with it.
         target: ``short_axis``: x to the lateral wall, y to the inferior wall, slices last from base to apex, decided
             from the affine, or from the item's ``array_axes`` where the data list states them; or codes as ``RAS``.
     """
@@ -69,11 +70,11 @@ class CanonicalOrientationd(GridTransform):
         order, flips = self.permutation(item, affine)
         for key in self.key_iterator(item):
             before = item[key]
-            turned = before.as_tensor().permute(0, *(a + 1 for a in order), 4)
-            turned = turned.flip([a + 1 for a in range(3) if flips[a]])
-            after = self.note(turned, before, order=list(order), flips=list(flips))
-            after.affine = torch.from_numpy(orientation.permuted_affine(affine, before.shape[1:4], order, flips))
-            item[key] = after
+            plain = turned(before.as_tensor(), order, flips)
+            item[key] = self.note(plain, before, order=list(order), flips=list(flips))
+            item[key].affine = torch.from_numpy(orientation.permuted_affine(affine, before.shape[1:4], order, flips))
+        image = item[self.keys[0]]
+        item[self.keys[0]] = with_scan(image, scan_of(image).turned(order, flips))
         return item
 
     def inverse(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
@@ -82,8 +83,8 @@ class CanonicalOrientationd(GridTransform):
         for key in self.noted(item):
             extra = self.pop_transform(item[key])[TraceKeys.EXTRA_INFO]
             order, flips = extra["order"], extra["flips"]
-            turned = item[key].as_tensor().flip([a + 1 for a in range(3) if flips[a]])
-            item[key] = self.restore(item[key], turned.permute(0, *(order.index(a) + 1 for a in range(3)), 4), extra)
+            plain = item[key].as_tensor().flip([a + 1 for a in range(3) if flips[a]])
+            item[key] = self.restore(item[key], plain.permute(0, *(order.index(a) + 1 for a in range(3)), 4), extra)
         return item
 
 
@@ -117,7 +118,7 @@ class PoseOfd(MapTransform):
         name: key under which the pose is put.
 
     Raises:
-        InputError: the segmentation shows no body.
+        NoHeartFound: the segmentation shows no body; InputError where the organ is none that has a ``pointer``.
     """
 
     def __init__(
@@ -146,8 +147,8 @@ class PoseOfd(MapTransform):
         pose = pose_of_classes(label.as_tensor()[0].numpy(), places, self.body, self.pointer, **sizes)
         if pose is None:
             name = label.meta.get("filename_or_obj", "label")
-            organ = "organ" if self.pointer is None else "heart"
-            raise InputError(
+            organ, kind = ("organ", InputError) if self.pointer is None else ("heart", NoHeartFound)
+            raise kind(
                 f"{name}: no {organ} found, no voxel is of the classes {list(self.body)} that show where the organ "
                 "lies; is it in view?"
             )
@@ -158,11 +159,8 @@ class PoseOfd(MapTransform):
 class CropToFieldd(GridTransform):
     """Lays the coordinate frame over a scan and crops the tensors to the voxels that lie in its field.
 
-    The frame is put into the item under ``frame`` and into each tensor's meta, as plain numbers
-    (``CoordinateFrame.to_dict``).
-
     Args:
-        keys: tensors [C, X, Y, Z, T]; the first is the image.
+        keys: tensors [C, X, Y, Z, T]; the first is the image, whose ``Scan`` gets the ``frame`` and is cropped with it.
         kind: ``physical`` (mm in plane about a centre, relative along the stack), ``relative`` (the paper's), or
             ``posed`` (mm along all axes, moved into the organ's own frame by the item's ``pose``, see ``PoseOfd``).
         half_field: mm from the centre to the edge of a physical frame; of a posed one the mm that make one.
@@ -192,7 +190,7 @@ class CropToFieldd(GridTransform):
 
     def frame_of(self, image: MetaTensor, pose: Sequence[float] | None = None) -> CoordinateFrame:
         """The coordinate frame of the whole, uncropped scan."""
-        affine, shape, times = np.asarray(image.affine), tuple(image.shape[1:4]), tuple(image.meta["times"])
+        affine, shape, times = np.asarray(image.affine), tuple(image.shape[1:4]), scan_of(image).times
         if self.kind == "posed" and pose is None:
             name = image.meta.get("filename_or_obj", "image")
             raise InputError(f"{name}: nothing says where the organ lies; name an unet_model, or pose_body and labels")
@@ -207,7 +205,7 @@ class CropToFieldd(GridTransform):
         return CoordinateFrame.physical(affine, shape, times, self.dims, self.half_field, center)
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """The item with cropped tensors and ``frame``."""
+        """The item with cropped tensors."""
         item = dict(data)
         image = item[self.keys[0]]
         whole = self.frame_of(image, item.get("pose"))
@@ -217,19 +215,17 @@ class CropToFieldd(GridTransform):
             name = image.meta.get("filename_or_obj", "image")
             raise InputError(f"{name}: {error}; use a larger half_field or another field_center") from error
         frame = whole.crop(box)
-        item["frame"] = frame.to_dict()
         for key in self.key_iterator(item):
             before = item[key]
             slices = tuple(slice(low, high) for low, high in box)
-            after = self.note(
+            item[key] = self.note(
                 before.as_tensor()[(slice(None), *slices)],
                 before,
                 shape=list(before.shape[1:4]),
                 box=[list(b) for b in box],
             )
-            after.affine = torch.from_numpy(frame.affine)
-            after.meta["frame"] = item["frame"]
-            item[key] = after
+            item[key].affine = torch.from_numpy(frame.affine)
+        item[self.keys[0]] = with_scan(item[self.keys[0]], scan_of(image).cropped(box, frame))
         return item
 
     def inverse(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:

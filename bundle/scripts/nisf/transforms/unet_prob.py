@@ -7,6 +7,7 @@ alone, as the fit does.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,15 +16,15 @@ from monai.transforms import Transform
 
 from nisf.geometry.orientation import spacing_of
 from nisf.models.slice_net import DOUBT, SliceNet, largest_pieces, read_frames, scaled, unet_frames
+from nisf.transforms.scan import UNetProb, scan_of, with_scan
 from nisf.utils.tensors import likeliest
 
 
 class AddUNetProbd(Transform):
     """Adds what a ``SliceNet`` says of a scan: class probabilities and the likeliest class, of some frames.
 
-    ``unet_prob`` [K, X, Y, Z, T'] and ``unet_class`` [1, X, Y, Z, T'], MetaTensors with the image's affine; the
-    U-Net's meta names its ``frames``. Slices and frames that a fit may not see (``HoldOutd``) are not seen
-    here either.
+    The image's ``Scan`` gets ``unet_prob``, the item ``unet_class`` [1, X, Y, Z, T'], a MetaTensor with the image's
+    affine. Slices and frames that a fit may not see (``HoldOutd``) are not seen here either.
 
     Args:
         network: trained; run where its weights are. None adds nothing.
@@ -35,36 +36,22 @@ class AddUNetProbd(Transform):
         self.network, self.frames, self.image_key = network, frames, image_key
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """The item with ``unet_prob`` and ``unet_class``."""
+        """The item with U-Net probabilities and ``unet_class``."""
         item = dict(data)
         if self.network is None:
             return item
         self.network.eval()
-        image = item[self.image_key]
-        seen = image.meta.get("kept_frames") or list(range(image.shape[4]))
+        image, scan = item[self.image_key], scan_of(item[self.image_key])
+        seen, kept = scan.kept_frames or list(range(image.shape[4])), scan.kept_slices
         frames = [seen[i] for i in unet_frames(len(seen), self.frames)]
         plain = torch.as_tensor(scaled(image.as_tensor()[..., frames].float()))
-        spacing, kept = spacing_of(np.asarray(image.affine)), image.meta.get("kept_slices")
-        probabilities = read_frames(self.network, plain, spacing, kept)
+        probabilities = read_frames(self.network, plain, spacing_of(np.asarray(image.affine)), kept)
         raw = likeliest(probabilities)
         classes = largest_pieces(raw, kept)
         # what lies apart is taken for background, though not without a doubt
         apart = torch.full((len(probabilities), 1), DOUBT / (len(probabilities) - 1))
         apart[0] = 1 - DOUBT
         probabilities[:, (raw != classes)] = apart
-        classes = classes.unsqueeze(0)
-        for key, values in (("unet_prob", probabilities), ("unet_class", classes)):
-            item[key] = MetaTensor(values, meta={**image.meta, "frames": frames})
-        return item
-
-
-class AttachUNetProbd(Transform):
-    """Moves ``unet_prob`` into the image's meta, where an inferer, which is given the image alone, finds it."""
-
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """The item with the image's meta extended."""
-        item = dict(data)
-        unet_prob = item.pop("unet_prob", None)
-        if unet_prob is not None:
-            item["image"].meta["unet_prob"] = {"values": unet_prob.as_tensor(), "frames": unet_prob.meta["frames"]}
+        item[self.image_key] = with_scan(image, replace(scan, unet_prob=UNetProb(probabilities, frames)))
+        item["unet_class"] = MetaTensor(classes.unsqueeze(0), meta=dict(image.meta))
         return item

@@ -26,6 +26,10 @@ def check_counts(what: str, **counts: int | None) -> None:
             raise InputError(f"{name} of {what} is {value}; it must be 1 or more")
 
 
+class NoHeartFound(InputError):
+    """A scan in which no heart was found; summaries list it as one that is not to be trusted."""
+
+
 def chain_of(error: BaseException) -> list[BaseException]:
     """An exception and what it was raised from, outermost first."""
     chain = [error]

@@ -1,0 +1,62 @@
+"""The quality of one fitted scan, as an object in memory and as plain types in files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Numbers by which a failed fit shows, and what they come to.
+
+    Attributes:
+        numbers: by name, see ``quality.assess``; NaN where one is not known.
+        slices: by name, a list each, see ``quality.assess``.
+        predicted_dice: expected mean Dice; None where not calibrated.
+        trusted: None where not known.
+        flags: what is to be looked at, the severe first; of each ``name``, ``text`` and ``severe``.
+    """
+
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    slices: Mapping[str, list] = field(default_factory=dict)
+    predicted_dice: float | None = None
+    trusted: bool | None = None
+    flags: list[dict] = field(default_factory=list)
+
+    @classmethod
+    def without_heart(cls) -> Quality:
+        """That of a scan which was refused because no heart was found in it."""
+        text = "No heart was found in this scan; check that it is a short-axis stack of the heart."
+        return cls(predicted_dice=0.0, trusted=False, flags=[{"name": "no_heart", "text": text, "severe": True}])
+
+    def known(self) -> dict[str, float | None]:
+        """The numbers with None in place of NaN, which JSON does not have."""
+        return {name: None if math.isnan(value) else value for name, value in self.numbers.items()}
+
+    def verdict(self) -> dict[str, object]:
+        """``predicted_dice``, ``trusted`` and ``flags`` as plain types."""
+        return {"predicted_dice": self.predicted_dice, "trusted": self.trusted, "flags": list(self.flags)}
+
+    def record(self) -> dict[str, object]:
+        """As reports and ``measures.json`` have it: the verdict, and the ``numbers`` that are known."""
+        return {**self.verdict(), "numbers": self.known()}
+
+    def to_dict(self) -> dict[str, object]:
+        """As a latent file has it: the numbers beside the verdict and the ``slices``."""
+        return {**self.numbers, **self.verdict(), "slices": dict(self.slices)}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, object]) -> Quality:
+        """What ``to_dict`` gave; files of earlier versions may hold numbers alone, or nothing."""
+        rest = {name: plain[name] for name in ("predicted_dice", "trusted", "flags", "slices") if name in plain}
+        return cls({name: value for name, value in plain.items() if name not in rest}, **rest)
+
+
+def in_a_word(verdict: Mapping[str, object]) -> str:
+    """A verdict (``Quality.verdict``) for one line of a summary: empty where there is nothing to say."""
+    flags = verdict.get("flags") or []
+    if verdict.get("trusted") is False:
+        return "NOT TO BE TRUSTED: " + " ".join(flag["text"] for flag in flags if flag["severe"])
+    return f"look at: {', '.join(flag['name'].replace('_', ' ') for flag in flags)}" if flags else ""

@@ -1,0 +1,140 @@
+"""What is known of a scan beside its voxels, as one typed object that goes with the image through every transform.
+
+MONAI gives an inferer the image alone, so the ``Scan`` is an entry of the image's meta: ``LoadCined`` puts it there,
+each transform after it puts a changed copy in its place, and ``NISFInferer`` returns a prediction whose meta has the
+same ``Scan`` with its fit. ``scan_of`` reads it, ``with_scan`` puts it in; nothing else knows where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from torch.utils.data._utils.collate import default_collate_fn_map
+
+from nisf.fit.posterior import LatentFit
+from nisf.geometry.frame import CoordinateFrame
+from nisf.quality.record import Quality
+
+#: Entry of an image's meta.
+SCAN = "scan"
+
+
+@dataclass(frozen=True, eq=False)
+class UNetProb:
+    """What the U-Net says of some frames.
+
+    Attributes:
+        values: class probabilities [K, X, Y, Z, T'] on the image's grid, uint8 (255 for one) or float in [0, 1].
+        frames: numbers of the T' frames.
+    """
+
+    values: torch.Tensor
+    frames: list[int]
+
+
+@dataclass(frozen=True, eq=False)
+class WorldPoints:
+    """Another series of the subject as loose points.
+
+    Attributes:
+        points: [N, 3], RAS mm.
+        times: fraction of the cardiac cycle, [N].
+        intensity: [1, N] in [0, 1].
+    """
+
+    points: np.ndarray
+    times: np.ndarray
+    intensity: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What is known of a scan whose image [C, X, Y, Z, T] is a MetaTensor with an affine.
+
+    Attributes:
+        times: fraction of the cardiac cycle of each frame.
+        subject: name in the data list.
+        files: that the image was read from; several where each frame is a file.
+        frame_duration: seconds; 0 where unknown.
+        person: what a DICOM header tells of patient and beat, see ``io.dicom_cine.DicomScan``.
+        header: of a NIfTI file on the file's grid, where the file is none itself.
+        frame: coordinate frame of the image's grid, once there is one.
+        kept_slices, kept_frames: those that a fit may see; None is all of them.
+        mask: voxels [X, Y, Z] that a fit may see; None is all of them.
+        unet_prob: what the U-Net says, or None.
+        series: other series of the subject.
+        fit: what was fitted, and ``quality``, how good it is; None before.
+    """
+
+    times: tuple[float, ...]
+    subject: str = ""
+    files: tuple[str, ...] = ()
+    frame_duration: float = 0.0
+    person: Mapping[str, float | str | None] = field(default_factory=dict)
+    header: nib.Nifti1Header | None = None
+    frame: CoordinateFrame | None = None
+    kept_slices: list[int] | None = None
+    kept_frames: list[int] | None = None
+    mask: torch.Tensor | None = None
+    unet_prob: UNetProb | None = None
+    series: Sequence[WorldPoints] = ()
+    fit: LatentFit | None = None
+    quality: Quality | None = None
+    ndim: ClassVar[int] = 0  # MONAI's decollate_batch asks what it does not know for axes and an item
+
+    def item(self) -> Scan:
+        """Itself: one item of a batch."""
+        return self
+
+    def turned(self, order: Sequence[int], flips: Sequence[bool]) -> Scan:
+        """After the image's axes were put in ``order`` and then flipped, before anything but a mask depends on them."""
+        mask = self.mask if self.mask is None else turned(self.mask[None, ..., None], order, flips)[0, ..., 0]
+        return replace(self, mask=mask)
+
+    def cropped(self, box: Sequence[tuple[int, int]], frame: CoordinateFrame) -> Scan:
+        """After the image was cut to the voxel ranges ``box``, a grid with the coordinate frame ``frame``."""
+        inside = tuple(slice(low, high) for low, high in box)
+        mask = self.mask if self.mask is None else self.mask[inside]
+        unet_prob = self.unet_prob
+        if unet_prob is not None:
+            unet_prob = replace(unet_prob, values=unet_prob.values[(slice(None), *inside)])
+        return replace(self, frame=frame, mask=mask, unet_prob=unet_prob)
+
+    def at(self, number: int) -> Scan:
+        """Of one frame alone, without fit and U-Net probabilities."""
+        time = (self.times[number],)
+        frame = self.frame if self.frame is None else replace(self.frame, times=time)
+        return replace(self, times=time, frame=frame, kept_frames=None, unet_prob=None, fit=None, quality=None)
+
+
+def turned(values: torch.Tensor, order: Sequence[int], flips: Sequence[bool]) -> torch.Tensor:
+    """[C, X, Y, Z, T] with the axes X, Y, Z put in ``order`` and then flipped."""
+    values = values.permute(0, *(axis + 1 for axis in order), 4)
+    return values.flip([axis + 1 for axis in range(3) if flips[axis]])
+
+
+def scan_of(image: torch.Tensor) -> Scan:
+    """The Scan of an image [C, X, Y, Z, T]; of one that has none its frames spread evenly over the cycle."""
+    found = image.meta.get(SCAN) if isinstance(image, MetaTensor) else None
+    return Scan(tuple(t / image.shape[-1] for t in range(image.shape[-1]))) if found is None else found
+
+
+def with_scan(image: torch.Tensor, scan: Scan) -> MetaTensor:
+    """The same voxels with another Scan; the image that is given keeps its own."""
+    if not isinstance(image, MetaTensor):
+        return MetaTensor(image, meta={SCAN: scan})
+    return MetaTensor(image, meta={**image.meta, SCAN: scan}, applied_operations=image.applied_operations)
+
+
+def _listed(batch: Sequence[Scan], *, collate_fn_map: Mapping | None = None) -> list[Scan]:
+    """A batch of Scans is a list; PyTorch's way to make a type known to ``default_collate``."""
+    return list(batch)
+
+
+default_collate_fn_map[Scan] = _listed
