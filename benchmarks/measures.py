@@ -4,7 +4,8 @@
     python benchmarks/measures.py --acdc ACDC [--fits FOLDER] [--figure PNG] [--json FILE]
 
 Test subjects. The phantom's peer is slice summation of the true labels on the same stacks, at the true frames. Prints
-Markdown tables; the fits are made by ``inference`` where FOLDER does not hold them. The cohort of docs/measures.md is
+Markdown tables; the fits are made by ``inference`` where FOLDER does not hold them. The cohort of
+docs/results/measures.md is
 
     python -c "from nisf.phantom.cohort import write_cohort; write_cohort('COHORT', 0, 16, 30, seed=611)"
 """

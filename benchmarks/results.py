@@ -1,4 +1,4 @@
-"""Scores of the shipped weights on the test subjects, and the course of their training, written as docs/results.md.
+"""Scores of the shipped weights on the test subjects and the course of their training: docs/results/results.md.
 
     python benchmarks/results.py --acdc DIR --hippocampus DIR [--phantom DIR] [--runs DIR] [--json FILE]
 
@@ -108,7 +108,7 @@ def calibration_table(result: dict, figures: Path) -> list[str]:
         "",
         *lines,
         "",
-        f"![reliability](figures/{result['name']}_reliability.png)",
+        f"![reliability](../figures/{result['name']}_reliability.png)",
     ]
 
 
@@ -123,7 +123,7 @@ def training_summary(folder: Path, name: str, figures: Path) -> list[str]:
     figures.mkdir(parents=True, exist_ok=True)
     for picture in ("training_curve", "fit_curve"):
         shutil.copy(folder / f"{picture}.png", figures / f"{name}_{picture}.png")
-        lines += ["", f"![{picture}](figures/{name}_{picture}.png)"]
+        lines += ["", f"![{picture}](../figures/{name}_{picture}.png)"]
     return lines
 
 
@@ -161,8 +161,8 @@ def page(results: list[dict], runs: Path | None, figures: Path) -> str:
                 "",
                 f"### Training of the {result['name']} weights",
                 "",
-                "Validation Dice is that of the points drawn for the fit, inside the field, ED and ES pooled: it lies "
-                "above the mean volume Dice.",
+                "Validation Dice is that of the points drawn for the fit, inside the field, ED and ES pooled: it is "
+                "higher than the mean volume Dice.",
                 "",
             ]
             lines += training_summary(folder, result["name"], figures)
@@ -176,7 +176,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", metavar="DIR", help=f"folder of the {NAMES[name]} data")
     parser.add_argument("--runs", type=Path, help="folder of the trainings' output folders")
     parser.add_argument("--json", metavar="FILE", help="also write the summaries there")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results.md")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "results.md")
     options = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory() as folder:
@@ -184,7 +184,7 @@ def main() -> None:
             data = getattr(options, name)
             if data or name == "phantom":
                 results.append(evaluate(name, data, Path(folder) / name))
-        write_text(options.output, page(results, options.runs, options.output.parent / "figures"))
+        write_text(options.output, page(results, options.runs, options.output.parent.parent / "figures"))
     if options.json:
         plain = [{key: value for key, value in result.items() if key != "reliability"} for result in results]
         write_text(options.json, json.dumps({"machine": machine(), "results": plain}, indent=1))

@@ -1,6 +1,7 @@
 """The book: built without a warning and without a network, its commands true, its first pages run as they are."""
 
 import json
+import pkgutil
 import re
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from nisf.utils.errors import InputError
 
 DOCS = ROOT / "docs"
 CONFIGS = ROOT / "bundle" / "configs"
-PAGES = {str(path.relative_to(ROOT)): path for path in [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]}
+PAGES = {str(path.relative_to(ROOT)): path for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]}
 PAGES |= {f"{folder}/README.md": ROOT / folder / "README.md" for folder in ("bundle/docs", "tests")}
 
 
@@ -44,7 +45,7 @@ def book(tmp_path_factory):
 
 
 def test_the_book_has_every_page_and_no_page_loads_anything_from_elsewhere(book):
-    assert {f"{path.stem}.html" for path in DOCS.glob("*.md")} <= set(book)
+    assert {path.relative_to(DOCS).with_suffix(".html").as_posix() for path in DOCS.rglob("*.md")} <= set(book)
     for name, page in book.items():
         loaded = re.findall(r"<(?:script|img|iframe|source)[^>]*\bsrc=\"([^\"]+)\"", page)
         loaded += [tag for tag in re.findall(r"<link[^>]+>", page) if 'rel="canonical"' not in tag]
@@ -53,12 +54,12 @@ def test_the_book_has_every_page_and_no_page_loads_anything_from_elsewhere(book)
 
 
 def test_equations_are_mathml_and_stand_beside_links_to_the_line_of_the_code(book):
-    page = book["method.html"]
-    written = (DOCS / "method.md").read_text()
+    page = book["concepts/method.html"]
+    written = (DOCS / "concepts" / "method.md").read_text()
     assert page.count("<math ") == written.count("```math") > 10
     assert "\\frac" not in re.sub(r"<script.*?</script>", "", page, flags=re.S)
     file, line = re.search(
-        r'href="(code/bundle/scripts/nisf/fit/search\.py\.html)#__codelineno-0-(\d+)"[^>]*>'
+        r'href="\.\./(code/bundle/scripts/nisf/fit/search\.py\.html)#__codelineno-0-(\d+)"[^>]*>'
         r"<code>GaussNewtonSearch.step",
         page,
     ).groups()
@@ -173,6 +174,56 @@ def test_a_wrong_command_is_found(line, tmp_path):
         check(words, page, tmp_path)
 
 
+# ---- names that pages give
+
+
+def links_of(path):
+    """Targets of a page's links and pictures that are files of the repo."""
+    found = re.findall(r"\]\(([^)\s#]+)", "\n".join(part for part in path.read_text().split("```")[::2]))
+    return [target for target in found if not re.match(r"[a-z]+:", target)]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_to_a_file(name):
+    path = PAGES[name]
+    assert not [target for target in links_of(path) if not (path.parent / target).exists()]
+
+
+def test_the_readme_is_short_and_names_what_comes_first():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.split()) <= 900
+    for needed in (
+        "make demo",
+        "make test",
+        "nisf segment",
+        "import nisf",
+        "10.1007/978-3-031-43901-8_70",
+        "Research use only",
+    ):
+        assert needed in text, needed
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_test_that_is_named_exists(name):
+    for named in re.findall(r"`([\w/]*\btest_\w+\.py)", PAGES[name].read_text()):
+        assert (ROOT / named).is_file() or (ROOT / "tests" / named).is_file(), named
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_python_in_a_page_imports_what_is_there(name, tmp_path):
+    for block in Page.read(PAGES[name]).blocks:
+        if block.kind == "python" or "from nisf" in block.text or "import nisf" in block.text:
+            code = "\n".join(line for line in block.text.splitlines() if re.match(r"\s*(from|import) nisf\b", line))
+            exec(compile(code, name, "exec"), {})  # noqa: S102
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_name_of_the_code_exists(name):
+    for span in Page.read(PAGES[name]).spans:
+        if named := re.match(r"nisf(?:\.[A-Za-z_]\w*)+", span):
+            pkgutil.resolve_name(named[0])
+
+
 # ---- pages that run
 
 
@@ -181,7 +232,7 @@ def has(folder: Path, *names: str) -> bool:
 
 
 def test_getting_started_runs_as_it_is(tmp_path):
-    said = run_page(Page.read(DOCS / "getting_started.md"), tmp_path)
+    said = run_page(Page.read(DOCS / "tutorials" / "getting_started.md"), tmp_path)
     found = np.asarray(nib.load(tmp_path / "OUT/test000_sa/test000_sa_seg.nii.gz").dataobj)
     true = np.asarray(nib.load(tmp_path / "COHORT/test000_sa_gt.nii.gz").dataobj)
     assert found.shape == true.shape
@@ -195,7 +246,7 @@ def test_getting_started_runs_as_it_is(tmp_path):
 
 def test_your_own_data_runs_as_it_is(tmp_path):
     write_organs(tmp_path)
-    page = Page.read(DOCS / "your_own_data.md")
+    page = Page.read(DOCS / "tutorials" / "your_own_data.md")
     said = run_page(page, tmp_path)
     assert "4 to train, 2 to validate, 2 to test" in said
     # what sizes.py prints is what stands in the page's kidney.json
@@ -215,7 +266,7 @@ def test_your_own_data_runs_as_it_is(tmp_path):
 
 
 def test_how_to_extend_runs_as_it_is(tmp_path):
-    said = run_page(Page.read(DOCS / "extending.md"), tmp_path)
+    said = run_page(Page.read(DOCS / "how-to" / "extend.md"), tmp_path)
     # the layer was trained, and weights of it are not taken for those of the shipped one
     state = torch.load(tmp_path / "SINE/model.pt", weights_only=True)
     assert int(state["sine"]) == 1 and "torch.Size([5, 1])" in said

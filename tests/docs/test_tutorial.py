@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOK = Path(__file__).resolve().parent.parent.parent / "docs" / "tutorial.ipynb"
+NOTEBOOK = Path(__file__).resolve().parent.parent.parent / "docs" / "tutorials" / "tutorial.ipynb"
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ def test_slices_are_taken_at_the_same_phases():
 def test_without_draws_a_cycle_or_a_person_what_hangs_on_them_is_left_out():
     found = measure(a_scan(duration=30.0))  # no heart beats twice a minute: some headers hold 1 s a frame
     assert found["heart_rate"] is None and found["curves"]["seconds"] is None
-    assert list(values(found)) == NAMES[:9]
+    assert set(NAMES) - set(values(found)) == {"CO", "PER", "PFR"}
     assert all(row[key] is None for row in found["measures"] for key in ("low", "high", "indexed", "by_slices"))
     assert found["interval"] == "posterior"
     assert "CO" in values(measure(a_scan(), person=Person(heart_rate=60)))
@@ -108,7 +108,7 @@ def test_one_frame_is_end_diastole():
 def test_two_frames_have_no_rates_and_no_curve_between():
     found = measure(a_scan(times=(0.3, 0.8), duration=SECONDS))
     assert found["phases"] == {"ED": 0, "ES": 1} and found["curves"]["time"] == [0.3, 0.8]
-    assert list(values(found)) == NAMES[:10]
+    assert set(NAMES) - set(values(found)) == {"PER", "PFR"}
 
 
 def test_another_organ_has_a_volume_a_class():

@@ -26,7 +26,7 @@ def train(
 
         nisf segment SCAN -o OUT --config CONFIG --model OUTPUT/model.pt --unet_model OUTPUT/unet/unet.pt
 
-    A data set of your own: list its files in a cohort.json (docs/method.md, Data lists) and name that.
+    A data set of your own: list its files in a cohort.json (docs/reference/layouts.md) and name that.
 
     Args:
         dataset: folder of the data, or a data list (cohort.json).

@@ -42,7 +42,7 @@ def segment(
             scanner exports them (the short-axis cine is found by its geometry), or one data list (cohort.json).
         output: folder of the results.
         overwrite: do finished scans anew.
-        fast: fewer points, in about half the time; costs 0.002 of Dice on phantoms, see docs/speed.md.
+        fast: fewer points, in about half the time; costs 0.002 of Dice on phantoms, see docs/results/speed.md.
         only: classes to write, the others become background; by name or number, as LV,MYO.
         json: print the summary as JSON, and nothing else, on standard output; progress goes to standard error.
         device: cpu, cuda or cuda:N; a GPU where there is one unless named.
