@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import nibabel as nib
@@ -206,22 +207,44 @@ def test_a_fault_that_stays_is_recorded_after_so_many_tries(data, ray, tmp_path)
     assert (row["state"], row["attempts"]) == ("failed", 2) and "No such file or directory" in row["reason"]
 
 
-def test_a_worker_that_hangs_is_replaced_once_its_time_is_over(ray):
-    import ray as of_ray
+class Unruly:
+    """A worker that hangs or dies in the first so many attempts at an item, or says what a user has to hear."""
 
-    class Slow:
-        def load(self):
-            pass
+    def load(self):
+        pass
 
-        def do(self, item, attempt):
-            time.sleep(600 if attempt <= item["hangs"] else 0)
-            return {"final": True, "by": attempt}
+    def do(self, item, attempt):
+        if item.get("wrong"):
+            raise InputError(item["wrong"])
+        if attempt <= item.get("hangs", 0):
+            time.sleep(600)
+        if attempt <= item.get("dies", 0):
+            os._exit(1)
+        return {"final": True, "by": attempt}
 
-    pool = Pool(lambda: of_ray.remote(num_cpus=1)(Slow).remote(), size=2, tries=2, limit=5)
-    jobs = {job.item["hangs"]: job for job in pool.run([{"hangs": 1}, {"hangs": 0}, {"hangs": 2}])}
-    assert {hangs: job.attempts for hangs, job in jobs.items()} == {0: 1, 1: 2, 2: 2}
-    assert jobs[0].result["by"] == 1 and jobs[1].result["by"] == 2
-    assert jobs[2].result is None and jobs[2].reason == "it took longer than 5 s"
+
+def unruly_pool(**options):
+    import ray
+
+    return Pool(ray.remote(num_cpus=1)(Unruly).remote, size=2, **options)
+
+
+def test_items_that_kill_or_hold_their_workers_are_given_up_with_a_reason_and_the_others_done(ray):
+    items = [{"dies": 9}, {"hangs": 1}, {}, {"hangs": 9}, {"dies": 1}, {"wrong": "give another"}, {}]
+    jobs = list(unruly_pool(tries=2, limit=5).run(items))
+    found = [next(job for job in jobs if job.item is item) for item in items]
+    assert [job.attempts for job in found] == [2, 2, 1, 2, 2, 1, 1]
+    assert [job.result and job.result["by"] for job in found] == [None, 2, 1, None, 2, None, 1]
+    reasons = {0: "its worker died or was lost", 3: "it took longer than 5 s", 5: "give another"}
+    assert {place: found[place].reason for place in reasons} == reasons
+
+
+def test_work_that_is_broken_off_ends_its_workers_at_once(ray):
+    with closing(unruly_pool().run([{"hangs": 1}, {}])) as jobs:
+        assert next(jobs).item == {}
+        began = time.monotonic()
+    assert time.monotonic() - began < 30
+    until(lambda: not [p for p in psutil.Process().children(recursive=True) if "ray::Unruly" in p.name()], 30)
 
 
 def test_a_killed_driver_loses_nothing_and_the_same_command_does_the_rest(data, tmp_path):
@@ -231,7 +254,7 @@ def test_a_killed_driver_loses_nothing_and_the_same_command_does_the_rest(data, 
     words += ["--ray", "auto", "--workers", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     driver = subprocess.Popen([sys.executable, "-m", "nisf.cli.main", *words], cwd=tmp_path, env=environment)
-    until(lambda: len(list(out.glob("*/*_receipt.json"))) >= 2, 120)
+    until(lambda: len(list(out.glob("*/*_receipt.json"))) >= 2, 300)
     assert ray_processes(str(tmp_path))
     driver.kill()
     driver.wait()

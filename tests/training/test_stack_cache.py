@@ -9,11 +9,12 @@ import torch
 from helpers.bundle_runs import PLAIN, PRIOR, TINY, run, weights
 from helpers.tiny import TINY as SMALL
 from helpers.tiny import phantom_scans
+from ignite.distributed.auto import DistributedProxySampler
 from monai.transforms import Compose, RandScaleIntensityd, ScaleIntensityRangePercentilesd
 
 from nisf.phantom.cohort import write_cohort
 from nisf.training import stack_cache
-from nisf.training.shards import SeededDraws, ShardSampler
+from nisf.training.seeded import SeededDraws, SeededSampler
 from nisf.training.stack_cache import CachedLoader, CachedStacks, bytes_of
 from nisf.training.store import MappedDataset
 from nisf.transforms.load import LoadCined
@@ -45,11 +46,18 @@ def store(tmp_path_factory):
     return MappedDataset(subjects, Compose(steps), str(folder / "store")).fill()
 
 
-def loader(store, shards=1, steps=4, seed=11, cache=True, **options):
+class Seeded(SeededSampler):
+    """``SeededSampler`` of a generator that is seeded anew for each epoch."""
+
+    def __iter__(self):
+        self.generator.manual_seed(self.generator.initial_seed())
+        return super().__iter__()
+
+
+def loader(store, processes=1, rank=0, steps=4, seed=11, cache=True):
     seeds = torch.Generator().manual_seed(seed)
-    sampler = ShardSampler(len(store), 4, steps, shards, seeds)
-    draws = SeededDraws(store)
-    return CachedLoader(draws, store, cache, CPU, seeds, shards, batch_sampler=sampler, **options)
+    sampler = DistributedProxySampler(Seeded(store, num_samples=4 * steps, generator=seeds), processes, rank)
+    return CachedLoader(SeededDraws(store), store, cache, CPU, seeds, batch_size=4 // processes, sampler=sampler)
 
 
 def test_every_point_is_what_the_store_and_the_virtual_subject_say(store):
@@ -105,16 +113,17 @@ def test_batches_depend_on_the_epochs_seed_alone_and_hold_each_subject_as_often(
     )
 
 
-def test_a_shard_is_drawn_alike_by_whoever_holds_it(store, monkeypatch):
-    both = list(loader(store, shards=2))
+@pytest.mark.parametrize("cache", [True, False])
+def test_two_processes_draw_what_one_draws(store, monkeypatch, cache):
+    whole = list(loader(store, cache=cache))
     monkeypatch.setattr(stack_cache.distributed, "world", lambda: 2)
     monkeypatch.setattr(stack_cache.distributed, "all_of", lambda things: things)
     for rank in range(2):
         monkeypatch.setattr(stack_cache.distributed, "rank", lambda rank=rank: rank)
-        own = loader(store, shards=2)
-        for whole, part in zip(both, own):
-            assert all(torch.equal(whole[name][2 * rank : 2 * rank + 2], part[name]) for name in part)
-        assert set(own.cached[0].place) == {rank, rank + 2}, "its own stacks alone"
+        own = list(loader(store, processes=2, rank=rank, cache=cache))
+        assert len(own) == len(whole)
+        for step, part in zip(whole, own):
+            assert all(torch.equal(step[name][rank::2], part[name]) for name in part)
 
 
 @pytest.mark.parametrize(

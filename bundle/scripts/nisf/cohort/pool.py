@@ -1,15 +1,15 @@
-"""Jobs on Ray actors: each worker holds what it has loaded; a worker that dies is replaced, its job goes to another."""
+"""Jobs on Ray actors: each holds what it has loaded; one that dies is replaced, and its job is done again."""
 
 from __future__ import annotations
 
 import logging
 import os
 import socket
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 from nisf.utils.errors import InputError, input_error_in
 from nisf.utils.text import clock
@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 #: Memory for Ray's shared objects, bytes: jobs and what is said of them are small.
 OBJECT_STORE = 100 << 20
+
+#: Workers in succession that die while they load, after which the run ends.
+DEATHS = 5
 
 
 @dataclass
@@ -30,12 +33,10 @@ class Job:
         attempts: begun so far.
         result: of the last attempt; None where it came to no end.
         reason: why it came to none.
-        began: when the last attempt did, on the monotonic clock.
     """
 
     item: Mapping[str, object]
     attempts: int = 0
-    began: float = 0.0
     result: dict | None = None
     reason: str = ""
 
@@ -110,12 +111,15 @@ def capacity(threads: int, gpu: bool) -> tuple[int, bool]:
 
 @dataclass
 class Pool:
-    """Workers and the jobs that they do.
+    """Workers and the jobs that they do; a thread of this process waits for each worker.
+
+    Ray's ``ActorPool`` does not say which item failed. Its restarts and retries use up the tries of an item while its
+    worker starts anew, give no reason and know no time limit.
 
     Args:
         start: starts a worker, a Ray actor with the methods ``load()`` and ``do(item, attempt)``.
         size: workers at a time.
-        tries: attempts at a job, each by another worker.
+        tries: attempts at a job, each by another worker unless one is left.
         recall: the result of an item whose worker died after the work and before it could say so; None where there is
             none.
         limit: seconds after which an attempt is taken for lost; None waits for ever.
@@ -126,107 +130,94 @@ class Pool:
     tries: int = 3
     recall: Callable[[Mapping], dict | None] = lambda item: None
     limit: float | None = None
-    idle: list = field(default_factory=list)
-    #: what is under way: Ray's reference to the worker, and to its job or None while it loads
-    busy: dict = field(default_factory=dict)
-    #: workers in succession that could not load
-    unborn: int = 0
+    waiting: SimpleQueue = field(default_factory=SimpleQueue)
+    ended: SimpleQueue = field(default_factory=SimpleQueue)
+    workers: list = field(default_factory=list)
+    over: bool = False
 
     def run(self, items: Sequence[Mapping[str, object]]) -> Iterator[Job]:
-        """Does every item; yields each as it ends, in no order.
+        """Does every item, once; yields each job as it ends, in no order.
 
-        A ``do`` returns a dict, with ``final`` false where another worker may do better.
+        A ``do`` returns a dict, with ``final`` false where another worker may do better. Close the iterator before Ray
+        is shut down.
 
         Raises:
             InputError: workers cannot be started.
         """
         import ray
 
-        self.waiting = deque(Job(item) for item in items)
+        for item in items:
+            self.waiting.put(Job(item))
+        threads = ThreadPoolExecutor(self.size)
+        serving = [threads.submit(self._serve) for _ in range(self.size)]
         try:
-            while self.waiting or any(job for _, job in self.busy.values()):
-                self._hand_out()
-                ended, _ = ray.wait(list(self.busy), num_returns=1, timeout=self._patience())
-                reference = ended[0] if ended else self._first_to_end()
-                worker, job = self.busy.pop(reference)
-                if job is None:
-                    self._loaded(worker, reference)
-                elif self._done(worker, job, reference if ended else None):
-                    yield job
+            for _ in items:
+                job = self.ended.get()
+                if isinstance(job, BaseException):
+                    raise job
+                yield job
         finally:
-            for worker in [*self.idle, *(worker for worker, _ in self.busy.values())]:
+            self.over = True
+            for _ in serving:
+                self.waiting.put(None)
+            while True:  # until the threads have noticed: they may have started another worker
+                for worker in list(self.workers):
+                    ray.kill(worker)
+                if not wait(serving, timeout=0.2).not_done:
+                    break
+
+    def _serve(self) -> None:
+        """Gives jobs to a worker, and to another where it dies, until all are done."""
+        try:
+            worker = self._loaded()
+            while (job := self.waiting.get()) is not None and not self.over:
+                has_ended, is_well = self._attempt(worker, job)
+                (self.ended if has_ended else self.waiting).put(job)
+                if not is_well:
+                    worker = self._loaded()
+        except BaseException as error:
+            self.ended.put(error)
+
+    def _loaded(self) -> object:
+        """A worker that has loaded."""
+        import ray
+
+        for _ in range(DEATHS):
+            self.workers.append(worker := self.start())
+            try:
+                logger.info("worker %s is ready", ray.get(worker.load.remote()))
+                return worker
+            except ray.exceptions.RayError as error:
                 ray.kill(worker)
-            self.idle, self.busy = [], {}
+                self.workers.remove(worker)
+                if (said := _said_by_worker(error)) is not None or self.over:
+                    raise said or error from None
+                line = _line(error)
+                logger.warning("a worker could not be started: %s", line)
+        raise InputError(f"{DEATHS} workers in succession could not be started ({line}); see Ray's logs")
 
-    def _first_to_end(self) -> object | None:
-        """Of the attempts under way the one that began first."""
-        begun = {reference: job.began for reference, (_, job) in self.busy.items() if job}
-        return min(begun, key=begun.get, default=None)
-
-    def _patience(self) -> float | None:
-        """Seconds until that one is taken for lost."""
-        first = self._first_to_end()
-        if self.limit is None or first is None:
-            return None
-        return max(0.0, self.busy[first][1].began + self.limit - time.monotonic())
-
-    def _hand_out(self) -> None:
-        """Gives waiting jobs to idle workers, and starts workers where there are too few."""
-        while self.waiting and self.idle:
-            worker, job = self.idle.pop(0), self.waiting.popleft()
-            job.attempts, job.began = job.attempts + 1, time.monotonic()
-            self.busy[worker.do.remote(job.item, job.attempts)] = (worker, job)
-        starting = sum(job is None for _, job in self.busy.values())
-        room = self.size - len(self.busy)
-        for _ in range(min(room, len(self.waiting) - starting)):
-            worker = self.start()
-            self.busy[worker.load.remote()] = (worker, None)
-
-    def _loaded(self, worker: object, ended: object) -> None:
+    def _attempt(self, worker: object, job: Job) -> tuple[bool, bool]:
+        """Has a worker do a job; returns whether the job has ended, and whether the worker is well."""
         import ray
 
+        job.attempts, job.result, is_well = job.attempts + 1, None, False
         try:
-            logger.info("worker %s is ready", ray.get(ended))
-        except ray.exceptions.RayError as error:
-            ray.kill(worker)
-            self.unborn += 1
-            if (said := _said_by_worker(error)) is not None:
-                raise said from None
-            logger.warning("a worker could not be started: %s", _line(error))
-            if self.unborn >= 3 * self.size:
-                raise InputError(
-                    f"{self.unborn} workers in succession could not be started ({_line(error)}); see Ray's logs"
-                ) from error
-        else:
-            self.unborn = 0
-            self.idle.append(worker)
-
-    def _done(self, worker: object, job: Job, ended: object | None) -> bool:
-        """Takes what a worker says of its job, None where time ran out; returns whether the job has ended."""
-        import ray
-
-        try:
-            if ended is None:
-                raise ray.exceptions.GetTimeoutError(f"it took longer than {clock(self.limit)}")
-            job.result = ray.get(ended)
+            job.result = ray.get(worker.do.remote(job.item, job.attempts), timeout=self.limit)
+            is_well = job.result["final"]
+        except ray.exceptions.GetTimeoutError:
+            job.reason = f"it took longer than {clock(self.limit)}"
         except ray.exceptions.RayError as error:
             said = _said_by_worker(error)
-            job.reason = str(said) if said else _line(error)
-            job.result = None
-            alive = final = said is not None
-        else:
-            alive = final = job.result["final"]
-        if alive:
-            self.idle.append(worker)
-        else:
-            ray.kill(worker)  # it may be at it still, or sick; a fresh one takes its place
-        if job.result is None and not final:
+            job.reason, is_well = str(said or _line(error)), said is not None
+        if is_well:
+            return True, True
+        ray.kill(worker)  # it may be at it still, or sick
+        self.workers.remove(worker)
+        has_ended = job.attempts == self.tries
+        if job.result is None:
             job.result = self.recall(job.item)
-            final = job.result is not None
-        if not final and job.attempts < self.tries:
-            self.waiting.appendleft(job)
-            return False
-        return True
+            has_ended |= job.result is not None
+        return has_ended, False
 
 
 def _said_by_worker(error: BaseException) -> InputError | None:
@@ -240,6 +231,4 @@ def _line(error: BaseException) -> str:
 
     if isinstance(error, ray.exceptions.RayTaskError):
         return f"{type(error.cause).__name__}: {error.cause}"
-    if isinstance(error, ray.exceptions.GetTimeoutError):
-        return str(error)
     return "its worker died or was lost"

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from nisf.cohort.pool import Pool, capacity, ray_at
@@ -102,16 +103,17 @@ def _work(
         limit = None if workers.minutes is None else 60 * workers.minutes
         pool = Pool(start, size, workers.tries, cohort.recalled, limit)
         progress = Progress(len(cohort.waiting))
-        for job in pool.run([cohort.subjects[scan] for scan in cohort.waiting]):
-            lost = {"scan": job.item["subject"], "state": FAILED, "reason": job.reason}
-            record = {**(job.result or lost), "attempts": job.attempts}
-            cohort.take(record)
-            progress(record)
-            cohort.write(always=False)
+        with closing(pool.run([cohort.subjects[scan] for scan in cohort.waiting])) as jobs:
+            for job in jobs:
+                lost = {"scan": job.item["subject"], "state": FAILED, "reason": job.reason}
+                record = {**(job.result or lost), "attempts": job.attempts}
+                cohort.take(record)
+                progress(record)
+                cohort.write(always=False)
 
 
 def _actor(threads: int, gpu: bool, *args: object) -> Callable[[], object]:
-    """Starts a ``ScanWorker`` as a Ray actor; arguments are put into Ray once."""
+    """Starts a ``ScanWorker`` as a Ray actor."""
     import ray
 
     cls = ray.remote(num_cpus=threads, num_gpus=int(gpu))(ScanWorker)

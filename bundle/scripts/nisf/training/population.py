@@ -13,6 +13,7 @@ from torch.utils.data import RandomSampler
 from nisf.models.losses import NISFLoss
 from nisf.models.nisf import NISF, LatentTable
 from nisf.utils.compile import compiled, has_bf16
+from nisf.utils.distributed import mean_of_rows, of_all, trained_together
 from nisf.utils.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class InChunks(nn.Module):
 class Population(nn.Module):
     """Network and latents of the training subjects as the one module that a trainer trains.
 
+    Where there are several processes, each has all of it; see ``PopulationAdam`` for the latents' gradients.
+
     Args:
         network: shared by all subjects.
         latents: one row a subject.
@@ -53,7 +56,7 @@ class Population(nn.Module):
         device = network.latent_mean.device
         self.bf16 = bf16 and has_bf16(device)
         # outside the module tree, so that checkpoints know the plain network alone
-        self.__dict__["fast"] = InChunks(compiled(network, compile, device), chunk)
+        self.__dict__["fast"] = trained_together(InChunks(compiled(network, compile, device), chunk))
 
     def forward(self, coords: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits [B, C + K, N] at ``coords`` [B, D, N], and the latents [B, L] of the subjects ``index`` [B]."""
@@ -83,7 +86,10 @@ def prepare_points(
 
 
 class TrainingLoss(nn.Module):
-    """``NISFLoss`` on what ``Population`` returns; keeps the parts of the last call in ``parts`` for the log."""
+    """``NISFLoss`` on what ``Population`` returns; keeps the parts of the last call in ``parts`` for the log.
+
+    Of several processes each computes the loss of all their subjects: Dice is one number of a whole step.
+    """
 
     def __init__(self, loss: NISFLoss) -> None:
         super().__init__()
@@ -92,8 +98,9 @@ class TrainingLoss(nn.Module):
 
     def forward(self, output: tuple[torch.Tensor, torch.Tensor], target: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The loss, a scalar."""
-        logits, latent = output
-        parts = self.loss(logits, target["intensity"], target["label"], latent)
+        logits, latent = map(of_all, output)
+        intensity, label = (of_all(target[name]) for name in ("intensity", "label"))
+        parts = self.loss(logits, intensity, label, latent)
         self.parts = {name: value.detach() for name, value in parts.items()}
         return parts["loss"]
 
@@ -102,7 +109,8 @@ class PopulationAdam(torch.optim.Optimizer):
     """Adam over the weights, and over the latents an Adam whose moments move with the rows of a step alone.
 
     With plain Adam the rows that a step does not touch drift on along old gradients, and there may be a hundred times
-    more rows than subjects in a step.
+    more rows than subjects in a step. Several processes send each other the rows of their step, however many subjects
+    there are.
 
     Args:
         population: network and latents.
@@ -127,6 +135,8 @@ class PopulationAdam(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         """One step of both."""
+        for latents in self.param_groups[1]["params"]:
+            latents.grad = mean_of_rows(latents.grad)
         for part in self.parts:
             part.step()
 

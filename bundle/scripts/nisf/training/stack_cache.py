@@ -92,9 +92,9 @@ class CachedStacks:
         Returns:
             a frame [B] and voxels [B, 3, N] of each.
         """
-        drawn = torch.rand(len(places), generator=generator, device=self.device)
+        drawn = own_rand(len(places), generator=generator, device=self.device)
         frame = (drawn * self.frames[places]).long().minimum(self.frames[places] - 1)
-        unit = torch.rand(len(places), 3, sampling.num_points, generator=generator, device=self.device)
+        unit = own_rand(len(places), 3, sampling.num_points, generator=generator, device=self.device)
         size = self.size[places]
         near, margin = sampling.near, self._table(sampling.margins, torch.long)
         low, high = self.boxes[self.first_frame[places] + frame].unbind(dim=2)
@@ -122,6 +122,12 @@ class CachedStacks:
         }
 
 
+def own_rand(number: int, *shape: int, **options: object) -> torch.Tensor:
+    """``torch.rand``: this process's rows of what one process would draw for the subjects of all."""
+    world, rank = distributed.world(), distributed.rank()
+    return torch.rand(number * world, *shape, **options)[rank::world]
+
+
 def _starts(counts: Sequence[int]) -> list[int]:
     """Where each of several parts begins."""
     return np.concatenate([[0], np.cumsum(counts)])[:-1].tolist()
@@ -137,9 +143,8 @@ class CachedLoader(DataLoader):
     """MONAI's DataLoader over a store; with ``cache`` its stacks lie on ``device``, where the batches are made.
 
     Where they do not fit, where every voxel is wanted and where the random transforms are others than ``RandFramed``,
-    ``RandPointsd`` and ``RandVirtualSubjectd``, the batches come from the store, and the log says so. A process of
-    several holds the stacks of its own subjects (``distributed.shares``). The draws are seeded anew for each epoch, and
-    for each shard by itself.
+    ``RandPointsd`` and ``RandVirtualSubjectd``, the batches come from the store, and the log says so. The draws are
+    seeded anew for each epoch. Each of several processes holds the stacks of all subjects and draws its rows of a step.
 
     Args:
         dataset: what the DataLoader reads.
@@ -147,7 +152,6 @@ class CachedLoader(DataLoader):
         cache: whether to.
         device: of the training.
         seeds: the generator whose seed ``handlers.EpochSeed`` sets.
-        shards: of all processes, see ``nisf.training.shards``.
         options: of the DataLoader.
     """
 
@@ -158,12 +162,11 @@ class CachedLoader(DataLoader):
         cache: bool,
         device: torch.device,
         seeds: torch.Generator,
-        shards: int = 1,
         **options: object,
     ) -> None:
         super().__init__(dataset, **options)
         self.store, self.cache, self.device = store, cache, torch.device(device)
-        self.seeds, self.shards = seeds, shards
+        self.seeds = seeds
         self.cached: tuple[CachedStacks, VirtualSubject] | None = None
 
     def __iter__(self) -> Iterator[dict]:
@@ -172,10 +175,10 @@ class CachedLoader(DataLoader):
         return self._batches() if self.cached else super().__iter__()
 
     def _fill(self) -> None:
-        """Brings this process's stacks to the device, if all processes can."""
-        own, hindrance = distributed.shares(len(self.store)), self._hindrance()
+        """Brings the stacks to the device, if all processes can."""
+        subjects, hindrance = range(len(self.store)), self._hindrance()
         if hindrance is None:
-            needed, free = bytes_of(self.store, own), free_bytes(self.device)
+            needed, free = bytes_of(self.store, subjects), free_bytes(self.device)
             sizes = f"{needed / 1e9:.2f} GB of stacks, {free / 1e9:.2f} GB free on {self.device}"
             if any(distributed.all_of([needed > SHARE * free])):
                 hindrance = f"{sizes}: they do not fit"
@@ -185,7 +188,7 @@ class CachedLoader(DataLoader):
             return
         *_, self.points, virtual = self.store.transform.flatten().transforms
         self.copies = virtual.copies
-        self.cached = CachedStacks(self.store, own, self.device), virtual.every(own, self.device)
+        self.cached = CachedStacks(self.store, subjects, self.device), virtual.every(subjects, self.device)
         logger.info("%s: the stacks are kept there", sizes)
 
     def _hindrance(self) -> str | None:
@@ -197,27 +200,17 @@ class CachedLoader(DataLoader):
         return "every voxel is wanted" if steps[-2].num_points is None else None
 
     def _batches(self) -> Iterator[dict[str, torch.Tensor]]:
-        """An epoch, each shard drawn with a generator of its own."""
-        held = range(distributed.rank(), self.shards, distributed.world())
-        generators = [self._seeded(shard) for shard in held]
+        """An epoch."""
+        seed = int(np.random.SeedSequence([self.seeds.initial_seed() % 2**63, 0]).generate_state(1)[0])
+        generator = torch.Generator(self.device).manual_seed(seed)
         for batch in self.batch_sampler:
-            subjects = [one if isinstance(one, int) else one[0] for one in batch]  # shards give (subject, seed)
-            each = len(subjects) // len(generators)
-            parts = [
-                self._drawn(subjects[place * each : (place + 1) * each], generator)
-                for place, generator in enumerate(generators)
-            ]
-            yield {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-    def _seeded(self, shard: int) -> torch.Generator:
-        parts = [self.seeds.initial_seed() % 2**63, shard]
-        return torch.Generator(self.device).manual_seed(int(np.random.SeedSequence(parts).generate_state(1)[0]))
+            yield self._drawn([one if isinstance(one, int) else one[0] for one in batch], generator)  # (subject, seed)
 
     def _drawn(self, subjects: Sequence[int], generator: torch.Generator) -> dict[str, torch.Tensor]:
         """A batch of some subjects."""
         stacks, virtual = self.cached
         places = torch.tensor([stacks.place[subject] for subject in subjects], device=self.device)
-        copy = torch.rand(len(places), generator=generator, device=self.device)
+        copy = own_rand(len(places), generator=generator, device=self.device)
         copy = (copy * self.copies).long().clamp_max(self.copies - 1)
         points = stacks.at(places, *stacks.draw(places, self.points, generator))
         index = torch.tensor(subjects, device=self.device) * self.copies + copy

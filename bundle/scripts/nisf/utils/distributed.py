@@ -13,6 +13,8 @@ from typing import TypeVar
 import ignite.distributed as idist
 import torch
 import torch.distributed as dist
+from ignite.distributed import get_rank as rank
+from ignite.distributed import get_world_size as world
 from torch.nn.parallel import DistributedDataParallel
 
 from nisf.utils.errors import InputError
@@ -41,16 +43,6 @@ def leave() -> None:
         idist.finalize()
 
 
-def rank() -> int:
-    """Number of this process, from 0."""
-    return idist.get_rank()
-
-
-def world() -> int:
-    """Number of processes."""
-    return idist.get_world_size()
-
-
 def own_device() -> torch.device:
     """The GPU of this process, or the CPU."""
     if dist.is_initialized() and dist.get_backend() == "nccl":
@@ -60,12 +52,8 @@ def own_device() -> torch.device:
 
 def first_alone(function: Callable[[], T]) -> T:
     """Calls on the first process, then on the others, which find what it left on disk."""
-    if rank() > 0:
-        idist.barrier()
-    found = function()
-    if rank() == 0:
-        idist.barrier()
-    return found
+    with idist.one_rank_first():
+        return function()
 
 
 def shares(number: int) -> range:
@@ -73,19 +61,19 @@ def shares(number: int) -> range:
     return range(rank(), number, world())
 
 
-def gathered(rows: torch.Tensor, number: int) -> torch.Tensor:
-    """The rows [number, ...] of all processes, in order, from each one's own (``shares``)."""
-    if world() == 1:
-        return rows
-    most = -(-number // world())
-    padded = torch.cat([rows, rows.new_zeros(most - len(rows), *rows.shape[1:])]).contiguous()
-    parts = [torch.empty_like(padded) for _ in range(world())]
-    dist.all_gather(parts, padded)
-    return torch.stack(parts, dim=1).flatten(0, 1)[:number]
+def share_of(number: int, name: str) -> int:
+    """How many of ``number`` things each process has.
+
+    Raises:
+        InputError: they cannot be shared evenly; ``name`` is the setting.
+    """
+    if number % world():
+        raise InputError(f"{name} is {number}, which {world()} processes cannot share; make it a multiple")
+    return number // world()
 
 
 def trained_together(network: torch.nn.Module) -> torch.nn.Module:
-    """The network in ``DistributedDataParallel`` where there are several processes; outside checkpoints' names."""
+    """The network in ``DistributedDataParallel`` where there are several processes."""
     if world() == 1:
         return network
     device = next(network.parameters()).device
@@ -94,34 +82,37 @@ def trained_together(network: torch.nn.Module) -> torch.nn.Module:
     return DistributedDataParallel(network, device_ids=where, broadcast_buffers=False)
 
 
+def of_all(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensors [B, ...] of all processes, one after another: B alike everywhere.
+
+    A process has the gradient of its own part alone, times their number, because ``DistributedDataParallel`` takes the
+    mean over them.
+    """
+    if world() == 1:
+        return tensor
+    parts = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(world())]
+    dist.all_gather(parts, tensor.detach().contiguous())
+    parts[rank()] = tensor
+    whole = torch.cat(parts)
+    if whole.requires_grad:
+        whole.register_hook(lambda gradient: gradient * world())
+    return whole
+
+
+def mean_of_rows(gradient: torch.Tensor) -> torch.Tensor:
+    """The mean over the processes of a sparse gradient [N, L] that has as many rows in each; sends these rows alone.
+
+    NCCL, unlike gloo, cannot reduce sparse tensors, so ``DistributedDataParallel`` is not asked to.
+    """
+    rows, values = of_all(gradient._indices()[0]), of_all(gradient._values())
+    return torch.sparse_coo_tensor(rows.unsqueeze(0), values / world(), gradient.shape)
+
+
 def mean_over(values: list[float]) -> list[float]:
     """The mean over the processes of each number."""
-    if world() == 1:  # where Ignite would take the first GPU there is, also of a run on the CPU
-        return values
-    total = idist.all_reduce(torch.tensor(values, dtype=torch.double, device=idist.device()))
-    return (total / world()).tolist()
+    return [idist.all_reduce(value) / world() for value in values]
 
 
 def all_of(things: list[T]) -> list[T]:
     """The lists of all processes, one after another; plain Python values."""
-    if world() == 1:
-        return things
-    parts: list = [None] * world()
-    dist.all_gather_object(parts, things)
-    return [one for part in parts for one in part]
-
-
-def check_divisible(subjects: int, per_step: int, shards: int) -> int:
-    """The subjects of a step that each shard gives.
-
-    Raises:
-        InputError: the shards cannot give the same number each, or one would be empty.
-    """
-    if per_step % shards:
-        raise InputError(f"subjects_per_step is {per_step}, which {shards} shards cannot share; make it a multiple")
-    if subjects < shards or shards % world():
-        raise InputError(
-            f"{subjects} training subjects in {shards} shards on {world()} processes: start no more processes than "
-            "there are subjects, and make shards a multiple of them"
-        )
-    return per_step // shards
+    return [one for part in idist.all_gather(things) for one in part]

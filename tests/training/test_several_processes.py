@@ -13,8 +13,8 @@ from helpers.bundle_runs import EVALUATION, NETWORK, PLAIN, PRIOR, TINY, UNET, c
 from helpers.forked import run_command
 
 from nisf.phantom.cohort import write_cohort
-from nisf.training.shards import ShardSampler
-from nisf.utils.distributed import check_divisible
+from nisf.training.seeded import SeededSampler
+from nisf.utils import distributed
 from nisf.utils.errors import InputError
 
 SETTINGS = {
@@ -63,12 +63,13 @@ def together(run_id, configs, cwd, **settings):
 
 
 def alone(configs, cwd, **settings):
-    """Trains in one process that holds both shards."""
+    """Trains in one process."""
     done = run("training", configs, cwd, **settings)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-MULTI = [*PRIOR, *PLAIN, "multi_gpu_train.json"]
+ONE = [*PRIOR, *PLAIN]
+MULTI = [*ONE, "multi_gpu_train.json"]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def same(first, second, least=0.3):
 
 
 def test_two_processes_train_as_one_does(by_two, cohort, tmp_path):
-    alone(MULTI, tmp_path, dataset_dir=cohort, shards=2, max_epochs=4, checkpoint_interval=4, **SETTINGS)
+    alone(ONE, tmp_path, dataset_dir=cohort, max_epochs=4, checkpoint_interval=4, **SETTINGS)
     same(by_two, tmp_path / "out")
     saved = [torch.load(out / "checkpoint_epoch=4.pt", weights_only=True) for out in (by_two, tmp_path / "out")]
     tables = [state["latents"]["weight"] for state in saved]
@@ -108,7 +109,7 @@ def test_two_processes_that_draw_from_the_store_do_too(cohort, tmp_path):
         (tmp_path / name).mkdir()
     said = together("training", MULTI, tmp_path / "two", **settings)
     assert "the stacks are kept there" not in said
-    alone(MULTI, tmp_path / "one", shards=2, **settings)
+    alone(MULTI, tmp_path / "one", **settings)
     same(tmp_path / "two" / "out", tmp_path / "one" / "out", least=0.1)
 
 
@@ -116,7 +117,7 @@ def test_a_training_goes_on_with_another_number_of_processes(by_two, cohort, tmp
     half = tmp_path / "out"
     half.mkdir()
     (half / "checkpoint_epoch=2.pt").write_bytes((by_two / "checkpoint_epoch=2.pt").read_bytes())
-    alone(MULTI, tmp_path, dataset_dir=cohort, shards=2, max_epochs=4, resume=True, checkpoint_interval=4, **SETTINGS)
+    alone(ONE, tmp_path, dataset_dir=cohort, max_epochs=4, resume=True, checkpoint_interval=4, **SETTINGS)
     same(by_two, half)
 
 
@@ -155,17 +156,15 @@ def test_two_processes_evaluate_as_one_does(by_two, cohort, tmp_path):
 
 
 def test_every_subject_is_drawn_equally_often_and_a_seed_draws_the_same():
-    sampler = ShardSampler(6, 4, 30, shards=2, generator=torch.Generator().manual_seed(3))
-    batches = list(sampler)
-    drawn = np.array([subject for batch in batches for subject, _ in batch])
-    assert set(np.bincount(drawn)) == {20}
-    assert all([subject % 2 for subject, _ in batch] == [0, 0, 1, 1] for batch in batches)
-    assert len({seed for batch in batches for _, seed in batch}) == 120
-    assert batches == list(sampler)
+    sampler = SeededSampler(range(6), num_samples=120, generator=torch.Generator())
+    draws = [list(sampler) for _ in range(2) if sampler.generator.manual_seed(3)]
+    assert set(np.bincount([subject for subject, _ in draws[0]])) == {20}
+    assert len({seed for _, seed in draws[0]}) == 120
+    assert draws[0] == draws[1]
 
 
-def test_shards_that_cannot_be_alike_are_refused():
-    with pytest.raises(InputError, match="subjects_per_step is 5, which 2 shards cannot share"):
-        check_divisible(10, 5, 2)
-    with pytest.raises(InputError, match="1 training subjects in 2 shards"):
-        check_divisible(1, 4, 2)
+def test_a_step_that_processes_cannot_share_is_refused(monkeypatch):
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    assert distributed.share_of(6, "subjects_per_step") == 3
+    with pytest.raises(InputError, match="subjects_per_step is 5, which 2 processes cannot share"):
+        distributed.share_of(5, "subjects_per_step")
