@@ -203,9 +203,11 @@ def test_field_can_follow_the_motion(scan):
     assert frame.normalised_to_world([[0, 0, 0]])[0] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("options", [{"kind": "polar"}, {"center": "heart"}, {"half_field": 0}])
-def test_unknown_field_options(options):
-    with pytest.raises(InputError):
+@pytest.mark.parametrize(
+    "options, said", [({"kind": "polar"}, "'polar'"), ({"center": "heart"}, "'heart'"), ({"half_field": 0}, "0 mm")]
+)
+def test_unknown_field_options(options, said):
+    with pytest.raises(InputError, match=said):
         CropToFieldd(**options)
 
 

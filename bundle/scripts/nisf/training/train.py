@@ -16,6 +16,7 @@ from nisf.training.checkpoints import run_trainer
 from nisf.training.store import MappedDataset, fill_stores
 from nisf.utils.distributed import rank
 from nisf.utils.errors import InputError
+from nisf.utils.extras import check_extra
 from nisf.utils.files import check_writable
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,12 @@ def train(
 
 
 def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:
-    """The data folder named by the user, or a phantom population made on the spot where none was named."""
+    """The data folder named by the user, or a phantom population made on the spot where none was named.
+
+    Raises:
+        InputError: a layout without data, or packages that training needs are missing; said before anything is read.
+    """
+    check_extra("train", "training")
     if dataset_dir:
         return dataset_dir
     if layout != "cohort":
