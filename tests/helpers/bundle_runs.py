@@ -57,3 +57,10 @@ def run(run_id: str, configs: list[str], cwd: Path, **settings: object) -> subpr
 
 def weights(folder: Path) -> dict:
     return torch.load(folder / "model.pt", weights_only=True)
+
+
+def train(cwd: Path, cohort: Path, *overrides: str, **settings: object) -> None:
+    """Trains on a cohort into ``cwd/out``."""
+    configs = ["train.json", *PLAIN, *overrides]
+    done = run("training", configs, cwd, dataset_dir=cohort, output_dir="out", **settings)
+    assert done.returncode == 0, done.stderr[-3000:]
