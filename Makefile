@@ -4,14 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help venv demo test bundle docs lint format clean
+.PHONY: help venv demo test bundle wheel docs lint format clean
 
 help:
 	@echo "make demo    segment one synthetic heart: pictures, masks and scores under output/demo/"
-	@echo "make test    the whole test suite; without Chromium: make test ARGS='-m \"not browser\"'"
+	@echo "make test    the whole test suite; without Chromium the report pages are not looked at"
 	@echo "make bundle  the bundle as MONAI's model zoo takes it, under output/zoo/, and the zoo's checks of it"
+	@echo "make wheel   the wheel under dist/, installed into an environment of its own and tried in an empty folder"
 	@echo "make docs    the book, built without a network: open output/docs/index.html"
-	@echo "make lint    black, isort and flake8, changing nothing"
+	@echo "make lint    black, isort, flake8 and the layers of the imports, changing nothing"
 	@echo "make format  black and isort, in place"
 	@echo "make venv    only the set-up: $(VENV)/ with the package, editable (PYTHON=python3.12 picks the interpreter)"
 	@echo "make clean   remove $(VENV)/, output/ and caches"
@@ -19,7 +20,7 @@ help:
 venv: $(STAMP)
 
 # The stamp is written last, so that an installation cut short is taken up again.
-$(STAMP): setup.cfg pyproject.toml constraints.txt
+$(STAMP): setup.cfg setup.py pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "constraints.txt needs Python 3.11 or newer: install one and name it, as in make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -32,10 +33,13 @@ demo: venv
 	$(BIN)/python -m nisf.cli.demo
 
 test: venv
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -q -rs -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations=10 $(ARGS)
 
 bundle: venv
 	$(BIN)/python -m zoo
+
+wheel: venv
+	.ci/wheel $(BIN)/python
 
 docs: venv
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
@@ -44,11 +48,12 @@ lint: venv
 	$(BIN)/black --check .
 	$(BIN)/isort --check .
 	$(BIN)/flake8
+	PYTHONPATH=bundle/scripts $(BIN)/lint-imports
 
 format: venv
 	$(BIN)/isort .
 	$(BIN)/black .
 
 clean:
-	rm -rf $(VENV) output cache .pytest_cache bundle/scripts/nisf.egg-info
+	rm -rf $(VENV) output cache build dist .pytest_cache .import_linter_cache bundle/scripts/nisf.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
-"""Random inputs by the hundred: taken or refused in one sentence, never a crash.
+"""Random inputs by the hundred: taken for what they are, or refused in one sentence; never a crash.
 
-``pytest tests/test_fuzz.py --fuzz 1000 -s`` tries more of them and says what became of them.
+``pytest tests/faults/test_fuzz.py --fuzz 1000 -s`` tries more of them and says what became of them.
 """
 
 import pytest
@@ -28,4 +28,5 @@ def test_nothing_crashes(fuzz, kind, pytestconfig):
 
     one()
     print(f"\n| {kind.replace('_', ' ')} | {sum(counts.values())} | {counts[True]} | {counts[False]} | 0 |")
-    assert counts[True] > 0 or counts[False] > 0
+    assert counts[True] > 0  # or nothing of what was taken has been looked at
+    assert counts[False] > 0 or kind == "affines"

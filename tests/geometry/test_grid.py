@@ -56,7 +56,7 @@ def test_a_plane_holds_its_points_and_has_its_spacing():
 
 @pytest.mark.parametrize("points", [[[0, 0, 0], [1, 1, 1], [3, 3, 3]], [[0, 0, 0], [0, 0, 0], [1, 0, 0]], [[1, 2, 3]]])
 def test_points_that_make_no_plane_are_refused(points):
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="three points of three numbers|not on one line"):
         Grid.through(points, 100.0, 1.0)
 
 

@@ -26,7 +26,11 @@ TINY = {
 
 #: The configs of a run: the base and what is laid over it.
 EVALUATION = ["inference.json", "evaluate.json"]
+
+
 PRIOR = ["inference.json", "train.json"]
+
+
 UNET = ["inference.json", "train.json", "unet.json"]
 
 
@@ -63,3 +67,10 @@ def run(run_id: str, configs: list[str], cwd: Path, **settings: object) -> subpr
 
 def weights(folder: Path) -> dict:
     return torch.load(folder / "model.pt", weights_only=True)
+
+
+def train(cwd: Path, cohort: Path, *overrides: str, **settings: object) -> None:
+    """Trains on a cohort into ``cwd/out``."""
+    configs = [*PRIOR, *PLAIN, *overrides]
+    done = run("training", configs, cwd, dataset_dir=cohort, output_dir="out", **settings)
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -1,101 +1,35 @@
-"""Inputs drawn at random for the fuzz tests, and what may become of them: they are taken, or refused in one sentence.
+"""Inputs drawn at random for the fuzz tests: what is taken is looked at, the rest is refused in one sentence.
 
-Each function below draws one input from hypothesis' ``data`` and returns whether it was taken. Any exception but
+Each method of ``Fuzz`` draws one input from hypothesis' ``data`` and returns whether it was taken. Any exception but
 ``InputError`` is a crash.
 """
 
-import copy
 import csv
 import json
 import struct
 import warnings
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pydicom
 import torch
 from helpers.dicom_help import examination
+from helpers.fuzz_draws import FIELDS, NUMBERS, TEXT, edit_dicom, replaced, spoilt, taken
 from helpers.tiny import phantom_scans
 from hypothesis import strategies as st
-from monai.transforms import Compose
 
 from nisf.geometry.orientation import directions, spacing_of
 from nisf.io.datalist import load_split
 from nisf.io.dicom_headers import dicom_paths
 from nisf.io.images import read_scan
 from nisf.measures.person import people_of
+from nisf.models.nisf import NISF
 from nisf.models.weights import load_weights
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.transforms.auxiliary import read_series
 from nisf.transforms.load import LoadCined
 from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd
-from nisf.utils.errors import input_error_in
-
-#: Numbers that break things.
-ODD = [0.0, -0.0, 1.0, -1.0, 1e-30, 1e30, float("nan"), float("inf"), -float("inf"), 255.0, 1e-3]
-NUMBERS = st.one_of(st.sampled_from(ODD), st.floats(width=32))
-TEXT = st.one_of(
-    st.sampled_from(["", "..", "../../up", "/", "\x00", "a\nb", "ED", "nan", "1e999"]), st.text(max_size=12)
-)
-#: Places and kinds of a NIfTI header's numbers: dim, datatype, bitpix, pixdim, vox_offset, scaling, codes, affine.
-FIELDS = [(40 + 2 * i, "<h") for i in range(8)] + [(70, "<h"), (72, "<h"), (252, "<h"), (254, "<h")]
-FIELDS += [(76 + 4 * i, "<f") for i in range(8)] + [(108 + 4 * i, "<f") for i in range(3)]
-FIELDS += [(280 + 4 * i, "<f") for i in range(12)]
-PLAIN = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-5, 1000), NUMBERS, TEXT),
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXT, inner, max_size=4)),
-    max_leaves=6,
-)
-
-
-def taken(work):
-    """Whether ``work`` ends well; False where it refuses in one sentence."""
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            work()
-        return True
-    except Exception as error:
-        found = input_error_in(error)
-        if found is None:
-            raise
-        assert "\n" not in str(found).strip() or "\\n" in repr(str(found)), found
-        return False
-
-
-def spoilt(data, content):
-    """Bytes with a few of them changed, cut out, put in, or the end missing."""
-    content = bytearray(content)
-    for _ in range(data.draw(st.integers(1, 8))):
-        place = data.draw(st.integers(0, max(len(content) - 1, 0)))
-        kind = data.draw(st.sampled_from(["change", "change", "cut", "insert", "end"]))
-        if kind == "change" and content:
-            content[place] = data.draw(st.integers(0, 255))
-        elif kind == "cut":
-            del content[place : place + data.draw(st.integers(1, 64))]
-        elif kind == "insert":
-            content[place:place] = data.draw(st.binary(max_size=16))
-        else:
-            del content[place:]
-    return bytes(content)
-
-
-def replaced(data, tree):
-    """A JSON tree with one value somewhere gone, or another in its place."""
-    tree = copy.deepcopy(tree)
-    node, path = tree, []
-    while True:
-        if not isinstance(node, (dict, list)) or not node or (path and data.draw(st.integers(0, 3)) == 0):
-            break
-        key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else list(range(len(node)))))
-        path.append((node, key))
-        node = node[key]
-    parent, key = path[-1]
-    if data.draw(st.booleans()):
-        parent[key] = data.draw(PLAIN)
-    else:
-        del parent[key]
-    return tree
 
 
 class Fuzz:
@@ -114,22 +48,23 @@ class Fuzz:
         """A scan as inference reads it: up to the field that is fitted."""
         keys = ("image",) if label is None else ("image", "label")
         item = {"subject": "s", "image": str(image), **({} if label is None else {"label": str(label)})}
-        chain = Compose([LoadCined(keys), CanonicalOrientationd(keys), CropToFieldd(keys, kind="physical")])
-        found = chain(item)
-        assert torch.isfinite(found["image"].as_tensor()).all()
-        assert all(size > 0 for size in found["image"].shape)
+        _check_scan(read_scan(str(image)))
+        loaded = LoadCined(keys)(item)
+        _check_loaded(loaded, image, label)
+        found = CropToFieldd(keys, kind="physical")(CanonicalOrientationd(keys)(loaded))
+        assert found["image"].numel() and np.isin(found["image"], loaded["image"]).all()
 
     def arrays(self, data):
         """NIfTI files of any shape, type, numbers and affine."""
-        likely = data.draw(st.booleans())
-        shape = [16, 16, 4, 3] if likely else data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=6))
+        odd = data.draw(st.booleans())
+        shape = data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=6)) if odd else [16, 16, 4, 3]
         kind = data.draw(st.sampled_from([np.uint8, np.int16, np.float32, np.float64, np.complex64]))
         values = np.random.default_rng(data.draw(st.integers(0, 9))).random(shape) * 200
         for _ in range(data.draw(st.integers(0, 2))):
             values.ravel()[data.draw(st.integers(0, values.size - 1))] = data.draw(NUMBERS)
-        if data.draw(st.integers(0, 5)) == 0:
+        if data.draw(st.integers(0, 5)) == 5:
             values[:] = data.draw(NUMBERS)
-        affine = np.diag([*data.draw(st.tuples(*[st.floats(0.5, 12)] * 3)), 1.0])
+        affine = np.diag([*data.draw(st.tuples(*[st.floats(1, 12)] * 3)), 1.0])
         for _ in range(data.draw(st.integers(0, 3))):
             affine[data.draw(st.integers(0, 3)), data.draw(st.integers(0, 3))] = data.draw(NUMBERS)
         path = self.folder / "drawn.nii"
@@ -183,16 +118,31 @@ class Fuzz:
         text = json.dumps(tree)
         path.write_text(text if data.draw(st.integers(0, 4)) else text[: data.draw(st.integers(0, len(text)))])
 
+        strict = data.draw(st.booleans())
+
         def work():
-            for subject in load_split("cohort", str(path), "all", rule=None, strict=data.draw(st.booleans())):
+            for subject in load_split("cohort", str(path), "all", rule=None, strict=strict):
                 assert "/" not in subject["subject"] and subject["subject"] not in ("", ".", "..")
+                images = subject["image"] if isinstance(subject["image"], list) else [subject["image"]]
+                assert images and all(isinstance(image, str) for image in images)
+                assert not strict or all(Path(image).is_file() for image in images)
 
         return taken(work)
 
     def split_rules(self, data):
         """Rules that say which subject belongs where."""
-        rule = replaced(data, {"last_digit": {"validation": [1], "test": [2]}, "given": True, "training": ["a"]})
-        return taken(lambda: load_split("cohort", str(self.listing), "test", rule=rule))
+        name = json.loads(self.listing.read_text())["test"][0]["subject"]
+        ids = {"training": [], "test": [name]}
+        rules = [{"given": True}, {"last_digit": {"validation": [1], "test": [0]}}, {"ids": ids}]
+        rule = data.draw(st.sampled_from(rules))
+        if data.draw(st.booleans()):
+            rule = replaced(data, rule)
+
+        def work():
+            found = load_split("cohort", str(self.listing), "test", rule=rule)
+            assert [subject["subject"] for subject in found] == [name]
+
+        return taken(work)
 
     def dicom_headers(self, data):
         """An examination in which attributes of some files are gone, empty or of other values."""
@@ -207,14 +157,11 @@ class Fuzz:
         kept = {path: open(path, "rb").read() for path in (paths if everywhere else chosen)}
         try:
             for path in kept:
-                file = pydicom.dcmread(path)
-                for name, value in zip(wanted, values):
-                    _set(file, name, value)
-                _save(file, path)
+                edit_dicom(path, zip(wanted, values))
             if data.draw(st.integers(0, 3)) == 0:
                 with open(chosen[0], "wb") as file:
                     file.write(spoilt(data, kept.get(chosen[0], b"")))
-            return taken(lambda: read_scan(str(self.dicom)))
+            return taken(lambda: _check_scan(read_scan(str(self.dicom))))
         finally:
             for path, content in kept.items():
                 with open(path, "wb") as file:
@@ -230,19 +177,22 @@ class Fuzz:
             writer = csv.writer(file, escapechar="\\")
             people = data.draw(st.booleans())
             writer.writerows([other if people else head, *rows])
-        return taken(lambda: people_of(str(path)) if people else read_series(str(path)))
+        return taken(lambda: _check_people(people_of(str(path))) if people else _check_series(read_series(str(path))))
 
     def tensors(self, data):
         """Weights and latent files with bytes changed."""
-        from nisf.models.nisf import NISF
-
         path, network = self.folder / "drawn.pt", NISF(latent_size=4, hidden_size=4, num_layers=2)
         state = {name: value for name, value in network.state_dict().items()}
         torch.save(replaced(data, {"a": 1, "latent": [1.0]}) if data.draw(st.booleans()) else state, path)
         if data.draw(st.booleans()):
             path.write_bytes(spoilt(data, path.read_bytes()))
         fitted = data.draw(st.booleans())
-        return taken(lambda: FittedScan.load(path) if fitted else load_weights(network, path))
+
+        def work():
+            read = FittedScan.load(path).network if fitted else load_weights(network, path) or network
+            assert all(torch.isfinite(value).all() for value in read.state_dict().values())
+
+        return taken(work)
 
     def affines(self, data):
         """Any grid that can be: turned to the canonical orientation and back, every voxel is where it was."""
@@ -269,23 +219,39 @@ class Fuzz:
         return True
 
 
-def _set(file, name, value):
-    try:
-        if value is None:
-            delattr(file, name)
-        else:
-            setattr(file, name, value)
-    except (ValueError, TypeError, AttributeError, OverflowError):
-        pass  # pydicom itself will not write that
+def _check_scan(scan):
+    """What is taken for a scan can be fitted: numbers, a grid, a duration."""
+    assert scan.array.ndim == 4 and scan.array.dtype == np.float32 and np.isfinite(scan.array).all()
+    assert np.isfinite(scan.affine).all() and abs(np.linalg.det(scan.affine)) > 0
+    assert 0 <= scan.frame_duration < np.inf
 
 
-def _save(file, path):
-    before = open(path, "rb").read()
-    try:
-        file.save_as(path)
-    except Exception:  # nor that
-        with open(path, "wb") as whole:
-            whole.write(before)
+def _check_loaded(loaded, image, label):
+    """A loaded scan has nibabel's intensities, where the file puts them, and labels of its grid that mean something."""
+    array, stored = np.asarray(loaded["image"]), nib.load(image)
+    expected = np.asarray(stored.dataobj, dtype=np.float32).reshape(array.shape)
+    np.testing.assert_allclose(array, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(loaded["image"].affine, stored.affine, rtol=1e-5, atol=1e-5)
+    assert np.ptp(array) > 0
+    if label is not None:
+        values = np.asarray(nib.load(label).dataobj)
+        assert np.isin(loaded["label"], [0, 1, 2, 3]).all()
+        np.testing.assert_array_equal(np.asarray(loaded["label"])[0], values)
+
+
+def _check_people(people):
+    """Every number of a person can be one."""
+    for name, known in people.items():
+        assert isinstance(name, str) and all(value in ("F", "M") or 0 < value < 1000 for value in known.values()), known
+
+
+def _check_series(series):
+    """Points, times and intensities in step, all numbers."""
+    number = len(series["points"])
+    assert series["points"].shape == (number, 3) and len(series["times"]) == number
+    assert series["intensity"].shape == (1, number) and float(series["intensity"].max()) == 1.0
+    for values in series.values():
+        assert np.isfinite(np.asarray(values)).all()
 
 
 KINDS = [name for name in vars(Fuzz) if not name.startswith("_") and name != "load"]

@@ -25,3 +25,7 @@ def save(path, array, affine=None, seconds=0.05, units=("mm", "sec"), codes=(1, 
         image.header.set_zooms([*image.header.get_zooms()[:3], seconds])
     nib.save(image, path)
     return str(path)
+
+
+def classes(shape=SHAPE):
+    return np.random.default_rng(1).integers(0, 4, shape).astype(np.uint8)

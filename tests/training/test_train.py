@@ -9,16 +9,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from helpers.bundle_runs import EVALUATION, NETWORK, PLAIN, PRIOR, TINY, command, run, weights
+from helpers.acdc_like import acdc_like
+from helpers.bundle_runs import EVALUATION, NETWORK, PLAIN, PRIOR, TINY, command, run, train, weights
+from helpers.calibration import calibration_error
 
 from nisf.phantom.cohort import write_cohort
-
-
-def train(cwd: Path, cohort: Path, *overrides: str, **settings: object) -> None:
-    """Trains on a cohort into ``cwd/out``."""
-    configs = [*PRIOR, *PLAIN, *overrides]
-    done = run("training", configs, cwd, dataset_dir=cohort, output_dir="out", **settings)
-    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.fixture(scope="module")
@@ -189,25 +184,6 @@ def test_resuming_a_finished_training_makes_its_weights_again(trained, cohort, t
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
-def acdc_like(cohort: Path, folder: Path) -> Path:
-    """A phantom subject as ACDC stores its own: 3D frames, reversed labels, lost affine; one patient without labels."""
-    from nisf.cli.demo import canonical
-
-    image, spacing = canonical(cohort / "test000_sa.nii.gz")
-    label, _ = canonical(cohort / "test000_sa_gt.nii.gz")
-    affine = np.diag([*spacing, 1.0])
-    reverse = np.array([0, 3, 2, 1], np.uint8)
-    for patient, labelled in (("patient001", True), ("patient010", False)):
-        (folder / patient).mkdir(parents=True)
-        (folder / patient / "Info.cfg").write_text("ED: 1\nES: 3\nGroup: NOR\nHeight: 180\nNbFrame: 4\nWeight: 80\n")
-        for number in (1, 3):
-            stem = folder / patient / f"{patient}_frame{number:02d}"
-            nib.save(nib.Nifti1Image(image[..., number - 1].astype(np.uint8), affine), f"{stem}.nii.gz")
-            if labelled:
-                nib.save(nib.Nifti1Image(reverse[label[..., number - 1]], affine), f"{stem}_gt.nii.gz")
-    return folder
-
-
 def test_acdc_inference_writes_one_file_a_frame_with_labels_or_without(trained, cohort, tmp_path):
     data = acdc_like(cohort, tmp_path / "acdc")
     done = run(
@@ -266,13 +242,6 @@ def test_evaluation_agrees_with_a_count_on_the_saved_files(trained, cohort, tmp_
     assert calibration["calibrated"]["field"] == pytest.approx(
         calibration_error(*map(np.concatenate, (stated, right))), abs=1e-3
     )
-
-
-def calibration_error(stated: np.ndarray, right: np.ndarray) -> float:
-    """Mean over 15 bins, weighted by their voxels, of |share right - stated probability|."""
-    place = np.minimum((stated * 15).astype(int), 14)
-    gaps = [abs(right[place == b].mean() - stated[place == b].mean()) * (place == b).mean() for b in set(place)]
-    return float(sum(gaps))
 
 
 def test_settings_that_cannot_work_are_said_in_one_sentence(trained, cohort, tmp_path):

@@ -7,19 +7,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from helpers.nifti_files import SHAPE, oblique_affine, save, series
-from helpers.tiny import disk_full_after, phantom_scans
+from helpers.nifti_files import SHAPE, classes, oblique_affine, save, series
+from helpers.tiny import phantom_scans
 
-from nisf.inference.save import SaveCined
-from nisf.io.nifti import save_nifti, stem_of
+from nisf.io.nifti import save_nifti
 from nisf.transforms.load import UNLABELLED, LoadCined
 from nisf.transforms.scan import scan_of
 from nisf.utils.errors import InputError
-
-
-def classes(shape=SHAPE):
-    return np.random.default_rng(1).integers(0, 4, shape).astype(np.uint8)
-
 
 # ---- reading
 
@@ -109,118 +103,6 @@ def test_phantom_scan_reads_back(tmp_path):
     item = LoadCined()(entry)
     assert scan_of(item["image"]).frame_duration == pytest.approx(nib.load(entry["image"]).header.get_zooms()[3])
     assert sorted(item["label"].unique().tolist()) == [0, 1, 2, 3]
-
-
-# ---- writing
-
-
-@pytest.mark.parametrize("codes", [(1, 1), (2, 0), (0, 3)])
-@pytest.mark.parametrize("units", [("mm", "sec"), ("mm", "msec"), ("mm", "unknown")])
-def test_written_series_lies_on_the_grid_of_its_file(tmp_path, codes, units):
-    like = save(tmp_path / "i.nii.gz", series(), codes=codes, units=units)
-    saved = nib.load(save_nifti(tmp_path / "new" / "o.nii.gz", classes(), like))
-    reference = nib.load(like)
-    assert np.array_equal(np.asarray(saved.dataobj), classes()) and saved.get_data_dtype() == np.uint8
-    assert np.array_equal(saved.affine, reference.affine)
-    for field in ("sform_code", "qform_code", "xyzt_units"):
-        assert saved.header[field] == reference.header[field], field
-    assert saved.header.get_zooms() == reference.header.get_zooms()
-    assert saved.header.get_zooms()[3] == np.float32(0.05)
-
-
-def test_numbers_are_written_as_they_are_whatever_the_scaling_of_the_scan(tmp_path):
-    image = nib.Nifti1Image(series()[..., 0].astype(np.float32), oblique_affine())
-    image.header.set_data_dtype(np.int16)
-    image.header.set_slope_inter(0.5, 100)
-    image.header["cal_max"] = 900
-    nib.save(image, tmp_path / "i.nii.gz")
-    probability = np.random.default_rng(2).random(SHAPE[:3], dtype=np.float32)
-    saved = nib.load(save_nifti(tmp_path / "o.nii.gz", probability, str(tmp_path / "i.nii.gz")))
-    assert np.array_equal(saved.get_fdata(dtype=np.float32), probability)
-    assert saved.get_data_dtype() == np.float32 and saved.header["cal_max"] == 0
-
-
-@pytest.mark.parametrize("shape", [SHAPE[:3], (*SHAPE[:3], 1), SHAPE, (*SHAPE, 1)])
-def test_saved_segmentation_has_the_shape_of_its_file(tmp_path, shape):
-    path = save(tmp_path / "p1_sa.nii.gz", series(shape))
-    item = LoadCined()({"subject": "p1", "image": path})
-    frames = item["image"].shape[-1]
-    item["seg"] = torch.from_numpy(classes((*SHAPE[:3], frames)))[None]
-    saved = SaveCined("seg", str(tmp_path / "out"))({**item, "scan": scan_of(item["image"])})["saved"]
-    assert saved == [str(tmp_path / "out" / "p1_sa" / "p1_sa_seg.nii.gz")]
-    assert nib.load(saved[0]).shape == shape
-    assert nib.load(saved[0]).header.get_zooms() == nib.load(path).header.get_zooms()
-
-
-def test_saved_frames_are_files_of_their_own_beside_each_other(tmp_path):
-    files = [save(tmp_path / f"p1_frame0{t}.nii.gz", series()[..., t], codes=(2, 0)) for t in range(3)]
-    item = LoadCined()({"subject": "p1", "image": files})
-    item["seg"] = torch.from_numpy(classes())[None]
-    saved = SaveCined(["seg"], str(tmp_path / "out"))({**item, "scan": scan_of(item["image"])})["saved"]
-    assert saved == [str(tmp_path / "out" / "p1" / f"p1_frame0{t}_seg.nii.gz") for t in range(3)]
-    for t, path in enumerate(saved):
-        written = nib.load(path)
-        assert np.array_equal(np.asarray(written.dataobj), classes()[..., t]) and written.get_data_dtype() == np.uint8
-        assert (int(written.header["sform_code"]), int(written.header["qform_code"])) == (2, 0)
-
-
-def test_probabilities_and_reconstruction_are_saved_as_float32(tmp_path):
-    path = save(tmp_path / "p1.nii.gz", series(), codes=(1, 2))
-    item = LoadCined()({"subject": "p1", "image": path})
-    item["prob"] = torch.rand(4, *SHAPE).half()
-    item["recon"] = torch.rand(1, *SHAPE).half()
-    prob, recon = (
-        nib.load(p)
-        for p in SaveCined(["prob", "recon"], str(tmp_path / "out"))({**item, "scan": scan_of(item["image"])})["saved"]
-    )
-    assert prob.shape == (*SHAPE, 4) and recon.shape == SHAPE, "classes last"
-    assert np.array_equal(np.moveaxis(prob.get_fdata(), -1, 0), item["prob"].double().numpy())
-    for written in (prob, recon):
-        assert written.get_data_dtype() == np.float32
-        assert np.array_equal(written.affine, nib.load(path).affine)
-        assert (int(written.header["sform_code"]), int(written.header["qform_code"])) == (1, 2)
-        assert written.header.get_zooms()[3] == np.float32(0.05)
-
-
-def test_scans_whose_files_have_one_name_get_folders_of_their_own(tmp_path):
-    saved = []
-    for subject in ("1001", "1002"):
-        (tmp_path / subject).mkdir()
-        item = LoadCined()({"subject": subject, "image": save(tmp_path / subject / "sa.nii.gz", series())})
-        item["seg"] = torch.from_numpy(classes())[None]
-        saved += SaveCined("seg", str(tmp_path / "out"))({**item, "scan": scan_of(item["image"])})["saved"]
-    assert saved == [str(tmp_path / "out" / subject / "sa_seg.nii.gz") for subject in ("1001", "1002")]
-
-
-def test_full_disk_leaves_no_half_file_and_the_old_one_in_place(tmp_path):
-    like = save(tmp_path / "i.nii.gz", series((40, 40, 8, 3)))
-    target = save_nifti(tmp_path / "out" / "o.nii.gz", np.zeros((40, 40, 8, 3), np.uint8), like)
-    noise = np.random.default_rng(3).integers(0, 255, (40, 40, 8, 3)).astype(np.uint8)
-    with disk_full_after(5000), pytest.raises(InputError, match="o.nii.gz: cannot be written .*; free space"):
-        save_nifti(target, noise, like)
-    assert [p.name for p in target.parent.iterdir()] == ["o.nii.gz"]
-    assert not np.asarray(nib.load(target).dataobj).any(), "what was there before is whole"
-
-
-@pytest.mark.parametrize("folder", ["file", "file/below"])
-def test_folder_that_is_a_file_is_said_in_a_sentence(tmp_path, folder):
-    like = save(tmp_path / "i.nii.gz", series())
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written .a file stands where its folder should be.; .*output_dir"):
-        save_nifti(tmp_path / folder / "o.nii.gz", classes(), like)
-
-
-def test_target_that_is_a_folder_is_said_in_a_sentence(tmp_path):
-    like = save(tmp_path / "i.nii.gz", series())
-    (tmp_path / "o.nii.gz").mkdir()
-    with pytest.raises(InputError, match="o.nii.gz: cannot be written"):
-        save_nifti(tmp_path / "o.nii.gz", classes(), like)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["i.nii.gz", "o.nii.gz"], "no temporary file stays"
-
-
-@pytest.mark.parametrize("name", ["a/b.c.nii.gz", "b.c.nii", "b.c.mha"])
-def test_stem(name):
-    assert stem_of(name) == "b.c"
 
 
 # ---- bad input: each gets one sentence that names the file

@@ -22,6 +22,7 @@ from nisf.models.weights import load_weights
 from nisf.sampling.fitted_scan import MODELS
 from nisf.utils.compile import compiler_of, has_bf16
 from nisf.utils.errors import InputError
+from nisf.utils.extras import EXTRAS, missing_of
 from nisf.utils.files import check_writable
 from nisf.utils.text import clock
 
@@ -32,8 +33,15 @@ OK, WARNING, PROBLEM = "ok", "warning", "problem"
 LEAST_DISK = 2 * 2**30
 
 
-#: What is worth having but not needed, and what for.
-OPTIONAL = {"highdicom": "DICOM SEG out", "itk": "MHA and NRRD in"}
+#: What each extra of setup.cfg is for.
+PURPOSES = {
+    "train": "training",
+    "mlflow": "tracking",
+    "dicom-seg": "DICOM SEG out",
+    "itk": "MHA and NRRD in",
+    "ray": "cohorts on Ray",
+    "onnx": "ONNX files",
+}
 
 
 #: Products of a layer of the network, forward, a point: 5 of 6 layers of 2 x 2 x 128 x 128 multiply-adds.
@@ -66,7 +74,7 @@ def examine(folder: str = ".", device: str | None = None) -> list[Finding]:
         InputError: the device is unknown or not there.
     """
     where = _device(device)
-    findings = [_versions(), *_extras(), _weights(), _folder(folder), _of_device(where), _compiler(where), _bf16(where)]
+    findings = [_versions(), _extras(), _weights(), _folder(folder), _of_device(where), _compiler(where), _bf16(where)]
     return [*findings, _threads(where), *_speed(where)]
 
 
@@ -106,13 +114,13 @@ def _versions(asked: list[str] | None = None) -> Finding:
     return Finding("packages", OK, text, {"python": python, **found})
 
 
-def _extras() -> list[Finding]:
-    """Packages without which some things cannot be done."""
-    missing = [name for name in OPTIONAL if util.find_spec(name) is None]
+def _extras() -> Finding:
+    """Extras that are not installed, and what cannot be done without them: a choice, no fault."""
+    missing = {name: found for name in EXTRAS if (found := missing_of(name))}
     if not missing:
-        return [Finding("extras", OK, f"{', '.join(OPTIONAL)} installed")]
-    what = "; ".join(f"{name} is not installed: no {OPTIONAL[name]}" for name in missing)
-    return [Finding("extras", WARNING, f"{what} (pip install {' '.join(missing)})", {"missing": missing})]
+        return Finding("extras", OK, "all installed")
+    text = "; ".join(f"no {PURPOSES[name]} without {' and '.join(found)}" for name, found in missing.items())
+    return Finding("extras", OK, f"{text} (pip install 'nisf[{','.join(missing)}]')", {"missing": list(missing)})
 
 
 def _weights(folder: Path = MODELS) -> Finding:

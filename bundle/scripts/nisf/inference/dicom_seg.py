@@ -18,6 +18,7 @@ from nisf.io.nifti import image_stem, stem_of
 from nisf.io.results import folder_of
 from nisf.plots.style import class_colour
 from nisf.utils.errors import InputError
+from nisf.utils.extras import check_extra
 from nisf.utils.files import whole_file
 from nisf.utils.provenance import __version__
 
@@ -73,9 +74,11 @@ def check_sources(subjects: Sequence[Mapping], which: str | None) -> list[Mappin
     """The subjects, if DICOM SEG objects can be written of all of them (or are not asked for).
 
     Raises:
-        InputError: ``which`` is unknown, or a scan did not come as DICOM; said before anything is fitted.
+        InputError: ``which`` is unknown, a scan did not come as DICOM, or highdicom is not installed; said before
+            anything is fitted.
     """
     if _choice(which) is not None:
+        check_extra("dicom-seg", "writing DICOM SEG")
         for subject in subjects:
             image = subject["image"]
             _check_source(str(image[0] if isinstance(image, (list, tuple)) else image))
@@ -110,6 +113,7 @@ def write_segmentations(
     Raises:
         InputError: the source is no DICOM; the labels are not on its grid or show no LV; or a file cannot be written.
     """
+    check_extra("dicom-seg", "writing DICOM SEG")
     import pydicom
 
     logging.getLogger("highdicom").setLevel(logging.WARNING)  # it tells of every module that it copies

@@ -129,11 +129,15 @@ def _split_ids(subjects: list[Subject], rule: Mapping) -> dict[str, list[str]]:
 
 
 def _by_last_digit(subjects: list[Subject], digits: Mapping) -> dict[str, list[str]]:
-    unknown = set(digits) - set(SECTIONS)
-    if unknown:
+    if not isinstance(digits, Mapping):
+        raise InputError(f'Split rule "last_digit" is {digits!r}; give lists of digits by section.')
+    if unknown := set(digits) - set(SECTIONS):
         raise InputError(f'Split rule names "{sorted(unknown)[0]}"; sections are {", ".join(SECTIONS)}.')
     ids: dict[str, list[str]] = {section: [] for section in SECTIONS}
-    wanted = {section: {int(d) for d in digits.get(section, [])} for section in SECTIONS}
+    try:
+        wanted = {section: {int(d) for d in digits.get(section, [])} for section in SECTIONS}
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f'Split rule "last_digit" is {dict(digits)!r}; give lists of digits by section.') from error
     for name in (subject["subject"] for subject in subjects):
         found = re.findall(r"[0-9]", name)
         if not found:
@@ -147,6 +151,7 @@ def _by_last_digit(subjects: list[Subject], digits: Mapping) -> dict[str, list[s
 
 def _named_ids(value, source) -> dict[str, list[str]]:
     good = isinstance(value, Mapping) and not set(value) - set(SECTIONS)
+    good = good and all(isinstance(section, (list, tuple)) for section in value.values())
     if not good or not all(isinstance(i, str) for section in value.values() for i in section):
         raise InputError(f"{source}: expected lists of subject ids named {', '.join(SECTIONS)}.")
     return {section: list(value.get(section, [])) for section in SECTIONS}

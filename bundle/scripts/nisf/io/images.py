@@ -17,6 +17,7 @@ from nisf.io.dicom_cine import find_scan
 from nisf.io.dicom_headers import is_dicom
 from nisf.io.nifti import image_stem, new_header, open_nifti, seconds_per_frame
 from nisf.utils.errors import InputError
+from nisf.utils.extras import check_extra
 from nisf.utils.files import check_readable
 
 logger = logging.getLogger(__name__)
@@ -118,11 +119,10 @@ def _of_dicom(path: str) -> StoredImage:
 def _of_itk(path: str) -> StoredImage:
     """Through MONAI's reader, which turns ITK's world (LPS) into this one's (RAS)."""
     check_readable(path)
-    try:
-        import itk
-        from monai.data import ITKReader
-    except ImportError as error:
-        raise InputError(f"{path}: needs ITK; install it (pip install itk) or give the scan as NIfTI") from error
+    check_extra("itk", f"reading {path}")
+    import itk
+    from monai.data import ITKReader
+
     itk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         components, kind = _components(itk, path)

@@ -98,9 +98,10 @@ def open_nifti(path: str) -> nib.spatialimages.SpatialImage:
 
 
 def seconds_per_frame(image: nib.spatialimages.SpatialImage) -> float:
-    """Seconds from one frame to the next by the header of a 4D file; 0 for a 3D one."""
+    """Seconds from one frame to the next by the header of a 4D file; 0 for a 3D one, or where it is no duration."""
     zooms = image.header.get_zooms()
-    return float(zooms[3]) * time_unit(image.header) if len(zooms) > 3 else 0.0
+    seconds = float(zooms[3]) * time_unit(image.header) if len(zooms) > 3 else 0.0
+    return seconds if 0 < seconds < float("inf") else 0.0
 
 
 def time_unit(header: nib.spatialimages.SpatialHeader) -> float:

@@ -9,6 +9,7 @@ import torch
 
 from nisf.models.nisf import NISF
 from nisf.utils.errors import InputError
+from nisf.utils.extras import check_extra
 from nisf.utils.files import whole_file
 
 #: Batches and points at which file and network are compared; the file was made at another size.
@@ -95,10 +96,7 @@ def _example(network: NISF, batch: int, points: int) -> tuple[torch.Tensor, torc
 
 def _packages():
     """onnx, once it is known that what it needs is there."""
-    try:
-        import onnx
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"{error.name} is not installed; ONNX files need: pip install 'nisf[onnx]'") from error
+    check_extra("onnx", "writing ONNX files")
+    import onnx
+
     return onnx

@@ -17,6 +17,7 @@ from nisf.training.checkpoints import run_trainer
 from nisf.training.store import MappedDataset, fill_stores
 from nisf.utils.distributed import first_alone, rank
 from nisf.utils.errors import InputError
+from nisf.utils.extras import check_extra
 from nisf.utils.files import check_writable
 
 logger = logging.getLogger(__name__)
@@ -65,8 +66,10 @@ def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:
     Of several processes the first makes it.
 
     Raises:
-        InputError: no data was named, and the layout is not the phantoms'.
+        InputError: no data was named, and the layout is not the phantoms'; or packages that training needs are missing,
+            which is said before anything is read.
     """
+    check_extra("train", "training")
     if dataset_dir:
         return dataset_dir
     if layout != "cohort":

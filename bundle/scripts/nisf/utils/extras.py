@@ -1,0 +1,28 @@
+"""Packages that only some commands need: the extras of setup.cfg."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from nisf.utils.errors import InputError
+
+#: Extra to its modules.
+EXTRAS = {
+    "train": ("sklearn", "tensorboard"),
+    "mlflow": ("mlflow", "sqlalchemy", "alembic"),
+    "dicom-seg": ("highdicom",),
+    "itk": ("itk",),
+    "ray": ("ray", "pyarrow"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+}
+
+
+def missing_of(extra: str) -> list[str]:
+    """Modules of an extra that are not installed."""
+    return [name for name in EXTRAS[extra] if find_spec(name) is None]
+
+
+def check_extra(extra: str, what: str) -> None:
+    """Raises ``InputError`` where modules are missing that ``what``, such as "training", cannot do without."""
+    if missing := missing_of(extra):
+        raise InputError(f"{missing[0]} is not installed; {what} needs: pip install 'nisf[{extra}]'")

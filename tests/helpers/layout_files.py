@@ -1,0 +1,37 @@
+"""Small files as data sets lay them out."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+
+ACDC_RULE = {"last_digit": {"validation": [2], "test": [0]}}
+
+
+def save(path, shape=(3, 3, 2), fill=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = fill if isinstance(fill, np.ndarray) else np.full(shape, fill, np.uint8)
+    nib.save(nib.Nifti1Image(array, np.eye(4)), path)
+    return str(path)
+
+
+def acdc_patient(root, number, frames=(1, 12), labels=True, info="ED: 1\nES: 12\nGroup: DCM\nNbFrame: 30\n"):
+    name = f"patient{number:03d}"
+    for frame in frames:
+        save(root / name / f"{name}_frame{frame:02d}.nii.gz")
+        if labels:
+            save(root / name / f"{name}_frame{frame:02d}_gt.nii.gz")
+    if info:
+        (root / name / "Info.cfg").write_text(info)
+    return root / name
+
+
+def write_cohort(folder, **sections):
+    for name in (s["subject"] for section in sections.values() for s in section):
+        save(folder / f"{name}.nii.gz")
+        save(folder / f"{name}_label.nii.gz")
+    (folder / "cohort.json").write_text(json.dumps({"name": "test", "labels": {}, **sections}))
+
+
+def entry(name, **fields):
+    return {"subject": name, "image": f"{name}.nii.gz", "label": f"{name}_label.nii.gz", **fields}
