@@ -26,7 +26,7 @@ def main() -> None:
     kind, data = data_of(options)
     found, digest, weights = cases(data, kind, "validation", Path(options.fits) / kind / "validation")
     widenings = {}
-    print("| measure | cases | spread | part | bias | held by the draws alone | held by the interval |")
+    print("| measure | cases | scale | part | bias | held by the draws alone | held by the interval |")
     print("|---" * 7 + "|")
     rows = rows_of(found)
     for name, one in rows.items():
@@ -36,7 +36,7 @@ def main() -> None:
         low, high = Intervals(widenings).ends(name, one["value"], one["deviation"])
         held = [held_share(one["low"], one["high"], one["truth"]), held_share(low, high, one["truth"])]
         w = widenings[name]
-        print(f"| {name} | {w.cases} | {w.spread:.2f} | {w.part:.3f} | {w.bias:+.1%} | {held[0]:.0%} | {held[1]:.0%} |")
+        print(f"| {name} | {w.cases} | {w.scale:.2f} | {w.part:.3f} | {w.bias:+.1%} | {held[0]:.0%} | {held[1]:.0%} |")
     about = provenance({"kind": kind, "section": "validation", "subjects": len(found), "scans": names_of(found)})
     print(f"wrote {save_intervals(Intervals(with_curves(widenings), about), weights, digest)}")
 
@@ -53,7 +53,7 @@ def with_curves(widenings: dict) -> dict:
     for name, of in curves.items():
         given = [widenings[one] for one in of if one in widenings]
         if given:
-            more[name] = max(given, key=lambda w: w.part + 0.03 * w.spread)  # 3% is a usual spread of the draws
+            more[name] = max(given, key=lambda w: w.part + 0.03 * w.scale)  # 3% is a usual spread of the draws
     return {**widenings, **more}
 
 

@@ -55,7 +55,7 @@ class Subject:
         whole = scan_of(item["image"]).frame
         frame = replace(whole, times=tuple(whole.times[t] for t in frames))
         self.points = GridPoints(frame, item["image"].as_tensor()[..., frames].clone())
-        self.looked_at = self.points.spread(LOOKED_AT, seed=7)
+        self.looked_at = self.points.sampling_order(LOOKED_AT, seed=7)
         self.label = item["label"].as_tensor()[..., frames].reshape(-1)[self.looked_at].long()
         self.place = torch.full((len(self.points),), -1)
         self.place[self.looked_at] = torch.arange(len(self.looked_at))

@@ -1,4 +1,4 @@
-"""Trainings killed at random moments and gone on with each time, against one that was never broken.
+"""Trainings killed at random time points and gone on with each time, against one that was never broken.
 
     python benchmarks/killed_training.py [--kills 20] [--epochs 30] [--seed 0]
 

@@ -45,7 +45,7 @@ def dice(first: np.ndarray, second: np.ndarray, classes: Sequence[int] = (1, 2, 
 
 
 def classes_on(fitted: FittedScan, grid: Grid, time: float, limit: float) -> tuple[np.ndarray, np.ndarray]:
-    """Classes [N] and the ``extrapolated`` map [N] of one moment."""
+    """Classes [N] and the ``extrapolated`` map [N] of one time point."""
     first = fitted.network.in_channels
     parts = [(v[first:].argmax(dim=0).numpy(), beyond) for v, beyond in read_frame(fitted, grid, time, limit)]
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])

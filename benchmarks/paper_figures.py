@@ -43,7 +43,7 @@ def segment(scan: Path, folder: Path, **settings: object) -> FittedScan:
 
 
 def read(fitted: FittedScan, grid: Grid, time: float, limit: float = 1e9) -> tuple[np.ndarray, np.ndarray]:
-    """Reconstruction and classes of a grid at a moment."""
+    """Reconstruction and classes of a grid at one time point."""
     recon = fitted.read(grid.world(), time)[0].numpy()
     return recon.reshape(grid.shape), classes_on(fitted, grid, time, limit)[0].reshape(grid.shape)
 

@@ -36,7 +36,7 @@ class Watcher(threading.Thread):
 
     Args:
         out: folder of the results.
-        moments: numbers of finished scans at which a worker is killed.
+        time points: numbers of finished scans at which a worker is killed.
         seed: of the choice among the workers.
     """
 

@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--latent", metavar="FILE", required=True, help="a fitted scan")
     parser.add_argument("--model", metavar="FILE", help="weights; those that the fit was made with unless named")
     parser.add_argument("--spacing", default="1", help="mm")
-    parser.add_argument("--frames", default="100", help="moments, evenly spaced over the cycle")
+    parser.add_argument("--frames", default="100", help="time points, evenly spaced over the cycle")
     parser.add_argument("--box", default="heart", help="part of the field, as in nisf sample")
     parser.add_argument("--exact", default="False", choices=("True", "False"), help="also evaluate every voxel")
     parser.add_argument("--device", default="cpu")

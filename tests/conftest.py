@@ -1,7 +1,10 @@
 """Shared by all tests."""
 
 import os
+from pathlib import Path
 
+# Processes that tests start, Ray's among them, find the helpers too.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
 # The sizes are tiny: a second thread costs more than it gives, and much more where the cores are shared. Torch looks at
 # this once, when it is imported; the processes that tests start inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"

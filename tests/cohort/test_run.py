@@ -165,7 +165,7 @@ def test_the_table_has_every_scan_once_with_what_became_of_it(shaken):
         assert row["quality_reconstruction_error"] > 0 and dict(row["versions"])["torch"] == torch.__version__
         assert json.loads(row["settings"])["seed"] == 0
         assert not row["worker"].endswith(f":{killed}") or row["ended"] is not None
-    # one attempt met the fault, one the kill unless its scan was finished at that moment
+    # one attempt met the fault, one the kill unless its scan was finished at that time point
     again = [row["attempts"] for row in table[1:] if row["attempts"] > 1]
     assert sum(again) - len(again) in (1, 2)
     assert table[0]["state"] == "failed" and table[0]["attempts"] == 1 and table[0]["files"] == []

@@ -89,7 +89,7 @@ def test_joint_points_are_those_of_the_scan_and_then_of_the_series(network):
     assert torch.equal(coords[:, 1], scan.take(torch.tensor([5]))[0][:, 0])
     assert torch.equal(coords[:, 0], series.take(torch.tensor([3]))[0][:, 0])
     assert torch.equal(intensity[:, 2], series.take(torch.tensor([1]))[1][:, 0])
-    spread = joint.spread(60)
+    spread = joint.sampling_order(60)
     assert len(spread.unique()) == 60
     for part in (spread[:30], spread[30:]):
         assert 0.3 < (part < len(scan)).float().mean() < 0.7  # half and half, from the beginning on

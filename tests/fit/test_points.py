@@ -82,7 +82,7 @@ def test_image_and_frame_must_share_one_grid():
 def test_every_beginning_of_a_spread_fills_the_halves_of_the_axes_alike(count):
     """Also the quarters that two axes' halves make; of 64 random points a quarter would get 16 plus or minus 3.5."""
     points = a_large_scan()
-    numbers = points.spread(2000)
+    numbers = points.sampling_order(2000)
     assert numbers.shape == (2000,) and 0 <= numbers.min() and numbers.max() < len(points)
     lower = [(index < size / 2)[:count].float() for index, size in zip(where(points, numbers), points.image.shape[1:])]
     for a, half in enumerate(lower):
@@ -93,7 +93,7 @@ def test_every_beginning_of_a_spread_fills_the_halves_of_the_axes_alike(count):
 
 def test_a_spread_reaches_every_plane_of_every_axis():
     points = a_large_scan()
-    for index, size in zip(where(points, points.spread(500)), points.image.shape[1:]):
+    for index, size in zip(where(points, points.sampling_order(500)), points.image.shape[1:]):
         counts = torch.bincount(index, minlength=size)
         assert len(counts) == size
         assert counts.min() > 0.8 * 500 / size and counts.max() < 1.2 * 500 / size
@@ -102,7 +102,7 @@ def test_a_spread_reaches_every_plane_of_every_axis():
 @pytest.mark.parametrize("kept", [[0, 2, 3, 5], [4], [5, 0]])
 def test_a_spread_has_no_held_out_slice_and_the_others_alike(kept):
     points = a_large_scan(kept)
-    numbers = points.spread(400)
+    numbers = points.sampling_order(400)
     assert 0 <= numbers.min() and numbers.max() < len(points)
     counts = torch.bincount(where(points, numbers)[2], minlength=6)
     assert counts.sum() == 400
@@ -113,7 +113,7 @@ def test_a_spread_has_no_held_out_slice_and_the_others_alike(kept):
 @pytest.mark.parametrize("more", [0, 1, 1000])
 def test_a_spread_of_no_fewer_points_than_the_scan_has_is_each_of_them_once(kept, more):
     points = a_scan(kept)
-    numbers = points.spread(len(points) + more)
+    numbers = points.sampling_order(len(points) + more)
     assert torch.equal(numbers.sort().values, torch.arange(len(points)))
     # in random order, so that a beginning is no corner of the scan
     x = where(points, numbers[: len(points) // 3])[0]
@@ -126,7 +126,11 @@ def test_a_spread_follows_its_seed_and_leaves_the_callers_random_state_alone(cou
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    first, again, other = points.spread(count, seed=5), points.spread(count, seed=5), points.spread(count, seed=6)
+    first, again, other = (
+        points.sampling_order(count, seed=5),
+        points.sampling_order(count, seed=5),
+        points.sampling_order(count, seed=6),
+    )
     assert torch.equal(torch.rand(2), expected)
     assert torch.equal(first, again) and not torch.equal(first, other)
 
@@ -210,11 +214,11 @@ def test_only_voxels_inside_the_mask_are_points(kept):
     assert len(everything.unique(dim=1)[0]) == len(points)
     x, y, z, t = everything
     assert mask[x, y, z].all() and set(z.tolist()) == set(slices) and set(t.tolist()) == set(range(8))
-    spread = points.spread(200)
+    spread = points.sampling_order(200)
     assert len(spread) == 200 and int(spread.max()) < len(points)
     shares = torch.bincount(where(points, spread)[2], minlength=6)[slices] / 200
     assert (shares * len(slices) - 1).abs().max() < 0.25  # even over the slices
-    assert sorted(points.spread(10**6).tolist()) == list(range(len(points)))
+    assert sorted(points.sampling_order(10**6).tolist()) == list(range(len(points)))
 
 
 def test_an_empty_mask_is_refused():

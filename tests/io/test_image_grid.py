@@ -6,7 +6,7 @@ import pytest
 from nibabel.affines import apply_affine
 from scipy.spatial.transform import Rotation
 
-from nisf.geometry.grid import moments
+from nisf.geometry.grid import even_times
 from nisf.io.images import image_grid
 from nisf.utils.errors import InputError
 
@@ -23,7 +23,7 @@ def test_the_grid_of_a_nifti_file(tmp_path, shape, times):
     affine = oblique()
     nib.save(nib.Nifti1Image(np.zeros(shape, np.int16), affine), tmp_path / "a.nii.gz")
     grid = image_grid(tmp_path / "a.nii.gz")
-    assert grid.shape == (6, 5, 4) and grid.times == moments(times)
+    assert grid.shape == (6, 5, 4) and grid.times == even_times(times)
     np.testing.assert_allclose(grid.affine, affine, atol=1e-4)
 
 

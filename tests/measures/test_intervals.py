@@ -7,19 +7,19 @@ from nisf.measures.intervals import Intervals, Widening, found_widening, interva
 from nisf.utils.errors import InputError
 
 
-def cases(number, spread, part, seed=0):
+def cases(number, scale, part, seed=0):
     """Values, deviations of their draws, truths."""
     random = np.random.default_rng(seed)
     truths, deviations = random.uniform(60, 200, number), random.uniform(1, 8, number)
-    return truths + random.standard_normal(number) * np.hypot(spread * deviations, part * truths), deviations, truths
+    return truths + random.standard_normal(number) * np.hypot(scale * deviations, part * truths), deviations, truths
 
 
-@pytest.mark.parametrize(("spread", "part"), [(2.0, 0.0), (0.05, 0.04), (1.0, 0.03)])
-def test_the_widening_by_which_errors_were_made_is_found(spread, part):
-    values, deviations, truths = cases(3000, spread, part)
+@pytest.mark.parametrize(("scale", "part"), [(2.0, 0.0), (0.05, 0.04), (1.0, 0.03)])
+def test_the_widening_by_which_errors_were_made_is_found(scale, part):
+    values, deviations, truths = cases(3000, scale, part)
     found = found_widening(values, deviations, truths)
     np.testing.assert_allclose(
-        found.deviation(truths, deviations), np.hypot(spread * deviations, part * truths), rtol=0.15
+        found.deviation(truths, deviations), np.hypot(scale * deviations, part * truths), rtol=0.15
     )
     assert found.bias == pytest.approx(0, abs=0.005) and found.cases == 3000
 

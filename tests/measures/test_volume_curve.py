@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nisf.measures.volume_curve import at_frames, moments_of, peak_rates, phases_of, smooth
+from nisf.measures.volume_curve import at_frames, peak_rates, phases_of, smooth, times_of_curve
 from nisf.utils.errors import InputError
 
 
@@ -14,50 +14,50 @@ def curve(times):
 @pytest.mark.parametrize("count", [8, 9, 12, 15, 25, 40])
 def test_moments_hold_the_frames_and_are_even_and_enough(count):
     times = tuple(np.arange(count) / count)
-    found = moments_of(times)
+    found = times_of_curve(times)
     assert np.isin(np.round(times, 9), np.round(found, 9)).all()
     np.testing.assert_allclose(np.diff(found), 1 / len(found))
     assert 14 <= len(found) <= 40
 
 
 def test_of_few_frames_their_own_moments_and_of_many_some():
-    assert moments_of((0.0, 0.4)).tolist() == [0.0, 0.4]
-    found = moments_of(tuple(np.arange(100) / 100))
+    assert times_of_curve((0.0, 0.4)).tolist() == [0.0, 0.4]
+    found = times_of_curve(tuple(np.arange(100) / 100))
     assert len(found) <= 40 and found[0] == 0 and np.ptp(np.diff(found)) < 1e-9
 
 
 def test_phases_are_frames_of_the_scan():
     times = tuple(np.arange(10) / 10)
-    moments = moments_of(times)
-    assert phases_of(times, moments, curve(moments)) == {"ED": 3, "ES": 8}
+    curve_times = times_of_curve(times)
+    assert phases_of(times, curve_times, curve(curve_times)) == {"ED": 3, "ES": 8}
     assert phases_of((0.3, 0.75), np.array([0.3, 0.75]), curve([0.3, 0.75])) == {"ED": 0, "ES": 1}
     assert phases_of((0.0,), np.array([0.0]), curve([0.0])) == {"ED": 0, "ES": None}
 
 
 def test_at_frames_goes_on_from_the_cycles_end_to_its_start():
-    moments = np.array([0.0, 0.5])
-    np.testing.assert_allclose(at_frames((0.0, 0.25, 0.75), moments, np.array([[2.0, 4.0]])), [[2, 3, 3]])
+    curve_times = np.array([0.0, 0.5])
+    np.testing.assert_allclose(at_frames((0.0, 0.25, 0.75), curve_times, np.array([[2.0, 4.0]])), [[2, 3, 3]])
 
 
 def test_rates_are_the_steepest_slopes_of_the_curve_without_its_noise():
-    moments = np.arange(24) / 24
+    curve_times = np.arange(24) / 24
     steep = 40 * 2 * np.pi / 0.8
-    rates = peak_rates(moments, curve(moments), 0.8)
+    rates = peak_rates(curve_times, curve(curve_times), 0.8)
     np.testing.assert_allclose(rates, steep, rtol=1e-3)
-    noisy = curve(moments) + np.random.default_rng(0).normal(0, 1, (50, 24))
-    emptying, filling = peak_rates(moments, noisy, 0.8)
+    noisy = curve(curve_times) + np.random.default_rng(0).normal(0, 1, (50, 24))
+    emptying, filling = peak_rates(curve_times, noisy, 0.8)
     assert emptying.shape == (50,)
     # the slopes between neighbours would be off by some 20%
     assert np.abs(emptying / steep - 1).mean() < 0.08 and np.abs(filling / steep - 1).mean() < 0.08
 
 
 def test_emptying_and_filling_are_told_apart():
-    moments = np.arange(30) / 30
-    part = np.interp(moments, [0, 0.5, 0.8, 1], [0, 1, 2, 2])  # empties, then fills faster, then rests
-    emptying, filling = peak_rates(moments, 70 + 30 * np.cos(np.pi * part), 1.0)
+    curve_times = np.arange(30) / 30
+    part = np.interp(curve_times, [0, 0.5, 0.8, 1], [0, 1, 2, 2])  # empties, then fills faster, then rests
+    emptying, filling = peak_rates(curve_times, 70 + 30 * np.cos(np.pi * part), 1.0)
     assert emptying == pytest.approx(30 * np.pi / 0.5, rel=0.1) and filling == pytest.approx(30 * np.pi / 0.3, rel=0.1)
 
 
 def test_a_smooth_curve_of_few_moments_is_refused():
-    with pytest.raises(InputError, match="five moments or more, not 4"):
+    with pytest.raises(InputError, match="five time points or more, not 4"):
         smooth(np.arange(4) / 4, np.ones(4), np.zeros(1))

@@ -9,7 +9,7 @@ import unittest
 from monai.bundle import ConfigWorkflow
 
 BUNDLE = os.path.join("models", "nisf_cardiac_cine")
-#: A network that trains in a moment, in the paper's form: without pose and U-Net probabilities.
+#: A network that trains in a time point, in the paper's form: without pose and U-Net probabilities.
 TINY = {
     **{"hidden_size": 16, "latent_size": 8, "num_layers": 2, "compile": False, "device": "cpu"},
     **{"points_per_subject": 64, "subjects_per_step": 2, "steps_per_epoch": 4, "max_epochs": 1, "val_interval": 1},

@@ -5,7 +5,7 @@
     segmenter = nisf.Segmenter()                # loads the weights once
     result = segmenter("scan.nii.gz")           # nisf.segment("scan.nii.gz") does both
     result.labels                               # [X, Y, Z, T] uint8 on the scan's own grid
-    result.fitted.read(points, time=0.35)       # intensity and class probabilities at any world point and moment
+    result.fitted.read(points, time=0.35)       # intensity and class probabilities at any world point and time
     result.save("OUT")                          # what nisf segment writes; nisf report OUT goes on from there
 
 Transforms, network and fit are those of ``configs/inference.json``, as in ``nisf segment``. Only ``save`` writes files,

@@ -88,7 +88,7 @@ def mesh(
         latent: <scan>_latent.pt that nisf segment wrote.
         output: folder of the results.
         spacing: mm between samples; triangles are about so large.
-        frames: number of moments, evenly spaced over the cycle; the scan's own frames unless given.
+        frames: number of time points, evenly spaced over the cycle; the scan's own frames unless given.
         format: vtp (with a .pvd for each series, as ParaView reads it), stl or ply.
         model: weights; those that the fit was made with unless named.
         device: cpu, cuda or cuda:N.

@@ -1,4 +1,4 @@
-"""The scans of a cohort segmented by workers on Ray; can be killed at any moment and started again."""
+"""The scans of a cohort segmented by workers on Ray; can be killed at any time and started again."""
 
 from __future__ import annotations
 

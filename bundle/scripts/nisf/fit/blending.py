@@ -75,20 +75,20 @@ class Correction:
         return cls(out, scale, kept, depth, tuple(unet_prob.frame.times))
 
     def frame(self, time: float) -> torch.Tensor:
-        """At a moment, in the slices that the U-Net has seen, [K, X, Y, Z']."""
+        """At one time point, in the slices that the U-Net has seen, [K, X, Y, Z']."""
         (before, after), share = _around(time, self.times)
         found = (1 - share) * self.values[..., before].float() + share * self.values[..., after].float()
         return self.scale * found
 
     def on_grid(self, time: float) -> torch.Tensor:
-        """At a moment, in every slice of the grid, [K, X, Y, Z]."""
+        """At one time point, in every slice of the grid, [K, X, Y, Z]."""
         values, places = self.frame(time), self._places(np.arange(self.depth))
         low, high = np.floor(places).astype(int), np.ceil(places).astype(int)
         share = torch.from_numpy(places - low).float()
         return (1 - share) * values[..., low] + share * values[..., high]
 
     def at(self, voxels: np.ndarray, time: float) -> torch.Tensor:
-        """At fractional voxels [N, 3] of the grid and a moment, [K, N].
+        """At fractional voxels [N, 3] of the grid and a time point, [K, N].
 
         Linear between voxels; it fades to nothing within a slice's distance beyond the first and the last slice.
         """
@@ -152,7 +152,7 @@ def _difference(own: torch.Tensor, unet_prob: torch.Tensor) -> torch.Tensor:
 
 
 def _around(time: float, times: tuple[float, ...]) -> tuple[tuple[int, int], float]:
-    """Places in ``times`` of the moments before and after ``time`` in a closed cycle, and the share of the latter."""
+    """Places in ``times`` of those before and after ``time`` in a closed cycle, and the share of the latter."""
     before = int(np.searchsorted(times, time + 1e-9, side="right")) - 1  # -1, the last, where none is before
     before %= len(times)
     after = (before + 1) % len(times)

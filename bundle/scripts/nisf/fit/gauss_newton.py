@@ -75,8 +75,8 @@ def fit_gauss_newton(
     if not prior_weight > 0:
         raise InputError(f"prior_weight of the fit is {prior_weight}; it must be above 0")
     with fitting_mode(network), torch.no_grad():
-        spread = torch.as_tensor(acquisition, dtype=torch.float32)
-        variables = Variables(network, pose, points.frame.shape[2], spread)
+        stds = torch.as_tensor(acquisition, dtype=torch.float32)
+        variables = Variables(network, pose, points.frame.shape[2], stds)
         targets = GrowingTargets(
             network,
             points,

@@ -67,7 +67,7 @@ class SeriesPoints:
         coords = np.concatenate([coords, self.times[place][None]])[: self.frame.dims]
         return torch.from_numpy(coords.astype(np.float32)), self.intensity[:, number]
 
-    def spread(self, count: int, seed: int = 0) -> torch.Tensor:
+    def sampling_order(self, count: int, seed: int = 0) -> torch.Tensor:
         """Numbers of ``count`` points, or of all, in random order."""
         return torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:count]
 
@@ -77,7 +77,7 @@ class SeriesPoints:
         Each channel has its own. A gain that is not positive, as from a series that the fit says nothing of, is not
         believed: the intensities stay.
         """
-        number = self.spread(MATCHED)
+        number = self.sampling_order(MATCHED)
         coords, seen = self.moved(fit.pose.cpu()).take(number)
         with torch.no_grad():
             logits = network(coords.unsqueeze(0).to(network.latent_mean), fit.latent.unsqueeze(0))
@@ -136,15 +136,15 @@ class JointPoints:
                 coords[:, mine], intensity[:, mine] = part.take(number[mine] - int(low))
         return coords, intensity
 
-    def spread(self, count: int, seed: int = 0) -> torch.Tensor:
+    def sampling_order(self, count: int, seed: int = 0) -> torch.Tensor:
         """Numbers of about ``count`` points: half of them the scan's, half the series', as far as there are so many.
 
         Every beginning of the list is mixed alike.
         """
         starts, found = np.cumsum([0, *map(len, self.parts)]), []
         quota = max(1, count // 2 // len(self.series))
-        of_series = [part.spread(quota, seed) for part in self.series]
-        of_scan = self.scan.spread(max(count - sum(map(len, of_series)), 1), seed)
+        of_series = [part.sampling_order(quota, seed) for part in self.series]
+        of_scan = self.scan.sampling_order(max(count - sum(map(len, of_series)), 1), seed)
         for numbers, start in zip([of_scan, *of_series], starts):
             place = torch.arange(len(numbers)) / len(numbers)
             found.append((place, numbers + int(start)))

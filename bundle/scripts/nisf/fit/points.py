@@ -96,7 +96,7 @@ class GridPoints:
         x, y, z, t = (axis[seen] for axis in where)
         return number[seen], as_intensity(self.unet_prob.image[:, x, y, z, place[t]])
 
-    def spread(self, count: int, seed: int = 0) -> torch.Tensor:
+    def sampling_order(self, count: int, seed: int = 0) -> torch.Tensor:
         """Numbers of ``count`` points spread evenly over the scan; every beginning of the list is spread evenly too.
 
         A scrambled Sobol sequence over x, y, slice and time. Of a scan with no more than ``count`` points all are

@@ -46,8 +46,8 @@ def set_pose_prior(network: NISF, changes: torch.Tensor) -> None:
 
     About zero, each number by itself: there may be few subjects.
     """
-    spread = changes.double().square().mean(dim=0).sqrt().clamp_min(LEAST)
-    network.pose_factor.copy_(torch.diag(spread))
+    std = changes.double().square().mean(dim=0).sqrt().clamp_min(LEAST)
+    network.pose_factor.copy_(torch.diag(std))
 
 
 def bounds_of(frames: Iterable[CoordinateFrame], dims: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -97,9 +97,9 @@ def set_initial_latent(
     offsets = z @ network.latent_factor.t()
     seen = torch.cat([_intensities(network, coords, mean + part) for part in offsets.split(16)])
     centred = seen - seen.mean(dim=0)
-    spread = (centred.t() @ centred / draws).double()
-    spread.diagonal().add_(noise)
-    gain = torch.linalg.solve(spread, (centred.t() @ offsets / draws).double()).t()
+    covariance = (centred.t() @ centred / draws).double()
+    covariance.diagonal().add_(noise)
+    gain = torch.linalg.solve(covariance, (centred.t() @ offsets / draws).double()).t()
     network.guess_coords.copy_(coords)
     network.guess_mean.copy_(seen.mean(dim=0).reshape(network.in_channels, probes))
     network.guess_gain.copy_(gain)

@@ -47,14 +47,14 @@ class GrowingTargets:
         self.chunk, self.unet_weight = chunk, unet_weight
         self.unet_prob = scan.unet_prob if unet_weight > 0 else None
         self._all = min(final_points, *(len(source) for source in (scan, self.unet_prob) if source is not None))
-        self._numbers = self._spread(scan, seed)
-        self._unet_numbers = None if self.unet_prob is None else self._spread(self.unet_prob, seed + 1000)
+        self._numbers = self._order(scan, seed)
+        self._unet_numbers = None if self.unet_prob is None else self._order(self.unet_prob, seed + 1000)
         self.chunks: list[Targets] = []
         self._in_use = 0
         self._take(min(start_points, self._all))
 
-    def _spread(self, source: GridPoints, seed: int) -> torch.Tensor:
-        return source.spread(self._all, seed)[: self._all]
+    def _order(self, source: GridPoints, seed: int) -> torch.Tensor:
+        return source.sampling_order(self._all, seed)[: self._all]
 
     @property
     def complete(self) -> bool:

@@ -19,33 +19,33 @@ EFFECTS = 4
 ACQUISITION = 6
 
 
-def factor_of(spread: torch.Tensor, slices: int) -> torch.Tensor:
+def factor_of(stds: torch.Tensor, slices: int) -> torch.Tensor:
     """From whitened variables to the effects on each slice, [slices + 1, 4, M].
 
     A variable whose standard deviation is zero is left out. The last row, of points that lie in no slice of the stack,
     is zero.
 
     Args:
-        spread: standard deviations [6], see ``ACQUISITION``.
+        stds: standard deviations [6], see ``ACQUISITION``.
         slices: number of slices.
 
     Raises:
         InputError: they are not six numbers of zero or more.
     """
-    if tuple(spread.shape) != (ACQUISITION,) or not bool((spread >= 0).all()):
-        raise InputError(f"acquisition of the fit is {spread.tolist()}; {ACQUISITION} standard deviations are needed")
+    if tuple(stds.shape) != (ACQUISITION,) or not bool((stds >= 0).all()):
+        raise InputError(f"acquisition of the fit is {stds.tolist()}; {ACQUISITION} standard deviations are needed")
     columns = []
     for effect in range(2):
-        whole = spread.new_zeros(slices + 1, EFFECTS)
-        whole[:slices, effect] = spread[effect]
+        whole = stds.new_zeros(slices + 1, EFFECTS)
+        whole[:slices, effect] = stds[effect]
         columns.append(whole)
     for effect in range(EFFECTS):
         for place in range(slices):
-            one = spread.new_zeros(slices + 1, EFFECTS)
-            one[place, effect] = spread[2 + effect]
+            one = stds.new_zeros(slices + 1, EFFECTS)
+            one[place, effect] = stds[2 + effect]
             columns.append(one)
     kept = [column for column in columns if bool((column != 0).any())]
-    return torch.stack(kept, dim=-1) if kept else spread.new_zeros(slices + 1, EFFECTS, 0)
+    return torch.stack(kept, dim=-1) if kept else stds.new_zeros(slices + 1, EFFECTS, 0)
 
 
 class Variables:
@@ -67,8 +67,8 @@ class Variables:
         self.network = network
         self.latent_size = network.latent_factor.shape[1]
         self.has_pose = pose and bool((network.pose_factor != 0).any())
-        spread = network.latent_mean.new_zeros(6) if acquisition is None else acquisition.to(network.latent_mean)
-        self.of_slices = factor_of(spread, slices)
+        stds = network.latent_mean.new_zeros(6) if acquisition is None else acquisition.to(network.latent_mean)
+        self.of_slices = factor_of(stds, slices)
 
     @property
     def known(self) -> int:

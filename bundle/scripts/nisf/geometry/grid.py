@@ -16,7 +16,7 @@ from nisf.utils.errors import InputError
 
 @dataclass(frozen=True)
 class Grid:
-    """Voxels in the world, and moments.
+    """Voxels in the world, and time points.
 
     Attributes:
         affine: voxel index to world (RAS mm), [4, 4].
@@ -95,7 +95,7 @@ class Grid:
         return replace(self, affine=affine, shape=tuple(int(n) for n in high - low + 1))
 
     def at(self, times: Sequence[float]) -> Grid:
-        """The same voxels at other moments."""
+        """The same voxels at other time points."""
         return replace(self, times=tuple(float(t) for t in times))
 
     def world(self) -> np.ndarray:
@@ -113,12 +113,12 @@ class Grid:
 
     @property
     def voxels(self) -> int:
-        """Of one moment."""
+        """Of one time point."""
         return int(np.prod(self.shape))
 
 
-def moments(count: int) -> tuple[float, ...]:
-    """``count`` moments spread evenly over the cycle from 0."""
+def even_times(count: int) -> tuple[float, ...]:
+    """``count`` time points spread evenly over the cycle from 0."""
     if count < 1:
         raise InputError(f"{count} frames were asked for; at least 1 is needed")
     return tuple(i / count for i in range(count))

@@ -134,13 +134,13 @@ def pose_of_classes(
         return None
     away = _distance(places, _densest(weight, places, radius))
     weight = weight * (away <= REACH * radius)[..., None]
-    center, spread = _moments(weight, places)
+    center, variance = _moments(weight, places)
     angle = 0.0
     beside = (classes == pointer).sum(axis=3) * (away <= 1.5 * REACH * radius)[..., None]
     if pointer is not None and beside.any():
         there, _ = _moments(beside.astype(float), places)
         angle = math.atan2(center[1] - there[1], center[0] - there[0])
-    plane, long = math.sqrt(max(spread[0] + spread[1], 1e-6)), math.sqrt(max(spread[2], 1e-6))
+    plane, long = math.sqrt(max(variance[0] + variance[1], 1e-6)), math.sqrt(max(variance[2], 1e-6))
     return Pose(*(float(c) for c in center), angle, math.log(plane / radius), math.log(long / length))
 
 

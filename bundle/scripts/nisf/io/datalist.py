@@ -189,7 +189,7 @@ def check_splits(splits: Mapping[str, Sequence], known: Sequence[str] | None = N
 
 
 def write_splits(splits: Mapping[str, Sequence], file: str | os.PathLike) -> None:
-    """Write the ids of each section as JSON, sorted; the file is whole at any moment, whoever else writes it."""
+    """Write the ids of each section as JSON, sorted; the file is whole at any time, whoever else writes it."""
     text = json.dumps({section: sorted(_ids(items)) for section, items in splits.items()}, indent=1) + "\n"
     write_text(file, text)
 

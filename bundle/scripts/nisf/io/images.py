@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 from monai.transforms import LoadImage
 
-from nisf.geometry.grid import Grid, moments, unit_vector
+from nisf.geometry.grid import Grid, even_times, unit_vector
 from nisf.io.dicom_cine import find_scan
 from nisf.io.dicom_headers import is_dicom
 from nisf.io.nifti import image_stem, new_header, open_nifti, seconds_per_frame
@@ -91,7 +91,7 @@ def image_grid(path: str | Path) -> Grid:
     """Grid and frames of an image file: NIfTI, a DICOM file or folder, or what else MONAI reads; raises as
     ``read_image``."""
     array, affine = read_image(path)
-    return Grid(affine, array.shape[:3], moments(array.shape[3] if array.ndim == 4 else 1))
+    return Grid(affine, array.shape[:3], even_times(array.shape[3] if array.ndim == 4 else 1))
 
 
 def _checked(path: str, array: np.ndarray, affine: np.ndarray) -> np.ndarray:

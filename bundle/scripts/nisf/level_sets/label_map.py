@@ -23,7 +23,7 @@ def coarse_steps(grid: Grid, coarsest: float = COARSEST) -> tuple[int, int, int]
 
 
 class LabelMap:
-    """The likeliest class of every voxel of a grid at one moment, evaluated from coarse to fine.
+    """The likeliest class of every voxel of a grid at one time point, evaluated from coarse to fine.
 
     Each class has a margin, the log of its probability over that of the likeliest other class, whose zero is where the
     label changes: also where three classes meet, and where none has half of the probability. A coarse cell is divided

@@ -15,7 +15,7 @@ from nisf.level_sets.cells import corners, differing, near_zero
 from nisf.level_sets.lattice import Lattice
 from nisf.level_sets.refine import CoarseSamples
 
-#: Class probabilities [K, N] at world points [N, 3] (RAS mm) and a moment (fraction of the cycle).
+#: Class probabilities [K, N] at world points [N, 3] (RAS mm) and a time point (fraction of the cycle).
 Probabilities = Callable[[np.ndarray, float], np.ndarray]
 
 
@@ -28,7 +28,7 @@ _JUST_OUTSIDE = -1e-6
 
 
 class LevelField:
-    """Log odds of some sums of classes on a lattice at one moment, sampled from coarse to fine.
+    """Log odds of some sums of classes on a lattice at one time point, sampled from coarse to fine.
 
     A coarse cell is divided where a surface passes it or may do so: where the log odds at its corners are nearer to
     zero than they are seen to change over half its diagonal. On the finest lattice the surfaces are then followed from

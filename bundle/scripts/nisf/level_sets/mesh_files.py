@@ -51,7 +51,7 @@ def encoder_of(ending: str) -> Callable[[np.ndarray, np.ndarray], bytes]:
 
 
 def save_collection(path: str | Path, files: Sequence[Path], times: Sequence[float]) -> Path:
-    """Writes a ParaView collection (.pvd) of meshes in the same folder, one for each moment; returns the path.
+    """Writes a ParaView collection (.pvd) of meshes in the same folder, one for each time point; returns the path.
 
     Args:
         path: of the collection.

@@ -35,7 +35,7 @@ TITLES = {
 def cardiac_values(
     volumes: Mapping[str, np.ndarray],
     times: Sequence[float],
-    moments: np.ndarray | None,
+    curve_times: np.ndarray | None,
     phases: Mapping[str, int | None],
     heart_rate: float | None,
 ) -> dict[str, np.ndarray]:
@@ -44,12 +44,12 @@ def cardiac_values(
     Args:
         volumes: name of a class to [n, T], mL.
         times: of the scan's frames, fractions of the cycle.
-        moments: [T] of the curves; None where they are those of the frames.
+        curve_times: [T] of the curves; None where they are those of the frames.
         phases: frames of ED and ES.
         heart_rate: beats a minute, or None.
     """
     found, ed, es = {}, phases["ED"], phases["ES"]
-    own = {n: v if moments is None else at_frames(tuple(times), moments, v) for n, v in volumes.items()}
+    own = {n: v if curve_times is None else at_frames(tuple(times), curve_times, v) for n, v in volumes.items()}
     for name in ("LV", "RV"):
         if name in own:
             found[f"{name}EDV"] = own[name][:, ed]
@@ -62,6 +62,6 @@ def cardiac_values(
         found["LVM"] = DENSITY * own["MYO"][:, ed]
     if heart_rate and "LVSV" in found:
         found["CO"] = found["LVSV"] * heart_rate / 1000
-        if moments is not None and len(times) >= FRAMES:
-            found["PER"], found["PFR"] = peak_rates(moments, volumes["LV"], 60 / heart_rate)
+        if curve_times is not None and len(times) >= FRAMES:
+            found["PER"], found["PFR"] = peak_rates(curve_times, volumes["LV"], 60 / heart_rate)
     return {name: found[name] for name in TITLES if name in found}

@@ -5,7 +5,7 @@ far the U-Net probabilities is wrong. So a predictive standard deviation is foun
 
     sd^2 = (spread * sd of the draws)^2 + (part * value)^2
 
-with ``spread`` and ``part`` of each measure by maximum likelihood over the errors of validation subjects. The mean
+with ``scale`` and ``part`` of each measure by maximum likelihood over the errors of validation subjects. The mean
 error found there is kept beside them; values are never corrected by it.
 """
 
@@ -27,8 +27,8 @@ from nisf.utils.files import write_text
 LEVEL = 0.95
 
 
-#: Bounds of ``spread`` and ``part``.
-SPREADS, PARTS = (0.05, 10.0), (1e-4, 0.5)
+#: Bounds of ``scale`` and ``part``.
+SCALES, PARTS = (0.05, 10.0), (1e-4, 0.5)
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Widening:
     """How the draws of one measure are made a predictive distribution.
 
     Attributes:
-        spread: by which the draws' standard deviation is multiplied.
+        scale: by which the draws' standard deviation is multiplied.
         part: standard deviation besides, part of the value.
         quantile: standard deviations to either end of the interval.
         bias: mean of (value - truth) / truth on validation; told, not used.
         cases: how many errors it was found from.
     """
 
-    spread: float = 1.0
+    scale: float = 1.0
     part: float = 0.0
     quantile: float = float(norm.ppf(0.5 + LEVEL / 2))
     bias: float = 0.0
@@ -51,7 +51,7 @@ class Widening:
 
     def deviation(self, value: np.ndarray | float, deviation: np.ndarray | float) -> np.ndarray:
         """Predictive standard deviation of values whose draws have ``deviation``."""
-        return np.hypot(self.spread * np.asarray(deviation), self.part * np.asarray(value))
+        return np.hypot(self.scale * np.asarray(deviation), self.part * np.asarray(value))
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,13 @@ def found_widening(values: np.ndarray, deviations: np.ndarray, truths: np.ndarra
         deviation = Widening(*np.exp(logs)).deviation(values, deviations)
         return -float(norm.logpdf(values - truths, scale=np.maximum(deviation, 1e-9)).sum())
 
-    bounds = [tuple(np.log(pair)) for pair in (SPREADS, PARTS)]
-    starts = [np.log([spread, part]) for spread in (0.3, 1.0, 3.0) for part in (0.003, 0.03)]
+    bounds = [tuple(np.log(pair)) for pair in (SCALES, PARTS)]
+    starts = [np.log([scale, part]) for scale in (0.3, 1.0, 3.0) for part in (0.003, 0.03)]
     best = min((minimize(loss, start, bounds=bounds) for start in starts), key=lambda found: found.fun)
-    spread, part = np.exp(best.x)
+    scale, part = np.exp(best.x)
     bias = float(np.mean((values - truths) / truths))
     quantile = float(t.ppf(0.5 + LEVEL / 2, len(values) - 1))
-    return Widening(float(spread), float(part), quantile, bias, len(values))
+    return Widening(float(scale), float(part), quantile, bias, len(values))
 
 
 def intervals_path(weights: str | Path) -> Path:

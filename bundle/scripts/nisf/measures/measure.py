@@ -21,7 +21,7 @@ from nisf.measures.cardiac import TITLES, cardiac_values
 from nisf.measures.intervals import Intervals, load_intervals
 from nisf.measures.person import Person, heart_rate_of
 from nisf.measures.tables import write_measures
-from nisf.measures.volume_curve import moments_of, phases_of
+from nisf.measures.volume_curve import phases_of, times_of_curve
 from nisf.measures.volumes import Volumes, class_list, slice_volumes, volume_curves
 from nisf.measures.wall_thickness import SEGMENTS, thickness_values
 from nisf.quality.record import Quality
@@ -51,7 +51,7 @@ def measure(
     """
     surface = person.surface()
     times = fitted.frame.times
-    volumes = volume_curves(fitted, moments_of(times))
+    volumes = volume_curves(fitted, times_of_curve(times))
     by_slices = dict(by_slices or {})
     rate = person.heart_rate or heart_rate_of(fitted.duration)
     cardiac = "LV" in volumes.names

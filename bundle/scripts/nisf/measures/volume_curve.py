@@ -10,18 +10,18 @@ from nisf.utils.errors import InputError
 FRAMES = 8
 
 
-#: Moments of a curve: about so many, and at most.
-MOMENTS = (20, 40)
+#: Time points of a curve: about so many, and at most.
+TIME_POINTS = (20, 40)
 
 
 #: Harmonics of the smooth curve, at most.
 HARMONICS = 6
 
 
-def moments_of(times: tuple[float, ...]) -> np.ndarray:
-    """The moments at which a scan's volumes are taken: its own frames, and moments between where they are few.
+def times_of_curve(times: tuple[float, ...]) -> np.ndarray:
+    """The time points at which a scan's volumes are taken: its own frames, and time points between where they are few.
 
-    Below ``FRAMES`` frames nothing shows what happens between them: the frames alone. Above the most moments every
+    Below ``FRAMES`` frames nothing shows what happens between them: the frames alone. Above the most time points every
     second frame (or third, ...) is left out.
 
     Args:
@@ -30,41 +30,41 @@ def moments_of(times: tuple[float, ...]) -> np.ndarray:
     own = np.asarray(times, dtype=float)
     if len(own) < FRAMES:
         return own
-    if len(own) > MOMENTS[1]:
-        return own[:: -(-len(own) // MOMENTS[1])]
-    parts = max(1, round(MOMENTS[0] / len(own)))
+    if len(own) > TIME_POINTS[1]:
+        return own[:: -(-len(own) // TIME_POINTS[1])]
+    parts = max(1, round(TIME_POINTS[0] / len(own)))
     following = np.append(own[1:], own[0] + 1)
     return np.sort(np.concatenate([own + (following - own) * part / parts for part in range(parts)]))
 
 
-def phases_of(times: tuple[float, ...], moments: np.ndarray, curve: np.ndarray) -> dict[str, int | None]:
+def phases_of(times: tuple[float, ...], curve_times: np.ndarray, curve: np.ndarray) -> dict[str, int | None]:
     """Numbers of the frames of end diastole (the largest volume) and end systole (the smallest).
 
     A lone frame is taken for end diastole, and ES is None.
 
     Args:
         times: of the scan's frames.
-        moments: [T] of the curve.
+        curve_times: [T] of the curve.
         curve: [T], mL.
     """
     if len(times) < 2:
         return {"ED": 0, "ES": None}
-    own = at_frames(times, moments, curve)
+    own = at_frames(times, curve_times, curve)
     return {"ED": int(own.argmax()), "ES": int(own.argmin())}
 
 
-def at_frames(times: tuple[float, ...], moments: np.ndarray, curves: np.ndarray) -> np.ndarray:
-    """Curves [..., T] at the scan's own frames, [..., frames], linear between moments."""
-    flat = np.reshape(curves, (-1, len(moments)))
-    found = np.stack([np.interp(times, moments, row, period=1.0) for row in flat])
+def at_frames(times: tuple[float, ...], curve_times: np.ndarray, curves: np.ndarray) -> np.ndarray:
+    """Curves [..., T] at the scan's own frames, [..., frames], linear between time points."""
+    flat = np.reshape(curves, (-1, len(curve_times)))
+    found = np.stack([np.interp(times, curve_times, row, period=1.0) for row in flat])
     return found.reshape(*np.shape(curves)[:-1], len(times))
 
 
-def smooth(moments: np.ndarray, curves: np.ndarray, at: np.ndarray, derivative: int = 0) -> np.ndarray:
+def smooth(curve_times: np.ndarray, curves: np.ndarray, at: np.ndarray, derivative: int = 0) -> np.ndarray:
     """Periodic curves without their noise: least squares with a few harmonics.
 
     Args:
-        moments: [T], fractions of the cycle.
+        curve_times: [T], fractions of the cycle.
         curves: [..., T].
         at: [M] fractions at which they are wanted.
         derivative: 1 for the change by fraction of the cycle.
@@ -73,12 +73,12 @@ def smooth(moments: np.ndarray, curves: np.ndarray, at: np.ndarray, derivative: 
         [..., M].
 
     Raises:
-        InputError: fewer than five moments.
+        InputError: fewer than five time points.
     """
-    if len(moments) < 5:
-        raise InputError(f"a smooth curve needs five moments or more, not {len(moments)}")
-    order = min(HARMONICS, (len(moments) - 1) // 2)
-    coefficients = np.linalg.lstsq(_waves(moments, order, 0), np.asarray(curves).T, rcond=None)[0]
+    if len(curve_times) < 5:
+        raise InputError(f"a smooth curve needs five time points or more, not {len(curve_times)}")
+    order = min(HARMONICS, (len(curve_times) - 1) // 2)
+    coefficients = np.linalg.lstsq(_waves(curve_times, order, 0), np.asarray(curves).T, rcond=None)[0]
     return (_waves(at, order, derivative) @ coefficients).T
 
 
@@ -91,13 +91,13 @@ def _waves(at: np.ndarray, order: int, derivative: int) -> np.ndarray:
     return np.hstack([np.ones((len(angle), 1)), np.cos(angle), np.sin(angle)])
 
 
-def peak_rates(moments: np.ndarray, curves: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+def peak_rates(curve_times: np.ndarray, curves: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:
     """Peak ejection and peak filling rate of volume curves, both positive, mL/s, [...] each.
 
     Args:
-        moments: [T], fractions of the cycle.
+        curve_times: [T], fractions of the cycle.
         curves: [..., T], mL.
         seconds: of the cycle.
     """
-    change = smooth(moments, curves, np.linspace(0, 1, 200, endpoint=False), derivative=1) / seconds
+    change = smooth(curve_times, curves, np.linspace(0, 1, 200, endpoint=False), derivative=1) / seconds
     return -change.min(axis=-1), change.max(axis=-1)

@@ -23,9 +23,9 @@ from nisf.utils.errors import InputError
 LOOK, POINTS, FINE_POINTS = 8000, 12000, 40000
 
 
-#: Moments at which draws are read, besides the largest and the smallest; between them their ratio to the fit's own
+#: Time points at which draws are read, besides the largest and the smallest; between them their ratio to the fit's own
 #: volume is interpolated.
-DRAW_MOMENTS = 3
+DRAW_TIMES = 3
 
 
 #: Slice distances beyond the stack.
@@ -42,7 +42,7 @@ SEEN = 0.02
 
 @dataclass(frozen=True)
 class Volumes:
-    """Volumes in mL at moments of the cycle.
+    """Volumes in mL at time points of the cycle.
 
     Attributes:
         times: [T], fractions of the cycle.
@@ -145,10 +145,11 @@ def _volumes(classes: np.ndarray, region: Region, half: np.ndarray | None = None
 
 
 def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POINTS) -> Volumes:
-    """Volumes at moments of the cycle, with those of the scan's posterior draws.
+    """Volumes at time points of the cycle, with those of the scan's posterior draws.
 
-    The largest and the smallest are taken on a finer lattice; what that changes is passed on to the moments between.
-    Draws are read at a few moments, about the boundaries that the fit has there.
+    The largest and the smallest are taken on a finer lattice; what that changes is passed on to the time points
+    between.
+    Draws are read at a few time points, about the boundaries that the fit has there.
 
     Args:
         fitted: of any organ.
@@ -189,8 +190,8 @@ def _refined(fitted: FittedScan, times: np.ndarray, values: np.ndarray) -> np.nd
 
 
 def _few(curve: np.ndarray) -> np.ndarray:
-    """Places of the moments at which draws are read: the largest, the smallest, some between."""
-    even = np.linspace(0, len(curve), DRAW_MOMENTS, endpoint=False).astype(int)
+    """Places of the time points at which draws are read: the largest, the smallest, some between."""
+    even = np.linspace(0, len(curve), DRAW_TIMES, endpoint=False).astype(int)
     return np.unique([*even, curve.argmax(), curve.argmin()])
 
 

@@ -95,7 +95,7 @@ def segment_numbers(level: np.ndarray, angle: np.ndarray) -> np.ndarray:
 
 
 def thickness_values(fitted: FittedScan, time: float) -> np.ndarray:
-    """Thickness of segments 1 to 16 at a moment, of the fit and its draws, mm, [1 + n, 16].
+    """Thickness of segments 1 to 16 at one time point, of the fit and its draws, mm, [1 + n, 16].
 
     Draws are read more coarsely, and what they differ by from the fit read so is added to the fit's own.
 
@@ -117,12 +117,12 @@ def _coarse(fitted: FittedScan, time: float, axes: HeartAxes, septum: float) -> 
 def wall_of(
     fitted: FittedScan, time: float, axes: HeartAxes | None = None, sizes: tuple[int, int] = FINE, septum: float = 0.0
 ) -> Wall:
-    """The wall at a moment.
+    """The wall at one time point.
 
     Args:
         fitted: with the classes LV, MYO and RV.
         time: fraction of the cycle.
-        axes: of the heart at that moment; found unless given.
+        axes: of the heart at that time point; found unless given.
         sizes: levels and angles.
         septum: degrees by which the middle of the septum lies from the direction ``axes.to_right``; see
             ``septum_of``.

@@ -58,14 +58,14 @@ class Subject:
         acquisition, heart = self.acquisition, self.heart
         normal = acquisition.affine[:3, 2] / np.linalg.norm(acquisition.affine[:3, 2])
         steps = ((np.arange(acquisition.subsamples) + 0.5) / acquisition.subsamples - 0.5) * acquisition.thickness
-        mean, spread = acquisition.brightness.astype(np.float32), acquisition.texture.astype(np.float32)
+        mean, std = acquisition.brightness.astype(np.float32), acquisition.texture.astype(np.float32)
         image = np.zeros((acquisition.frames, len(world)), np.float32)
         still = np.zeros(len(world), np.float32)
         middle = heart.middle().astype(np.float32)
         for step in steps:
             points = world + (normal * step).astype(np.float32)
             body = heart.body.tissue(points - middle)
-            value = mean[body] + spread[body] * texture
+            value = mean[body] + std[body] * texture
             still += value
             near = heart.reach(points)
             uvw, grain, rest = heart.to_heart(points[near]), texture[near], value[near]
@@ -73,7 +73,7 @@ class Subject:
                 tissue = heart.moving_tissue(uvw, time)
                 moving = np.flatnonzero(tissue != NOT_HEART)
                 kind = tissue[moving]
-                image[frame, near[moving]] += mean[kind] + spread[kind] * grain[moving] - rest[moving]
+                image[frame, near[moving]] += mean[kind] + std[kind] * grain[moving] - rest[moving]
         return (image + still) / np.float32(acquisition.subsamples)
 
     def labels(self) -> np.ndarray:

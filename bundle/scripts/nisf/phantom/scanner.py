@@ -160,10 +160,10 @@ def _file_order(rng, axes, centre, size, voxel):
 
 def _tissue_tables(rng, contrast: float):
     """Brightness and texture per tissue [tissues] of one scan."""
-    mean, spread = np.array([_BRIGHTNESS[t] for t in Tissue]).T
+    mean, std = np.array([_BRIGHTNESS[t] for t in Tissue]).T
     mean = mean * np.exp(np.clip(rng.normal(0, contrast, len(mean)), -2.5 * contrast, 2.5 * contrast))
     for pool in (Tissue.LV_BLOOD, Tissue.RV_BLOOD, Tissue.ATRIUM_BLOOD, Tissue.VESSEL):
         mean[pool] = _BRIGHTNESS[pool][0] * (1 + rng.uniform(-0.05, 0.05))  # the same blood: only flow differs
     mean[Tissue.STOMACH] *= rng.choice([0.3, 1.0, 2.0])  # gas, wall, fluid
     mean[Tissue.PAPILLARY] = mean[Tissue.MYOCARDIUM] * 1.1
-    return mean, spread * rng.uniform(0.6, 1.4)
+    return mean, std * rng.uniform(0.6, 1.4)

@@ -39,7 +39,7 @@ def cine_gif(
     if image.ndim != 3 or image.shape != label.shape or image.shape[2] < 2:
         raise InputError(
             f"A cine needs image and label of one shape [X, Y, T] with two frames or more, not {image.shape} and "
-            f"{label.shape}; sample several moments."
+            f"{label.shape}; sample several time points."
         )
     width, height = image.shape[0] * spacing[0], image.shape[1] * spacing[1]
     scale = SIZE / max(width, height)

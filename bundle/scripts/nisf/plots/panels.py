@@ -81,7 +81,7 @@ def fit_figure(
     _check_range("phases", frames.values(), image.shape[3])
     shown = prediction if truth is None else np.maximum(prediction, truth)
     shown = shown[..., list(frames.values())]
-    slices = _spread(shown, 5) if slices is None else list(slices)
+    slices = _evenly(shown, 5) if slices is None else list(slices)
     _check_range("slices", slices, image.shape[2])
 
     columns: list[tuple[str, np.ndarray, np.ndarray | None]] = [("image", image, None)]
@@ -294,7 +294,7 @@ def _labelled(label: np.ndarray) -> np.ndarray:
     return indices if len(indices) else np.arange(label.shape[2])
 
 
-def _spread(label: np.ndarray, count: int) -> list[int]:
+def _evenly(label: np.ndarray, count: int) -> list[int]:
     indices = _labelled(label)
     return sorted({int(round(z)) for z in np.linspace(indices[0], indices[-1], count)})
 

@@ -15,7 +15,7 @@ LEAST_AREA = 150.0
 
 
 #: A slice is empty where its intensities spread by less.
-LEAST_SPREAD = 0.01
+LEAST_STD = 0.01
 
 
 def slice_errors(comparison: Comparison) -> list[float]:
@@ -29,8 +29,8 @@ def slice_errors(comparison: Comparison) -> list[float]:
 
 def empty_slices(comparison: Comparison) -> list[int]:
     """Numbers of the slices in which there is nothing to see."""
-    spread = comparison.image.std(dim=(1, 2), correction=0).amax(dim=(0, 2))
-    return [number for number, one in zip(comparison.slices, spread.tolist()) if one < LEAST_SPREAD]
+    std = comparison.image.std(dim=(1, 2), correction=0).amax(dim=(0, 2))
+    return [number for number, one in zip(comparison.slices, std.tolist()) if one < LEAST_STD]
 
 
 def slice_shifts(comparison: Comparison) -> list[float]:

@@ -42,7 +42,7 @@ def upside_down(network: NISF, points: GridPoints, seed: int = 0) -> float:
     unet_prob = points.unet_prob
     if unet_prob is None or unet_prob.frame.pose is None:
         return float("nan")
-    number = unet_prob.spread(POINTS, seed)[:POINTS]
+    number = unet_prob.sampling_order(POINTS, seed)[:POINTS]
     losses = [
         _loss(network, replace(unet_prob, frame=one), number) for one in (unet_prob.frame, flipped(unet_prob.frame))
     ]

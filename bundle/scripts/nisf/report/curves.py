@@ -91,7 +91,7 @@ def names_of(curves: Mapping) -> list[str]:
 
 
 def closed(curves: Mapping) -> dict:
-    """Curves of measures.json with the first moment again at the end of the cycle, where they stop before it."""
+    """Curves of measures.json with the first time point again at the end of the cycle, where they stop before it."""
     time, seconds = list(curves["time"]), curves.get("seconds")
     if time[-1] >= 1:
         return dict(curves)
@@ -104,5 +104,5 @@ def closed(curves: Mapping) -> dict:
 
 
 def has_band(values: Mapping) -> bool:
-    """Whether a curve has an interval at every moment."""
+    """Whether a curve has an interval at every time point."""
     return all(values.get(end) and None not in values[end] for end in ("low", "high"))

@@ -63,10 +63,10 @@ def find_outliers(entries: Sequence[Entry]) -> None:
     for name in sorted({name for entry in entries for name in entry.values}):
         having = [entry for entry in entries if name in entry.values]
         values = np.array([entry.values[name] for entry in having])
-        spread = 1.4826 * np.median(np.abs(values - np.median(values)))
-        if len(values) < LEAST or spread <= 0:
+        scale = 1.4826 * np.median(np.abs(values - np.median(values)))
+        if len(values) < LEAST or scale <= 0:
             continue
-        for entry, z in zip(having, (values - np.median(values)) / spread):
+        for entry, z in zip(having, (values - np.median(values)) / scale):
             if abs(z) > FAR:
                 entry.outliers[name] = float(z)
 

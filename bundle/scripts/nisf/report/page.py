@@ -111,7 +111,7 @@ def without_folders(settings: Mapping | None) -> dict:
 
 
 def has_curves(curves: Mapping) -> bool:
-    """Whether there is a curve of two moments or more."""
+    """Whether there is a curve of two time points or more."""
     return bool(names_of(curves)) and len(curves.get("time") or []) > 1
 
 

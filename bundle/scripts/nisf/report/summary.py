@@ -51,7 +51,7 @@ def summary_picture(
 
 
 def draw_tile(ax: Axes, view: View, tile: int, time: float, title: str) -> None:
-    """One tile of a view at a moment, with its outlines; x to the right and y down, in mm."""
+    """One tile of a view at one time point, with its outlines; x to the right and y down, in mm."""
     frame = int(np.argmin([abs(t - time) for t in view.times]))
     grey, (dx, dy) = view.grey[tile, :, :, frame], view.spacing
     width, height = grey.shape
@@ -74,7 +74,7 @@ def draw_tile(ax: Axes, view: View, tile: int, time: float, title: str) -> None:
 
 
 def _middle(slices: View) -> list[int]:
-    """Tiles in the middles of the thirds of those that hold an outline at any moment."""
+    """Tiles in the middles of the thirds of those that hold an outline at any time."""
     there = [i for i, frames in enumerate(slices.polygons) if any(frames)] or list(range(len(slices.grey)))
     return sorted({there[int(len(there) * (i + 0.5) / COLUMNS)] for i in range(COLUMNS)})
 

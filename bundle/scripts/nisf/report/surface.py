@@ -13,8 +13,8 @@ from nisf.plots.style import class_colour
 from nisf.report.scan_folder import ScanFolder
 from nisf.report.views import fewer, labelled_points
 
-#: The most moments, and the most samples along the longest side of the box.
-MOMENTS, SAMPLES = 10, 32
+#: The most time points, and the most samples along the longest side of the box.
+TIME_POINTS, SAMPLES = 10, 32
 
 
 #: mm about the classes in which surfaces are looked for.
@@ -45,15 +45,15 @@ def surface_data(scan: ScanFolder) -> dict | None:
     spacing = max(box.size) / SAMPLES
     groups = enclosed_classes(scan.fitted.class_names)
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
-    moments = []
-    for time in fewer(scan.times, MOMENTS):
+    time_points = []
+    for time in fewer(scan.times, TIME_POINTS):
         found = surfaces_at(scan.fitted.classes, time, box, groups, spacing, least_ml=0.1, coarsest=2 * spacing)
-        moments.append({one.name: _packed(one.vertices - middle, one.triangles) for one in found.surfaces})
+        time_points.append({one.name: _packed(one.vertices - middle, one.triangles) for one in found.surfaces})
     return {
-        "times": [round(float(t), 5) for t in fewer(scan.times, MOMENTS)],
+        "times": [round(float(t), 5) for t in fewer(scan.times, TIME_POINTS)],
         "parts": PARTS,
         "looks": [[name, *LOOKS.get(name, (class_colour(i + 1), 1.0))] for i, name in enumerate(groups)],
-        "moments": moments,
+        "time_points": time_points,
     }
 
 

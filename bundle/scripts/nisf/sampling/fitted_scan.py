@@ -1,4 +1,4 @@
-"""A fitted scan as a continuous function: intensity and classes at any point of the world and moment of the cycle."""
+"""A fitted scan as a continuous function: intensity and classes at any point of the world and time of the cycle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nisf.geometry.frame import CoordinateFrame
 from nisf.io.latent_file import SavedFit, read_latent
 from nisf.models.nisf import NISF
 from nisf.models.weights import digest_of, load_weights
-from nisf.sampling.on_grid import spread_of
+from nisf.sampling.on_grid import uncertainty_maps
 from nisf.utils.bundle import bundle_root
 from nisf.utils.compile import compiled
 from nisf.utils.errors import InputError
@@ -138,7 +138,7 @@ class FittedScan:
     def uncertainty(self, points: np.ndarray, time: float = 0.0) -> torch.Tensor:
         """What the ``draws`` say of world points [N, 3]: [K + 2, N], see ``sampling.sample_uncertainty``."""
         others = [replace(self, latent=latent, frame=frame) for latent, frame in self.draws]
-        return spread_of(torch.stack([one.read(points, time)[self.network.in_channels :] for one in others]))
+        return uncertainty_maps(torch.stack([one.read(points, time)[self.network.in_channels :] for one in others]))
 
     def voxels(self, points: np.ndarray) -> np.ndarray:
         """World points [N, 3] to fractional voxels [N, 3] of the fitted grid."""

@@ -1,4 +1,4 @@
-"""The grid that a user's words mean: another image's, finer voxels, a box, a plane, and the moments on it."""
+"""The grid that a user's words mean: another image's, finer voxels, a box, a plane, and the time points on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nisf.geometry.grid import Grid, moments
+from nisf.geometry.grid import Grid, even_times
 from nisf.io.images import image_grid
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.sampling.planes import PLANES, heart_axes, long_axis_plane
@@ -42,7 +42,7 @@ def grid_of(
     if like is not None and (plane is not None or spacing is not None):
         raise InputError("like and plane or spacing name different grids; give one of them")
     if frames is not None and times is not None:
-        raise InputError("frames and times name different moments; give one of them")
+        raise InputError("frames and times name different time points; give one of them")
     if like is not None:
         grid = image_grid(like)
     elif plane is not None:
@@ -53,7 +53,7 @@ def grid_of(
         grid = _boxed(fitted, grid, box)
     if times is not None:
         return grid.at([times] if isinstance(times, (int, float)) else times)
-    return grid if frames is None else grid.at(moments(frames))
+    return grid if frames is None else grid.at(even_times(frames))
 
 
 def _three(spacing: Sequence[float] | float) -> tuple[float, ...]:
@@ -70,7 +70,7 @@ def _plane(fitted: FittedScan, plane: str | Sequence, size: float, spacing: Sequ
 
 
 def _boxed(fitted: FittedScan, grid: Grid, box: str | Sequence, margin: float = 5.0) -> Grid:
-    """The part of a grid that holds the heart (any class, any moment) or what lies between two corners."""
+    """The part of a grid that holds the heart (any class, any time) or what lies between two corners."""
     if not isinstance(box, str):
         corners = np.asarray(box, dtype=float)
         if corners.shape != (2, 3):
@@ -81,7 +81,7 @@ def _boxed(fitted: FittedScan, grid: Grid, box: str | Sequence, margin: float = 
         raise InputError(f"the box '{box}' is unknown; use 'heart' or two corners [[x,y,z],[x,y,z]]")
     look = Grid.of_scan(fitted.frame, (4.0, 4.0, 4.0)).world()
     inside = np.zeros(len(look), dtype=bool)
-    for time in moments(min(8, len(fitted.frame.times))):
+    for time in even_times(min(8, len(fitted.frame.times))):
         inside |= (fitted.read(look, time)[fitted.network.in_channels :].argmax(dim=0) > 0).numpy()
     if not inside.any():
         raise InputError(f"{fitted.subject}: no class was found anywhere, so there is no box about it")

@@ -1,4 +1,4 @@
-"""Surfaces of a fitted scan: closed triangle meshes in world millimetres at any moment, by marching cubes."""
+"""Surfaces of a fitted scan: closed triangle meshes in world millimetres at any time, by marching cubes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from nisf.geometry.grid import moments
+from nisf.geometry.grid import even_times
 from nisf.level_sets.lattice import Box
 from nisf.level_sets.mesh_files import encoder_of, save_collection, save_mesh
 from nisf.level_sets.surface import Surface, SurfacesAt, enclosed_classes, surfaces_at
@@ -32,14 +32,14 @@ def mesh_scan(
 
     For .vtp also ``<stem>_<surface>.pvd``, the series over time for ParaView, in seconds, or in fractions of the cycle
     where its duration is unknown. Surfaces are closed at the edges of the fitted grid and, along the stack, one slice's
-    distance beyond them. Pieces and holes of less than ``LEAST_ML`` are dropped. A surface that is empty at a moment
-    has a row of zeros in the table and no file.
+    distance beyond them. Pieces and holes of less than ``LEAST_ML`` are dropped. A surface that is empty at a
+    time point has a row of zeros in the table and no file.
 
     Args:
         latent_file: that ``nisf segment`` wrote.
         output_dir: folder of the results.
         spacing: mm between samples.
-        frames: the fitted frames unless given; a number of moments, evenly spaced; or fractions of the cycle.
+        frames: the fitted frames unless given; a number of time points, evenly spaced; or fractions of the cycle.
         surfaces: name to the classes that it encloses; as in ``enclosed_classes`` unless given.
         ending: vtp, stl or ply.
         model: weights; those that the latent file names unless given.
@@ -79,18 +79,20 @@ def times_of(frames: int | Sequence[float] | None, fitted: Sequence[float]) -> l
     """Fractions of the cycle: the ``fitted`` ones, a number of evenly spaced ones, or those that are given.
 
     Raises:
-        InputError: neither a positive number of moments nor numbers.
+        InputError: neither a positive number of time points nor numbers.
     """
     if frames is None:
         return [float(time) for time in fitted]
     if isinstance(frames, int) and not isinstance(frames, bool):
-        return list(moments(frames))
+        return list(even_times(frames))
     try:
         times = [float(time) for time in frames]  # type: ignore[union-attr]
     except (TypeError, ValueError):
         times = []
     if not times or not np.isfinite(times).all():
-        raise InputError(f"frames: {frames!r} is no number of moments from 1 on and no list of fractions of the cycle")
+        raise InputError(
+            f"frames: {frames!r} is no number of time points from 1 on and no list of fractions of the cycle"
+        )
     return times
 
 

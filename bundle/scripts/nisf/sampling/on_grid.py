@@ -112,19 +112,19 @@ def sample_uncertainty(
         logits = network(moved(coords.expand(len(poses), -1, -1), poses), latents)[:, network.in_channels :].float()
         if added is not None:
             logits = torch.stack([cut_off(one) + added for one in logits])
-        return spread_of((logits / network.temperature).softmax(dim=1))
+        return uncertainty_maps((logits / network.temperature).softmax(dim=1))
 
     chunk = max(1, chunk // len(latents))
     return _over_grid(evaluate, network, frame, network.num_classes + 2, chunk, dtype, bf16, correction)
 
 
-def spread_of(every: torch.Tensor) -> torch.Tensor:
+def uncertainty_maps(every: torch.Tensor) -> torch.Tensor:
     """Class probabilities of draws [n, K, N] to the maps of ``sample_uncertainty`` [K + 2, N]."""
     mean = every.mean(dim=0)
     likeliest = mean.argmax(dim=0).expand(len(every), 1, -1)
-    spread = every.gather(1, likeliest).std(dim=0, correction=0)
+    std = every.gather(1, likeliest).std(dim=0, correction=0)
     entropy = -torch.xlogy(mean, mean).sum(dim=0, keepdim=True)
-    return torch.cat([mean, entropy, spread])
+    return torch.cat([mean, entropy, std])
 
 
 @torch.no_grad()

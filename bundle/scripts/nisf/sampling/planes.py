@@ -20,7 +20,7 @@ LOOK, SIZE, SPACING = 3.0, 160.0, 1.5
 
 @dataclass(frozen=True)
 class HeartAxes:
-    """World points (RAS mm) and unit directions of a heart at one moment.
+    """World points (RAS mm) and unit directions of a heart at one time point.
 
     Attributes:
         apex: of the LV, epicardium included.
@@ -46,7 +46,7 @@ class HeartAxes:
 
 
 def heart_axes(fitted: FittedScan, time: float = 0.0, grid: Grid | None = None) -> HeartAxes:
-    """The axes at a moment.
+    """The axes at one time point.
 
     The LV's axis is the line through the centroids of its cavity at the levels of the stack, by least squares weighted
     with the cavity's area; apex and base are where it leaves myocardium and cavity.

@@ -49,7 +49,7 @@ INSIDE, EXTRAPOLATED, NOT_GIVEN = 0, 1, 2
 
 
 def read_frame(fitted: FittedScan, grid: Grid, time: float, limit: float) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
-    """Values and the ``extrapolated`` map [n] of one moment, in parts of whole planes of the first axis.
+    """Values and the ``extrapolated`` map [n] of one time point, in parts of whole planes of the first axis.
 
     Values [C + K, n], or with draws [C + K + K + 2, n], the maps of ``FittedScan.uncertainty`` behind. Beyond the stack
     by more than ``limit`` mm nothing is given: intensity 0, all background.
@@ -119,7 +119,7 @@ def sample_to_files(
         for name in names:
             dtype = np.uint8 if name in ("seg", "extrapolated") else np.float32
             file = target if name == "seg" else _named(target, name)
-            of_file = None if name == "extrapolated" else len(grid.times)  # the same at every moment
+            of_file = None if name == "extrapolated" else len(grid.times)  # the same at every time point
             found[name] = stack.enter_context(streamed(file, grid, of_file, channels[name], dtype, duration))
         by_boundaries = not exact and set(names) <= LABELS and sum(step > 1 for step in coarse_steps(grid)) > 1
         given, evaluated = (_write_labels if by_boundaries else _write_all)(found, fitted, grid, limit)
@@ -157,14 +157,14 @@ def _write_labels(found: dict, fitted: FittedScan, grid: Grid, limit: float) -> 
     classes = partial(fitted.classes, compile=grid.voxels * len(grid.times) * SHARE >= COMPILE_FROM)
     evaluated = 0
     for t, time in enumerate(_shown(grid)):
-        moment = LabelMap(classes, grid, time, beyond != NOT_GIVEN)
-        found["seg"][:, :, :, t, 0] = moment.labels
-        evaluated += moment.evaluated
+        labelled = LabelMap(classes, grid, time, beyond != NOT_GIVEN)
+        found["seg"][:, :, :, t, 0] = labelled.labels
+        evaluated += labelled.evaluated
     return np.bincount(beyond.ravel(), minlength=3) * len(grid.times), evaluated
 
 
 def _shown(grid: Grid) -> Iterable[float]:
-    """The moments, with a progress bar in a terminal."""
+    """The time points, with a progress bar in a terminal."""
     return tqdm(grid.times, desc="sampling", unit="frame", disable=None)
 
 
@@ -172,7 +172,7 @@ def _check_pictures(pictures: Sequence[str], grid: Grid) -> None:
     if pictures and grid.shape[2] != 1:
         raise InputError(f"a picture is drawn of a plane; leave {pictures[0]} out or name a plane")
     if "gif" in pictures and len(grid.times) < 2:
-        raise InputError("a gif needs two moments or more; leave gif out or ask for more frames")
+        raise InputError("a gif needs two time points or more; leave gif out or ask for more frames")
 
 
 def _picture(target: Path, ending: str) -> Path:
@@ -180,7 +180,7 @@ def _picture(target: Path, ending: str) -> Path:
 
 
 def _draw(path: Path, found: dict, grid: Grid, fitted: FittedScan) -> None:
-    """The plane at up to four moments, reconstruction alone and with outlines."""
+    """The plane at up to four time points, reconstruction alone and with outlines."""
     frames = sorted({int(t) for t in np.linspace(0, len(grid.times), min(len(grid.times), 4), endpoint=False)})
     panels = [(f"{grid.times[t]:.2f} of the cycle", found["recon"][:, :, 0, t, 0], None) for t in frames]
     outlined = [("", image, found["seg"][:, :, 0, t, 0]) for t, (_, image, _) in zip(frames, panels)]
@@ -195,7 +195,7 @@ def _play(path: Path, found: dict, grid: Grid, fitted: FittedScan) -> None:
 
 
 def _put(found: dict, fitted: FittedScan, values: torch.Tensor, beyond: np.ndarray, place: tuple, grid: Grid) -> None:
-    """One part of one moment into the files' arrays [X, Y, Z, T, channels]."""
+    """One part of one time point into the files' arrays [X, Y, Z, T, channels]."""
     rows, t = place
     first = fitted.network.in_channels
     shape = (-1, grid.shape[1], grid.shape[2])

@@ -129,7 +129,7 @@ def _record(seen: Sequence[tuple], temperature: float, names: list[str]) -> dict
 def labelled_points(source: GridPoints, label: torch.Tensor, count: int) -> torch.Tensor:
     """Numbers of about ``count`` points spread evenly over the labelled frames; empty where there is none."""
     frames = [t for t in range(label.shape[-1]) if bool((label[..., t] >= 0).all())]
-    number = source.spread(count * label.shape[-1] // max(len(frames), 1), seed=1)
+    number = source.sampling_order(count * label.shape[-1] // max(len(frames), 1), seed=1)
     return number[label.reshape(-1)[source.flat(number)] >= 0] if frames else number[:0]
 
 

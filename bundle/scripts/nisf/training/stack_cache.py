@@ -67,7 +67,7 @@ class CachedStacks:
             self._table([getattr(frame, name) for frame in frames]) for name in ("scale", "offset")
         )
         self.pose = self._table([astuple(frame.pose or Pose()) for frame in frames])
-        # one after another the moments of all subjects, the boxes of their labels and their voxels
+        # one after another the time points of all subjects, the boxes of their labels and their voxels
         counts = [len(frame.times) for frame in frames]
         self.frames, self.first_frame = self._table(counts, torch.long), self._table(_starts(counts), torch.long)
         self.times = self._table([time for frame in frames for time in frame.times])

@@ -12,7 +12,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Transform
 
-from nisf.geometry.grid import Grid, moments
+from nisf.geometry.grid import Grid, even_times
 from nisf.io.images import read_image, read_volume
 from nisf.transforms.scan import WorldPoints, scan_of, with_scan
 from nisf.utils.errors import InputError
@@ -96,7 +96,7 @@ def _of_image(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     grid = Grid(affine, array.shape[:3])
     frames = array.shape[3] if array.ndim == 4 else 1
     points = np.repeat(grid.world(), frames, axis=0)
-    return points, np.tile(moments(frames), grid.voxels), array.reshape(-1).astype(float)
+    return points, np.tile(even_times(frames), grid.voxels), array.reshape(-1).astype(float)
 
 
 def _of_csv(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

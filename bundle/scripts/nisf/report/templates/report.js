@@ -1,5 +1,5 @@
 "use strict";
-// One clock moves slices, planes, surface and the line in the curves; each shows the last of its own moments.
+// One clock moves slices, planes, surface and the line in the curves; each shows the last of its own time points.
 const page = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const find = (id) => document.getElementById(id);

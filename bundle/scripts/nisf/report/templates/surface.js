@@ -27,9 +27,9 @@
     }
     return { vertices, triangles, normals, turned: new Float32Array(vertices.length), light: new Float32Array(vertices.length / 3) };
   }
-  const moments = surface.moments.map((moment) => looks.map((look) => unpack(moment[look.name])));
+  const timePoints = surface.time_points.map((timePoint) => looks.map((look) => unpack(timePoint[look.name])));
   let reach = 1;
-  for (const moment of moments) for (const mesh of moment) for (let i = 0; i < mesh.vertices.length; i += 3)
+  for (const timePoint of timePoints) for (const mesh of timePoint) for (let i = 0; i < mesh.vertices.length; i += 3)
     reach = Math.max(reach, Math.hypot(mesh.vertices[i], mesh.vertices[i + 1], mesh.vertices[i + 2]));
   const scale = (0.48 * size) / reach;
 
@@ -133,11 +133,11 @@
     if (now - before < 30) return; // thirty pictures a second are enough, and spare a phone's battery
     if (view.turning && !view.held) view.yaw += (Math.min(now - before, 200) / 1000) * 0.5;
     before = now;
-    const moment = frameAt(surface.times, state.phase), box = canvas.getBoundingClientRect();
-    const wanted = [moment, view.yaw.toFixed(3), view.pitch.toFixed(3), ...looks.map((look) => look.shown)].join();
+    const timePoint = frameAt(surface.times, state.phase), box = canvas.getBoundingClientRect();
+    const wanted = [timePoint, view.yaw.toFixed(3), view.pitch.toFixed(3), ...looks.map((look) => look.shown)].join();
     if (wanted !== drawn && (!drawn || (box.bottom > 0 && box.top < window.innerHeight))) {
       drawn = wanted;
-      render(moments[moment], view.yaw, view.pitch);
+      render(timePoints[timePoint], view.yaw, view.pitch);
     }
   };
   requestAnimationFrame(tick);
