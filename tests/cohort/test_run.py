@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
 from pathlib import Path
 
 import nibabel as nib
@@ -16,9 +15,10 @@ import psutil
 import pytest
 import torch
 from helpers.tiny import phantom_scans
+from helpers.waiting import until
 from pyarrow import parquet
 
-from nisf.cohort.pool import Pool, ray_at
+from nisf.cohort.pool import ray_at
 from nisf.cohort.run import Workers, run_cohort
 from nisf.cohort.state import Cohort, part_of
 from nisf.io.receipts import receipt_of
@@ -29,6 +29,8 @@ from nisf.utils.bundle import run_bundle
 from nisf.utils.errors import InputError
 
 SIZES = {"hidden_size": 8, "latent_size": 4, "num_layers": 2}
+
+
 SCANS = [f"test{number:03d}_sa" for number in range(8)]
 
 
@@ -92,13 +94,6 @@ def _at_work(process):
         return "ray::ScanWorker.do" in " ".join(process.cmdline())
     except psutil.Error:
         return False
-
-
-@pytest.fixture(scope="module")
-def ray():
-    """A Ray for all of this file's runs."""
-    with ray_at("auto", 2):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -207,46 +202,6 @@ def test_a_fault_that_stays_is_recorded_after_so_many_tries(data, ray, tmp_path)
     assert (row["state"], row["attempts"]) == ("failed", 2) and "No such file or directory" in row["reason"]
 
 
-class Unruly:
-    """A worker that hangs or dies in the first so many attempts at an item, or says what a user has to hear."""
-
-    def load(self):
-        pass
-
-    def do(self, item, attempt):
-        if item.get("wrong"):
-            raise InputError(item["wrong"])
-        if attempt <= item.get("hangs", 0):
-            time.sleep(600)
-        if attempt <= item.get("dies", 0):
-            os._exit(1)
-        return {"final": True, "by": attempt}
-
-
-def unruly_pool(**options):
-    import ray
-
-    return Pool(ray.remote(num_cpus=1)(Unruly).remote, size=2, **options)
-
-
-def test_items_that_kill_or_hold_their_workers_are_given_up_with_a_reason_and_the_others_done(ray):
-    items = [{"dies": 9}, {"hangs": 1}, {}, {"hangs": 9}, {"dies": 1}, {"wrong": "give another"}, {}]
-    jobs = list(unruly_pool(tries=2, limit=5).run(items))
-    found = [next(job for job in jobs if job.item is item) for item in items]
-    assert [job.attempts for job in found] == [2, 2, 1, 2, 2, 1, 1]
-    assert [job.result and job.result["by"] for job in found] == [None, 2, 1, None, 2, None, 1]
-    reasons = {0: "its worker died or was lost", 3: "it took longer than 5 s", 5: "give another"}
-    assert {place: found[place].reason for place in reasons} == reasons
-
-
-def test_work_that_is_broken_off_ends_its_workers_at_once(ray):
-    with closing(unruly_pool().run([{"hangs": 1}, {}])) as jobs:
-        assert next(jobs).item == {}
-        began = time.monotonic()
-    assert time.monotonic() - began < 30
-    until(lambda: not [p for p in psutil.Process().children(recursive=True) if "ray::Unruly" in p.name()], 30)
-
-
 def test_a_killed_driver_loses_nothing_and_the_same_command_does_the_rest(data, tmp_path):
     out = tmp_path / "out"
     configs = f"phantom,plain,{data / 'tiny.json'}"
@@ -283,14 +238,6 @@ def test_a_scan_whose_worker_died_before_it_answered_is_known_by_the_receipt_of_
     assert cohort.recalled(subject) is None
     cohort.run = json.loads(receipt_of(out / SCANS[1] / f"{SCANS[1]}_latent.pt").read_text())["run"]
     assert cohort.recalled(subject)["scan"] == SCANS[1]
-
-
-def until(there, seconds):
-    """Waits for something to be."""
-    last = time.monotonic() + seconds
-    while not there():
-        assert time.monotonic() < last
-        time.sleep(0.02)
 
 
 def test_parts_of_a_cohort_are_all_of_it_and_two_runs_of_the_same_are_kept_apart(data, tmp_path):
