@@ -1,8 +1,8 @@
-"""What each part of a fit is worth: the shipped ACDC weights on the validation patients with parts switched off.
+"""The contribution of each part of a fit: the shipped ACDC weights on the validation patients with parts switched off.
 
     python benchmarks/ablation.py --dataset_dir ACDC [--section validation] [--json FILE]
 
-Each row is the ``evaluation`` command with the options named. Prints a Markdown table. Run it alone on the machine.
+Each row is the ``evaluation`` command with the listed options. Prints a Markdown table. Run it alone on the machine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROWS = {
 
 
 def evaluate(options: list[str], data: str, section: str, folder: Path, config: str = "acdc") -> dict:
-    """Mean Dice per class and over all, mean Hausdorff 95, seconds a scan of one evaluation."""
+    """Mean Dice per class and over all, mean Hausdorff 95, seconds per scan of one evaluation."""
     configs = [str(BUNDLE / "configs" / f"{name}.json") for name in ("inference", "evaluate", config)]
     words = [sys.executable, "-m", "monai.bundle", "run", "evaluation", "--bundle_root", str(BUNDLE)]
     words += ["--config_file", str(configs), "--dataset_dir", str(Path(data).resolve()), "--section", section]

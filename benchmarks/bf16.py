@@ -3,8 +3,8 @@
     python benchmarks/bf16.py --phantom DIR --acdc DIR [--subjects 4] [--json FILE]
 
 The first validation subjects of each data set, ED and ES frames, 40,000 points of each spread evenly. Where the
-hardware has no bfloat16 units torch emulates them: slow, and with the same roundings. Layers after the first run in
-bfloat16, as ``sampling.sample_grid`` runs them; coordinates and latent keep their float32 digits.
+hardware has no bfloat16 units torch emulates them: slowly, but with the same rounding. Layers after the first run in
+bfloat16, as ``on_grid.sample_grid`` runs them; coordinates and latent keep their float32 digits.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def compare(network: NISF, subject: Subject, options: dict) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints a row a data set."""
+    """Prints a row for each data set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--phantom", required=True)
     parser.add_argument("--acdc", required=True)

@@ -1,10 +1,10 @@
-"""Slices that do not lie where they should, or differ in brightness: with the acquisition as variables, and without.
+"""Slices that are displaced or differ in brightness, fitted with and without acquisition variables.
 
     python benchmarks/breath_holds.py --dataset_dir ACDC [--changes NAME ...] [--json FILE]
 
-Each patient is written anew: every slice shifted in plane with its label (normal, 4 mm along each axis, as by another
-breath-hold), or with a gamma of its own (a half to two). The ``evaluation`` command runs on the patients as they are
-and on both, with the setting ``acquisition`` at zero and with all that it has. Prints a Markdown table.
+Each patient is rewritten: every slice shifted in plane with its label (normal, 4 mm along each axis, as by another
+breath-hold), or with its own gamma (0.5 to 2). The ``evaluation`` command runs on the patients as they are
+and on both, with the setting ``acquisition`` at zero and with all its terms. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CHANGES: dict[str, Callable | None] = {"as they are": None, "slices shifted": sh
 
 
 def seeded(change: Callable, seed: int) -> Callable:
-    """A change for ``write_changed``; both frames of a patient alike."""
+    """A change for ``write_changed``; the same for both frames of a patient."""
     return lambda image, label, affine, number: change(image, label, affine, np.random.default_rng([seed, number]))
 
 

@@ -1,11 +1,11 @@
-"""Finds how far posterior draws must be widened for their intervals to hold the truth, on validation subjects.
+"""Finds on validation subjects how much posterior draws must be widened for their intervals to contain the truth.
 
     python benchmarks/calibrate_intervals.py --phantom COHORT [--fits FOLDER]
     python benchmarks/calibrate_intervals.py --acdc ACDC [--fits FOLDER]
 
-Writes ``<weights>_intervals.json`` beside the weights that fitted the scans and prints what it holds. The phantom's
+Writes ``<weights>_intervals.json`` beside the weights of the fits and prints its content. The phantom's
 truth is the heart itself, ACDC's the expert labels added up slice by slice. The fits are made by ``inference`` where
-FOLDER does not hold them; what was measured of them is kept there too (``measured.json``).
+FOLDER does not hold them; their measures are kept there too (``measured.json``).
 """
 
 from __future__ import annotations
@@ -42,23 +42,25 @@ def main() -> None:
 
 
 def names_of(found: list[dict]) -> str:
-    """The subjects, as text."""
+    """Names of the subjects as text."""
     return " ".join(scan["subject"] for scan in found)
 
 
 def with_curves(widenings: dict) -> dict:
-    """The wider of what EDV and ESV need is what a volume curve gets; mass stands for the myocardium's."""
+    """Adds the widening of volume curves: the wider of EDV's and ESV's; that of mass for the myocardium."""
     curves = {"LV": ("LVEDV", "LVESV"), "RV": ("RVEDV", "RVESV"), "MYO": ("LVM",)}
     more = {}
     for name, of in curves.items():
         given = [widenings[one] for one in of if one in widenings]
         if given:
-            more[name] = max(given, key=lambda w: w.part + 0.03 * w.scale)  # 3% is a usual spread of the draws
+            more[name] = max(
+                given, key=lambda w: w.part + 0.03 * w.scale
+            )  # 3% is a usual standard deviation of the draws
     return {**widenings, **more}
 
 
 def held_share(low: np.ndarray, high: np.ndarray, truth: np.ndarray) -> float:
-    """Part of the truths that lie between."""
+    """Part of the truths within the interval."""
     known = np.isfinite(truth) & np.isfinite(low)
     return float(((low <= truth) & (truth <= high))[known].mean())
 

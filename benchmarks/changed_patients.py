@@ -1,4 +1,4 @@
-"""ACDC patients of a split written anew, changed, as a cohort that the bundle's commands read."""
+"""Changed copies of the ACDC patients of a split, as a cohort that the bundle's commands read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from nisf.io.datalist import load_split
 
-#: Inside values of the ACDC's.
+#: Internal class numbers by those of ACDC.
 INSIDE = np.array([0, 3, 2, 1])
 NAMES = {"0": "background", "1": "LV", "2": "MYO", "3": "RV"}
 
@@ -21,11 +21,11 @@ def write_changed(data: str, section: str, folder: Path, change: Callable, axes_
 
     Args:
         data: folder of the ACDC patients.
-        section: of their split.
-        folder: of the cohort.
-        change: ``change(image, label, affine, number)`` of the patient with that number, image and label [X, Y, Z] with
-            inside values, to the new three.
-        axes_stay: the array axes still point where the data list says.
+        section: section of their split.
+        folder: folder of the cohort.
+        change: ``change(image, label, affine, number)`` for a patient; image and label [X, Y, Z], with internal values;
+            returns the changed three.
+        axes_stay: whether the array axes still have the directions in the data list.
     """
     rule, subjects = {"last_digit": {"validation": [2], "test": [0]}}, []
     for number, subject in enumerate(load_split("acdc", data, section, rule=rule)):

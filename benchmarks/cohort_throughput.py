@@ -1,10 +1,10 @@
-"""Scans an hour of a cohort: one process with one and with two threads, and Ray with two workers of one thread.
+"""Scans per hour of a cohort: one process with one and with two threads, and Ray with two workers of one thread.
 
     python benchmarks/cohort_throughput.py [--scans 8] [--fast] [--json FILE] [--ways "1 thread,Ray"]
 
-Phantom scans of the default size with the phantom's weights, the same for every way, each way in a process of its own.
-``whole`` counts the command from its start to its end, with imports, weights and the start of Ray; ``running`` only the
-time of the scans themselves, which is what a long cohort comes near. Run it alone on the machine.
+Phantom scans of the default size with the phantom's weights, the same for every way, each way in a separate process.
+``whole`` times the command from start to end, with imports, weights and the start of Ray; ``running`` only the scans
+themselves, which a long cohort approaches. Run it alone on the machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nisf.phantom.cohort import write_cohort
 from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
 
-#: Name to threads of the process, and the further words of the command.
+#: Name to threads of the process and further words of the command.
 WAYS = {
     "1 thread": (1, []),
     "2 threads": (2, []),
@@ -46,7 +46,7 @@ else:
 
 
 def timed(data: Path, out: Path, threads: int, ray: bool, fast: bool) -> dict[str, float]:
-    """Scans an hour of one way."""
+    """Scans per hour of one way."""
     words = [sys.executable, "-c", CALL, str(data), str(out), "1" * fast, "1" * ray]
     began = time.perf_counter()
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}

@@ -1,12 +1,12 @@
-"""How well a fit's own numbers tell failed fits from the rest, no label looked at.
+"""How well a fit's quality numbers separate failed fits from the rest, without labels.
 
     python benchmarks/failures.py --dataset_dir ACDC [--section validation] [--json FILE]
 
-The validation patients are fitted as they are and spoilt in ways that happen (noise, blur, inverted contrast, few
-slices, a stack cut beside the heart), by the default, some also by the intensities alone. A fit has failed where its
+The validation patients are fitted as they are and with realistic faults (noise, blur, inverted contrast, few
+slices, a stack cut beside the heart), by the default fit, some also by the intensities alone. A fit has failed if its
 mean Dice over classes, ED and ES is below 0.7. Prints the area under the receiver operating curve of each number of
-``quality.quality_of``; 0.5 is chance. Scans in which no heart was found are refused by name: they are counted, but have
-no numbers.
+``assess.quality_of``; 0.5 is chance. Scans in which no heart was found are refused: they are counted, but have no
+numbers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nisf.utils.provenance import provenance
 
 FAILED = 0.7
 NUMBERS = ("reconstruction_error", "prior_distance", "pose_distance", "uncertainty", "disagreement")
-#: What is done to image and label [X, Y, Z], both in canonical order, the image in [0, 1].
+#: Changes of image and label [X, Y, Z], both in canonical order, the image in [0, 1].
 SPOILT: dict[str, Callable] = {
     "as they are": lambda image, label, draw: (image, label),
     "noise": lambda image, label, draw: (image + draw.normal(0, 0.5, image.shape), label),
@@ -40,18 +40,18 @@ SPOILT: dict[str, Callable] = {
     "cut": lambda image, label, draw: _cut(image, label),
 }
 FITS = {"default": [], "intensities alone": ["--unet_blend", "0", "--unet_weight", "0"]}
-#: What is fitted by the intensities alone as well.
+#: Changes that are also fitted by the intensities alone.
 ALSO_ALONE = ("as they are", "three slices")
 
 
 def _cut(image: np.ndarray, label: np.ndarray) -> tuple:
-    """What lies beyond the middle of the heart is cut away."""
+    """The stack without the slices beyond the middle of the heart."""
     middle = int(np.argwhere(label > 0)[:, 0].mean())
     return image[middle:], label[middle:]
 
 
 def spoilt(spoil: Callable) -> Callable:
-    """A change for ``write_changed``; both frames of a patient alike."""
+    """A change for ``write_changed``; the same for both frames of a patient."""
 
     def change(image: np.ndarray, label: np.ndarray, affine: np.ndarray, number: int) -> tuple:
         scaled = np.clip(image / np.percentile(image, 99), 0, 1)
@@ -62,7 +62,7 @@ def spoilt(spoil: Callable) -> Callable:
 
 
 def rows_of(folder: Path, how: dict) -> list[dict]:
-    """Dice and quality of the scans of an evaluation."""
+    """Dice and quality numbers of the scans of an evaluation."""
     scores = json.loads((folder / "scores.json").read_text())["rows"]
     rows = []
     for found in sorted(folder.rglob("*_latent.pt")):
@@ -73,7 +73,7 @@ def rows_of(folder: Path, how: dict) -> list[dict]:
 
 
 def fitted(words: list[str], cohort: Path, section: str, folder: Path, how: dict) -> list[dict]:
-    """``rows_of`` an evaluation that goes on after scans that it refuses."""
+    """``rows_of`` an evaluation that continues after refused scans."""
     try:
         evaluate(words, str(cohort), section, folder)
     except SystemExit as error:
@@ -83,7 +83,7 @@ def fitted(words: list[str], cohort: Path, section: str, folder: Path, how: dict
 
 
 def auc(rows: list[dict], name: str) -> float:
-    """Of a number against failure."""
+    """Area under the receiver operating curve of a number against failure."""
     known = [row for row in rows if not math.isnan(row[name])]
     failed = torch.tensor([float(row["dice"] < FAILED) for row in known])
     return float(compute_roc_auc(torch.tensor([row[name] for row in known]), failed))

@@ -1,9 +1,9 @@
-"""What ``--fast`` saves and costs: processor seconds a scan and Dice at ED and ES, with and without it.
+"""Savings and cost of ``--fast``: processor seconds per scan and Dice at ED and ES, with and without it.
 
     python benchmarks/fast.py --config acdc --dataset_dir ACDC [--subjects 3] [--json FILE]
 
-The first validation subjects of a data set, by ``api.Segmenter``. Seconds are those of the process, reading, U-Net,
-fit and sampling, so that other work on the machine does not count; loading the weights is left out.
+The first validation subjects of a data set, by ``api.Segmenter``. Seconds are processor time for reading,
+U-Net, fit and sampling, so that other work on the machine does not count; loading the weights is left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nisf.utils.files import write_text
 
 
 def dice_of(segmenter: Segmenter, subject: dict, labels: np.ndarray) -> float:
-    """Mean over classes and the subject's phases."""
+    """Mean Dice over classes and the subject's phases."""
     truth = LoadCined(("image", "label"))(dict(subject))["label"][0].as_tensor().long()
     predicted, classes = truth.new_tensor(labels.astype(int)), 1 + len(segmenter.class_names)
     frames = list(subject["phases"].values())

@@ -1,4 +1,4 @@
-"""Faults that happen to scans, put into good ones: image, label and affine of a stack in, the same spoilt out."""
+"""Realistic faults put into good scans: a stack in, the same stack with a fault out."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Stack:
 
     Attributes:
         image: [X, Y, Z, T], 99% of it in [0, 1].
-        label: [X, Y, Z, T], inside classes.
+        label: [X, Y, Z, T], internal class numbers.
         affine: [4, 4].
-        spacing: mm along the three axes.
-        elsewhere: draws a stack of the same subject in which there is no heart, or None where none can be made.
+        spacing: voxel size in mm.
+        elsewhere: function that draws a stack of the same subject without the heart; None where impossible.
     """
 
     image: np.ndarray
@@ -29,7 +29,7 @@ class Stack:
 
 
 def missing_slices(stack: Stack, draw: np.random.Generator) -> Stack:
-    """By chance: two to four slices of the heart are blank, or a third to a half of its slices are cut off an end."""
+    """At random: two to four slices of the heart blank, or a third to a half of its slices cut off at one end."""
     heart = np.flatnonzero((stack.label > 0).any(axis=(0, 1, 3)))
     if draw.random() < 0.5:
         image = stack.image.copy()
@@ -59,7 +59,7 @@ def noise(stack: Stack, draw: np.random.Generator) -> Stack:
 
 
 def inverted(stack: Stack, draw: np.random.Generator) -> Stack:
-    """Dark for bright."""
+    """Inverted intensities."""
     return replace(stack, image=1 - stack.image.clip(0, 1))
 
 
@@ -70,7 +70,7 @@ def gamma(stack: Stack, draw: np.random.Generator) -> Stack:
 
 
 def no_heart(stack: Stack, draw: np.random.Generator) -> Stack:
-    """By chance: a stack elsewhere in the same body, the part of each slice beside the heart, or noise alone."""
+    """At random: a stack elsewhere in the same body, the part of each slice beside the heart, or noise alone."""
     kind = draw.choice(["elsewhere", "beside", "noise"], p=[0.5, 0.4, 0.1])
     if kind == "noise":
         return replace(stack, image=draw.random(stack.image.shape), label=np.zeros_like(stack.label))

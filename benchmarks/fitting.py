@@ -1,19 +1,19 @@
-"""A scan's latent found three ways on the same work: the paper's Adam, Adam on few points, Gauss-Newton.
+"""Three ways to fit a scan's latent compared: the paper's Adam, Adam on few points, Gauss-Newton.
 
     python benchmarks/fitting.py --phantom DIR --acdc DIR [--subjects 2] [--paper_steps 100] [--json FILE]
         [--figure PNG]
 
-The first validation subjects of each data set, shipped weights, the latent alone fitted to the intensities alone (where
-there is a pose it stays as the U-Net probabilities showed it), ED and ES frames alone (all methods see the same two
-frames; a longer cine makes the paper's way dearer and changes the others little). Dice is the mean over classes and
+The first validation subjects of each data set, shipped weights, the latent alone fitted to the intensities alone (a
+pose stays as found from the U-Net probabilities), ED and ES frames alone (all methods see the same two
+frames; a longer cine makes the paper's way slower and changes the others little). Dice is the mean over classes and
 subjects at the same 40,000 points of each subject, spread evenly; the reconstruction error is the root mean square at
 those points.
 
-The paper: Adam on all points of the scan, step size 1e-2, the largest of the range that was asked for and so the
-fastest (Adam moves a number by at most the step size a step; latents have a spread of about 0.15, so 1e-4 needs 1,500
-steps at the very least), stopped at the step of the best mean Dice, which is told to it. Subsampled Adam: for each
-step size and number of points the number of steps is chosen likewise; "best" is the quickest setting that is within
-0.002 of the best Dice of them all. Gauss-Newton: the default of inference, which is told nothing. Run it alone on the
+The paper: Adam on all points of the scan, step size 1e-2, the largest of the range considered and so the
+fastest (Adam moves a number by at most the step size; the standard deviation of latents is about 0.15, so 1e-4 needs
+at least 1,500 steps), stopped at the step of the best mean Dice, which is given to it. Subsampled Adam: for each
+step size and number of points the number of steps is chosen likewise; "best" is the fastest setting within
+0.002 of the best Dice of all. Gauss-Newton: the default of inference, which is given nothing. Run it alone on the
 machine.
 """
 
@@ -48,7 +48,7 @@ LOOKED_AT = 40000
 
 
 class Subject:
-    """A labelled scan cut down to its ED and ES frames, and the points at which it is looked at."""
+    """A labelled scan cut down to its ED and ES frames, and the points at which it is scored."""
 
     def __init__(self, item: dict, phases: dict[str, int]) -> None:
         frames = sorted(set(phases.values()))
@@ -61,7 +61,7 @@ class Subject:
         self.place[self.looked_at] = torch.arange(len(self.looked_at))
 
     def dice(self, classes: torch.Tensor) -> float:
-        """Mean over the classes of the Dice of predicted classes [N] at the points looked at."""
+        """Mean over the classes of the Dice of predicted classes [N] at the scored points."""
         return float(np.nanmean(dice_of(classes, self.label, int(self.label.max()) + 1)))
 
     def score(self, network: NISF, latent: torch.Tensor) -> dict[str, float]:
@@ -138,7 +138,7 @@ def row_of(method: str, setting: str, network: NISF, subjects: list[Subject], fi
 
 
 def subsampled(network: NISF, subjects: list[Subject]) -> tuple[list[dict], dict]:
-    """Subsampled Adam: of each setting its best number of steps, and the best of all."""
+    """Subsampled Adam: each setting with its best number of steps, and the best of all."""
     rows = []
     for lr, points in ADAM_SETTINGS:
         for steps in ADAM_STEPS:
@@ -152,7 +152,7 @@ def subsampled(network: NISF, subjects: list[Subject]) -> tuple[list[dict], dict
 
 
 def long_run(network: NISF, subjects: list[Subject], options: dict, iterations: int = 60) -> np.ndarray:
-    """Dice of Gauss-Newton along ``iterations`` that nothing stops, [subjects, iterations]."""
+    """Dice of Gauss-Newton along ``iterations`` without a stopping rule, [subjects, iterations]."""
     curves = []
     for subject in subjects:
         latents: list[torch.Tensor] = []
@@ -164,7 +164,7 @@ def long_run(network: NISF, subjects: list[Subject], options: dict, iterations: 
 
 
 def ratios(rows: dict[str, dict]) -> dict[str, float]:
-    """What the default fit saves against the other two."""
+    """Savings of the default fit against the other two."""
     first, adam, newton = rows["paper"], rows["adam"], rows["gauss_newton"]
     return {
         "time_paper_over_gn": first["seconds"] / newton["seconds"],
@@ -213,7 +213,7 @@ def main() -> None:
         rows += [{"data": name, **row} for row in (first, *settings, adam, newton)]
         after = ", ".join(f"{step}: {endless.mean(axis=0)[step - 1]:.4f}" for step in (5, 10, 20, 40, 60))
         print(f"{name}: Dice of Gauss-Newton that nothing stops, after {after}", flush=True)
-        for row in rows:  # so far, should the rest be broken off
+        for row in rows:  # printed now, in case the rest is interrupted
             print(
                 f"  {row['data']} {row['method']} {row['setting']}: {row['dice']:.4f} {row['seconds']:.2f} s",
                 flush=True,

@@ -3,9 +3,9 @@
     python benchmarks/full_cine.py [--whole] [--adam] [--json FILE]
 
 The scan is a phantom on an oblique short-axis grid of 1.8 x 1.8 x 10 mm; making it (a minute or two) is not timed. The
-run is the command a user gives, in a process of its own; the peak is that process's largest resident set. ``--whole``
+run is the user's command, in a separate process; the peak is that process's largest resident set. ``--whole``
 fits and samples every voxel (26 million) with the weights of the paper's form (``phantom.json``), in place of the field
-about the heart that the shipped ones look at.
+about the heart of the shipped ones.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How far hearts lie from the two centres that a field can have: the stack's and that of motion.
+"""Distance of hearts from the two centres that a field can have: that of the stack and that of motion.
 
     python benchmarks/heart_position.py --dataset_dir ACDC [--json FILE]
 
-Training patients alone. The heart's place is the in-plane centroid of all labels of the first labelled frame.
+Training patients alone. The heart's position is the in-plane centroid of all labels of the first labelled frame.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a better start of a fit could bring: from the prior's mean, from the linear guess, from the answer itself.
+"""Possible gain from a better start of a fit: the prior's mean, the linear estimate, or the result itself.
 
     python benchmarks/initial_latent.py --dataset_dir ACDC [--section validation] [--json FILE]
 
-The last is what no network that predicts latent and pose could beat. Prints, over the patients, the mean number of
+The last bounds any network that predicts latent and pose. Prints, over the patients, the mean number of
 steps and of points, and the mean Dice of the fitted latent's own classes (U-Net fitted, not blended) on 20,000
 labelled points a scan.
 """
@@ -34,7 +34,7 @@ BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
 
 
 def scans(options: argparse.Namespace) -> Iterator[tuple[NISF, GridPoints, torch.Tensor]]:
-    """Network, points and label of each patient, as ``evaluation`` prepares them."""
+    """Network, points and label of each patient, prepared as by ``evaluation``."""
     config = ConfigParser()
     config.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in ("inference", "acdc")])
     given = {"dataset_dir": options.dataset_dir, "section": options.section, "keys": ["image", "label"]}
@@ -46,7 +46,7 @@ def scans(options: argparse.Namespace) -> Iterator[tuple[NISF, GridPoints, torch
 
 
 def fit_from(start: str, network: NISF, points: GridPoints, answer: LatentFit | None) -> tuple[LatentFit, GridPoints]:
-    """The fit, and the points in the pose that it found."""
+    """The fit, and the points in its pose."""
     usual = search.initial_latent
     if start == "mean":
         search.initial_latent = lambda network, scan: network.latent_mean.clone()

@@ -1,11 +1,11 @@
-"""Trainings killed at random time points and gone on with each time, against one that was never broken.
+"""Trainings killed at random times and resumed each time, against an uninterrupted one.
 
     python benchmarks/killed_training.py [--kills 20] [--epochs 30] [--seed 0]
 
 A small phantom cohort and a small network; every kill is SIGKILL, at a time drawn evenly between the start of the
-process and half of what an unbroken run takes, so that it falls into imports, the store, steps, checkpoints,
-validation and the calibration in the end. When a training is through, another one begins, until there were as many
-kills as wanted. Compares the weights of each with those of the unbroken run, bit by bit.
+process and half of the duration of an uninterrupted run, so that it hits imports, the store, steps, checkpoints,
+validation and the final calibration. When a training is complete, another one begins, until the number of kills is
+reached. Compares the weights of each with those of the uninterrupted run, bit by bit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SETTINGS = {
 
 
 def start(cohort: Path, folder: Path, epochs: int) -> subprocess.Popen:
-    """The training command, going on where there is a checkpoint."""
+    """Starts the training command, which resumes if there is a checkpoint."""
     configs = str([str(BUNDLE / "configs" / f"{name}.json") for name in ("inference", "train", "phantom", "plain")])
     call = [sys.executable, "-m", "monai.bundle", "run", "training", "--bundle_root", str(BUNDLE)]
     settings = {**SETTINGS, "dataset_dir": cohort, "output_dir": folder, "max_epochs": epochs}
@@ -45,14 +45,14 @@ def start(cohort: Path, folder: Path, epochs: int) -> subprocess.Popen:
 
 
 def finish(process: subprocess.Popen) -> None:
-    """Waits for the end, which must be a good one."""
+    """Waits for the end, which must be a success."""
     _, words = process.communicate()
     if process.returncode:
         raise SystemExit(words.decode()[-2000:])
 
 
 def broken_run(cohort: Path, folder: Path, epochs: int, most: int, draw: random.Random, longest: float) -> int:
-    """A training killed at most so many times, until it is through; how many kills it took."""
+    """Runs a training, killed at most ``most`` times, to its end; returns the number of kills."""
     kills = 0
     while kills < most:
         process = start(cohort, folder, epochs)
@@ -72,7 +72,7 @@ def broken_run(cohort: Path, folder: Path, epochs: int, most: int, draw: random.
 
 
 def main() -> None:
-    """Kills, goes on, compares."""
+    """Kills, resumes, compares."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=30)

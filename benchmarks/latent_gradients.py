@@ -1,10 +1,10 @@
-"""What it costs two processes to share the gradients of their latents, beside a step of the training.
+"""Time for two processes to share the gradients of their latents, beside that of a training step.
 
     python benchmarks/latent_gradients.py [--repeats 20]
 
 Two gloo processes of one thread each. Dense: ``all_reduce`` of a gradient as large as the table. Rows: the rows of the
-step alone (``nisf.utils.distributed.mean_of_rows``), as the training does it. The step is that of the shipped recipe:
-6 layers, 16 subjects with 256 points each, half of them in each process; it contains the rows of its latents.
+step alone (``nisf.utils.distributed.mean_of_rows``), as in the training. The step is that of the shipped recipe:
+6 layers, 16 subjects with 256 points each, half of them in each process; it includes the exchange of its latents' rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROWS, SUBJECTS, POINTS, LATENT = (1_000, 10_000, 100_000, 800_000), 8, 256, 128
 
 
 def seconds(call: Callable[[], object], repeats: int) -> float:
-    """The shortest time of a call that both processes make; the first is not counted."""
+    """The shortest time of a call made by both processes; the first is not counted."""
     taken = []
     for _ in range(repeats + 1):
         idist.barrier()
@@ -36,7 +36,7 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
 
 
 def training_step(rows: int) -> Callable[[], None]:
-    """A step of a population of so many rows."""
+    """A training step of a population with ``rows`` latents."""
     torch.manual_seed(0)
     population = Population(NISF(num_layers=6), LatentTable(rows, LATENT))
     optimizer = PopulationAdam(population, lr=1e-3, latent_lr=1e-2, weight_decay=0.0)

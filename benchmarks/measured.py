@@ -1,4 +1,4 @@
-"""Scans measured beside their truth: rows from which intervals are calibrated and the benchmark is printed."""
+"""Measures of scans with their truth: rows for the calibration of intervals and for the benchmark."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LAYOUTS = {"phantom": "cohort", "acdc": "acdc"}
 
 @dataclass
 class KnownScan(FittedScan):
-    """A scan that says of every point what is known of it; ``known(points, time)`` gives classes [K, N]."""
+    """A scan with known classes: ``known(points, time)`` gives them as [K, N]."""
 
     known: object = None
 
@@ -47,7 +47,7 @@ class KnownScan(FittedScan):
 
 
 class CompiledScan(FittedScan):
-    """Many scans of one network: compiling it pays. The same numbers to rounding."""
+    """A scan with a compiled network, worthwhile for many scans. The same numbers to rounding."""
 
     def read(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> torch.Tensor:
         """As ``FittedScan.read``."""
@@ -58,7 +58,7 @@ _NETWORKS: dict = {}
 
 
 def load(path: Path, digest: str) -> FittedScan:
-    """A fit with its draws, all of them with one network."""
+    """A fit with its draws; all fits share one network."""
     fitted = FittedScan.load(path, draws=DRAWS)
     network = _NETWORKS.setdefault(digest, fitted.network)
     return CompiledScan(**{**vars(fitted), "network": network, "chunk": 2048})
@@ -81,9 +81,9 @@ def fit_missing(data: str, kind: str, section: str, folder: Path) -> list[dict]:
 
 
 def measured(entry: Mapping, folder: Path, kind: str, subject: Subject | None) -> tuple[dict, str, Path]:
-    """What ``measure`` says of one scan, with the draws' own intervals, and the truth under ``truth``.
+    """Result of ``measure`` for one scan, with the draws' intervals, and the truth under ``truth``.
 
-    Kept beside the fit for the next time. Returns also digest and path of the weights.
+    Cached beside the fit. Also returns digest and path of the weights.
     """
     results = ScanResults.of_subject(folder, entry)
     saved, kept = read_latent(results.latent), results.folder / "measured.json"
@@ -98,7 +98,7 @@ def measured(entry: Mapping, folder: Path, kind: str, subject: Subject | None) -
 
 
 def phantom_truth(subject: Subject, fitted: FittedScan, entry: Mapping) -> dict:
-    """Of the heart itself, whole and exact; ``slices`` from the true labels of the stack, at the true phases."""
+    """Exact measures of the whole heart; ``slices`` from the true labels of the stack, at the true phases."""
     times, phases = subject.acquisition.times, subject.phases()
     fine = np.linspace(0, 1, 400, endpoint=False)
     whole = {time: subject.heart.cavity_volumes(time) for time in [*times]}
@@ -120,7 +120,7 @@ def phantom_truth(subject: Subject, fitted: FittedScan, entry: Mapping) -> dict:
 
 
 def label_truth(entry: Mapping, fitted: FittedScan) -> dict:
-    """Of expert labels, by adding up their slices; thickness of the classes interpolated between them."""
+    """Measures of expert labels by summing slices; thickness from classes interpolated between slices."""
     frames = [nib.load(file) for file in entry["label"]]
     swapped = np.zeros(256, int)
     for value, inside in entry["label_map"].items():
@@ -148,7 +148,7 @@ def _between(label: np.ndarray, affine: np.ndarray, points: np.ndarray) -> np.nd
 
 
 def cases(data: str, kind: str, section: str, folder: Path) -> tuple[list[dict], str, Path]:
-    """Every scan of a section as ``measured`` gives it; digest and path of the weights."""
+    """Every scan of a section as from ``measured``; digest and path of the weights."""
     entries, subjects = fit_missing(data, kind, section, folder), {}
     if kind == "phantom":
         listing = json.loads((Path(data) / "cohort.json").read_text())
@@ -166,7 +166,7 @@ def cases(data: str, kind: str, section: str, folder: Path) -> tuple[list[dict],
 
 def rows_of(found: list[dict], intervals: Intervals = Intervals()) -> dict[str, dict[str, np.ndarray]]:
     """Measure to columns ``value``, ``deviation`` (of the draws), ``truth``, ``own_slices``, ``true_slices``, ``low``,
-    ``high``; [subjects], of ``thickness`` [subjects x 16]."""
+    ``high``; each [subjects], for ``thickness`` [subjects x 16]."""
     rows: dict[str, list[dict]] = {}
     for scan in found:
         truth = scan["truth"]
@@ -185,5 +185,5 @@ def rows_of(found: list[dict], intervals: Intervals = Intervals()) -> dict[str, 
 
 
 def _deviation(one: Mapping) -> float:
-    """Of the draws, from the posterior's own interval, whose upper end is never cut off."""
+    """Standard deviation of the draws, from the posterior's interval, whose upper end is never clipped."""
     return (one["high"] - one["value"]) / Widening().quantile

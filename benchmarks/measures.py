@@ -1,10 +1,10 @@
-"""Measures against the truth: of phantom hearts that are known, and of ACDC patients whose labels experts drew.
+"""Measures against the truth: of phantom hearts, and of ACDC patients with expert labels.
 
     python benchmarks/measures.py --phantom COHORT [--fits FOLDER] [--json FILE]
     python benchmarks/measures.py --acdc ACDC [--fits FOLDER] [--figure PNG] [--json FILE]
 
-Test subjects. The phantom's peer is slice summation of the true labels on the same stacks, at the true frames. Prints
-Markdown tables; the fits are made by ``inference`` where FOLDER does not hold them. The cohort of
+Test subjects. The phantom's baseline is slice summation of the true labels on the same stacks, at the true frames.
+Prints Markdown tables; the fits are made by ``inference`` where FOLDER does not hold them. The cohort of
 docs/results/measures.md is
 
     python -c "from nisf.phantom.cohort import write_cohort; write_cohort('COHORT', 0, 16, 30, seed=611)"
@@ -27,13 +27,13 @@ from nisf.plots.style import save_png
 from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
 
-#: Measures whose errors are told in their own unit and not as part of the truth.
+#: Measures whose errors are given in their unit and not as a part of the truth.
 POINTS = ("LVEF", "RVEF")
 WANTED = {"LVEDV": "4%", "LVESV": "4%", "LVEF": "3.0", "LVM": "6%"}
 
 
 def phantom_table(rows: dict) -> list[str]:
-    """Mean absolute errors of function, own slices and the true labels' slices; what the intervals held."""
+    """Mean absolute errors of function, own slices and the true labels' slices; coverage of the intervals."""
     heads = ["measure", "error", "wanted", "of own slices", "of true labels' slices", "bias"]
     lines = [f"| {' | '.join(heads)} | truth in 95% interval | by draws |", "|---" * 8 + "|"]
     for name, one in rows.items():
@@ -55,7 +55,7 @@ def phantom_table(rows: dict) -> list[str]:
 
 
 def ends(one: dict) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Ends of the interval, and of the draws' own."""
+    """Ends of the interval, and of that of the draws."""
     away = 1.96 * one["deviation"]
     return [(one["low"], one["high"]), (one["value"] - away, one["value"] + away)]
 
@@ -98,7 +98,7 @@ def acdc_table(rows: dict) -> list[str]:
 
 
 def bland_altman(rows: dict, path: str) -> Path:
-    """A panel a measure: difference against mean, function and slices, bias and limits of the function."""
+    """A panel for each measure: difference against mean, function and slices, bias and limits of the function."""
     names = [name for name in ("LVEDV", "LVESV", "LVEF", "LVM", "RVEDV", "RVEF") if name in rows]
     figure = Figure(figsize=(10, 5.6), layout="constrained")
     for ax, name in zip(figure.subplots(2, 3).ravel(), names):

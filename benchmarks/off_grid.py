@@ -1,11 +1,12 @@
-"""Off the grid, on hearts whose truth is known everywhere: long-axis planes, missing slices and frames, volumes.
+"""Off the grid, on hearts with known truth: long-axis planes, missing slices and frames, volumes.
 
     python benchmarks/off_grid.py --phantom COHORT [--subjects 20] [--json FILE] [-- OPTIONS OF evaluation]
 
 The test subjects of a phantom cohort are fitted by the ``evaluation`` command: whole, without every second slice, and
-without every second frame. The exact heart then judges the 4-chamber and the 2-chamber plane (1.5 mm, ED and ES, planes
-as the program finds them), the held-out slices beside the two baselines of ``held_out.HeldOut``, the held-out frames,
-and the volumes: of the function, on a 1.5 mm grid up to one slice beyond the stack, and by adding up the slices.
+without every second frame. The exact heart is then the truth for the 4-chamber and the 2-chamber plane
+(1.5 mm, ED and ES, planes as found by the program), the held-out slices beside the two baselines of
+``held_out.HeldOut``, the held-out frames, and the volumes: of the function, on a 1.5 mm grid up to one slice beyond the
+stack, and by summing the slices.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ WAYS = {
 
 
 def dice(first: np.ndarray, second: np.ndarray, classes: Sequence[int] = (1, 2, 3)) -> float:
-    """Mean over the classes that the second has."""
+    """Mean Dice over the classes that the second has."""
     pairs = [(first == c, second == c) for c in classes if (second == c).any()]
     return float(np.mean([2 * (one & other).sum() / (one.sum() + other.sum()) for one, other in pairs]))
 
@@ -52,7 +53,7 @@ def classes_on(fitted: FittedScan, grid: Grid, time: float, limit: float) -> tup
 
 
 def planes(fitted: FittedScan, subject: Subject, times: dict[str, float]) -> list[dict]:
-    """Dice of the long-axis planes where the function gives values, and over all of the plane."""
+    """Dice of the long-axis planes where the function gives values, and over the whole plane."""
     limit, axes, rows = spacing_of(fitted.frame.affine)[2] / 2, heart_axes(fitted), []
     for plane in PLANES:
         grid = long_axis_plane(plane, axes, spacing=1.5)
@@ -66,7 +67,7 @@ def planes(fitted: FittedScan, subject: Subject, times: dict[str, float]) -> lis
 
 
 def volumes(fitted: FittedScan, subject: Subject, seg: nib.Nifti1Image, frames: dict[str, int]) -> list[dict]:
-    """LV and RV volumes in mL: true (of the whole heart), of the function, by adding up slices."""
+    """LV and RV volumes in mL: true (whole heart), by the function, by summing slices."""
     rows, truth = [], subject.true_volumes()
     depth = spacing_of(fitted.frame.affine)[2]
     whole = Grid.of_scan(fitted.frame)
@@ -85,19 +86,19 @@ def volumes(fitted: FittedScan, subject: Subject, seg: nib.Nifti1Image, frames: 
 
 
 def unseen_frames(seg: nib.Nifti1Image, truth: nib.Nifti1Image) -> tuple[float, float]:
-    """Mean Dice over the frames that were seen, and over those that were not."""
+    """Mean Dice over the seen frames, and over the held-out ones."""
     found, label = (np.asarray(image.dataobj) for image in (seg, truth))
     every = [dice(found[..., t], label[..., t]) for t in range(label.shape[3])]
     return float(np.mean(every[::2])), float(np.mean(every[1::2]))
 
 
 def error(rows: list[dict], way: str) -> float:
-    """Mean of |volume - truth| / truth."""
+    """Mean relative error, |volume - truth| / truth."""
     return float(np.mean([abs(row[way] - row["true"]) / row["true"] for row in rows]))
 
 
 def main() -> None:
-    """Fits, judges and prints."""
+    """Fits, scores and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--phantom", required=True, metavar="COHORT")
     parser.add_argument("--config", default="phantom")

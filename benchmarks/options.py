@@ -6,12 +6,12 @@ import argparse
 
 
 def parser_of(about: str) -> argparse.ArgumentParser:
-    """A parser whose help is a module's docstring as it stands."""
+    """A parser whose help is the unchanged docstring of a module."""
     return argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def of_patients(about: str) -> argparse.ArgumentParser:
-    """``--dataset_dir``, ``--section`` and ``--json``."""
+    """A parser with ``--dataset_dir``, ``--section`` and ``--json``."""
     parser = parser_of(about)
     parser.add_argument("--dataset_dir", required=True)
     parser.add_argument("--section", default="validation")
@@ -20,7 +20,7 @@ def of_patients(about: str) -> argparse.ArgumentParser:
 
 
 def of_measures(about: str) -> argparse.ArgumentParser:
-    """``--phantom`` or ``--acdc``, of which one is to be named (``data_of``), and ``--fits``."""
+    """A parser with ``--phantom`` and ``--acdc``, one of them required (``data_of``), and ``--fits``."""
     parser = parser_of(about)
     named = parser.add_mutually_exclusive_group(required=True)
     named.add_argument("--phantom", metavar="COHORT")
@@ -30,5 +30,5 @@ def of_measures(about: str) -> argparse.ArgumentParser:
 
 
 def data_of(options: argparse.Namespace) -> tuple[str, str]:
-    """``phantom`` or ``acdc``, and where it lies."""
+    """``phantom`` or ``acdc``, and its path."""
     return ("phantom", options.phantom) if options.phantom else ("acdc", options.acdc)

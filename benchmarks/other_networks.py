@@ -1,7 +1,7 @@
-"""Other ways for a latent to act on a network, tried by ``training_choices.py`` alone.
+"""Other ways for a latent to act on a network, used only by ``training_choices.py``.
 
 ``NISF`` takes a latent in at its first layer and as a residual, and a fit differentiates by these two places. Here the
-first layer hands coordinates and latent on as they are, so that the layers behind it may use both as they like.
+first layer passes coordinates and latent on unchanged, so that later layers can use both freely.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nisf.models.nisf import NISF, GaborLayer
 
 
 class _AsTheyAre(nn.Module):
-    """In the place of the first layer: [..., D] -> [..., D + L], zeros where the residual brings the latent."""
+    """In place of the first layer: [..., D] -> [..., D + L], with zeros to which the residual adds the latent."""
 
     def __init__(self, coord_dims: int, latent_size: int) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class _AsTheyAre(nn.Module):
 
 
 class _Behind(nn.Module):
-    """In the place of the residual: [..., L] -> [..., D + L]."""
+    """In place of the residual: [..., L] -> [..., D + L]."""
 
     def __init__(self, coord_dims: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class _Behind(nn.Module):
 
 
 class _Open(NISF):
-    """A network whose layers see each point's coordinates and latent; ``options`` are those of ``NISF``."""
+    """A network whose layers see the coordinates and latent of each point; takes the options of ``NISF``."""
 
     def __init__(self, **options: float) -> None:
         super().__init__(**options)
@@ -49,12 +49,12 @@ class _Open(NISF):
         self.entry = self.entry_of(entry)
 
     def entry_of(self, first: GaborLayer) -> GaborLayer:
-        """The first Gabor layer, from that of ``NISF``."""
+        """The first Gabor layer, made from that of ``NISF``."""
         return first
 
 
 class EveryLayer(_Open):
-    """The latent shifts the arguments of every layer (FiLM without its factor), not of the first alone."""
+    """The latent shifts the arguments of every layer (FiLM without its factor), not only of the first."""
 
     def __init__(self, **options: float) -> None:
         super().__init__(**options)
@@ -72,9 +72,9 @@ class EveryLayer(_Open):
 
 
 class LatentGrid(_Open):
-    """Eight latents of an eighth of the size at the corners of a box, each point's own read by interpolation."""
+    """Eight latents of an eighth of the size at the corners of a box, interpolated at each point."""
 
-    #: of the box, in normalised coordinates
+    #: Half width of the box, in normalised coordinates.
     HALF_WIDTH = 0.5
 
     def __init__(self, **options: float) -> None:
@@ -82,7 +82,7 @@ class LatentGrid(_Open):
         self.shortcut = nn.Linear(self.latent_size // 8, self.hidden_size, bias=False)
 
     def entry_of(self, first: GaborLayer) -> GaborLayer:
-        """Of coordinates and a latent of an eighth of the size."""
+        """The first Gabor layer, for coordinates and a latent of an eighth of the size."""
         layer = GaborLayer(self.coord_dims + self.latent_size // 8, self.hidden_size, self.omega0, self.sigma0)
         with torch.no_grad():
             layer.linear.weight.copy_(first.linear.weight[:, : layer.linear.in_features])

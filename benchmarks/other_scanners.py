@@ -2,7 +2,7 @@
 
     python benchmarks/other_scanners.py --dataset_dir ACDC [--section validation] [--seed 0] [--json FILE]
 
-Each patient is written anew: array axes in a random order and direction (told by an oblique affine, as a scanner's),
+Each patient is rewritten: array axes in a random order and direction (given by an oblique affine, as by a scanner),
 another pixel size and matrix, a gamma and another range of intensities, 16 bits. Then the ``evaluation`` command runs
 on both, with no setting changed. Prints mean Dice of the patients as they are and as rewritten.
 """
@@ -46,7 +46,7 @@ def as_scanned(image: np.ndarray, label: np.ndarray, spacing: np.ndarray, draw: 
 
 
 def rewritten_by(seed: int) -> Callable:
-    """A change for ``write_changed``; both frames of a patient alike."""
+    """A change for ``write_changed``; the same for both frames of a patient."""
 
     def change(image: np.ndarray, label: np.ndarray, affine: np.ndarray, number: int) -> tuple:
         return as_scanned(image, label, np.array(spacing_of(affine)), np.random.default_rng([seed, number]))

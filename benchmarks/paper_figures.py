@@ -1,8 +1,8 @@
-"""The paper's figures 5 and 6 on a synthetic heart, whose long-axis image and truth are known.
+"""The paper's figures 5 and 6 for a synthetic heart with known long-axis image and truth.
 
     python benchmarks/paper_figures.py --phantom COHORT [--subject 0] [--output docs/figures]
 
-``held_out_basal.png`` (figure 5): the three most basal slices, which the fit did not see; the scan with the true
+``held_out_basal.png`` (figure 5): the three most basal slices, held out from the fit; the scan with the true
 outlines, the reconstruction with those of the fit. ``long_axis.png`` (figure 6): the 4-chamber plane as a scanner would
 show it, the short-axis stack interpolated on it, the reconstruction, the segmentation over the true image. Figures 3
 and 4 (Dice along a fit, Dice along training) are ``fit_curve.png`` and ``training_curve.png`` of every training.
@@ -66,7 +66,7 @@ def held_out(path: Path, fitted: FittedScan, image: np.ndarray, subject: Subject
 
 def _resliced(frame: np.ndarray, subject: Subject, grid: Grid) -> np.ndarray:
     """One frame of the scan's file, linearly interpolated on a grid."""
-    # its own outer slices are not outside
+    # the outer halves of the end slices are inside
     voxels = np.round(world_to_voxel(subject.acquisition.affine, grid.world()), 6)
     return map_coordinates(frame, voxels.T, order=1, mode="constant").reshape(grid.shape)
 

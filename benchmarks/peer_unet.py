@@ -1,4 +1,4 @@
-"""A U-Net alone on the work that NISF does: the 2D U-Net, with and without every second slice.
+"""The 2D U-Net alone on the task of NISF, with and without every second slice.
 
     python benchmarks/peer_unet.py --dataset_dir ACDC [--section validation] [--weights FILE] [--json FILE]
 
@@ -31,7 +31,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / "bundle" / "configs"
 
 
 def across_gaps(probabilities: torch.Tensor, kept: list[int]) -> torch.Tensor:
-    """Class probabilities [K, X, Y, Z, T] whose slices outside ``kept`` are interpolated from those inside."""
+    """Class probabilities [K, X, Y, Z, T] with the slices not in ``kept`` interpolated from those in it."""
     values = probabilities.numpy()
     every = np.arange(values.shape[3])
     after = np.clip(np.searchsorted(kept, every), 0, len(kept) - 1)
@@ -42,7 +42,7 @@ def across_gaps(probabilities: torch.Tensor, kept: list[int]) -> torch.Tensor:
 
 
 def score(dataset: list[dict], network: torch.nn.Module, hold_out: str | None, names: dict) -> tuple[list[dict], float]:
-    """Rows of ``metrics.score_subject`` and seconds a scan."""
+    """Rows of ``metrics.score_subject`` and seconds per scan."""
     rows, seconds = [], 0.0
     for item in dataset:
         started = time.perf_counter()

@@ -1,14 +1,14 @@
-"""A 3D U-Net trained and scored on the work that NISF does: the same patients, machine, scores; a time of its own.
+"""A 3D U-Net trained and scored on the task of NISF: the same patients, machine and scores; a given training time.
 
     python benchmarks/peer_unet3d.py --dataset_dir ACDC --minutes 45 [--section validation] [--weights FILE]
 
-Minutes are the processor's own, of each thread: another job beside it takes nothing from it.
+Minutes are processor time of each thread, so that other jobs do not count.
 
 MONAI's ``DynUNet`` with kernels and strides for thick slices, as nnU-Net plans them for ACDC (1.5 mm in plane, slices
-as they are), patches two thirds of which lie on the heart, the augmentation of ``unet.json``, Dice and cross
-entropy. Frames are read by MONAI's sliding window. Where slices are missing it is given the seen ones and its class
-probabilities are interpolated across the gaps, as in ``peer_unet.py``. ``--weights`` keeps the trained network, and is
-read if it is there.
+as they are), two thirds of the patches on the heart, the augmentation of ``unet.json``, Dice and cross
+entropy. Frames are read by MONAI's sliding window. Where slices are missing it gets the seen ones and its class
+probabilities are interpolated across the gaps, as in ``peer_unet.py``. ``--weights`` stores the trained network, and
+is read if it exists.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ BATCH = 2
 
 
 def build(num_classes: int) -> DynUNet:
-    """Down four times in plane, twice across the slices."""
+    """A network that downsamples four times in plane and twice across the slices."""
     kernels = [[3, 3, 1], [3, 3, 1], [3, 3, 3], [3, 3, 3], [3, 3, 3]]
     strides = [[1, 1, 1], [2, 2, 1], [2, 2, 1], [2, 2, 2], [2, 2, 2]]
     filters = [16, 32, 64, 96, 128]
@@ -68,7 +68,7 @@ class Volumed(MapTransform):
 
 
 def augmentation() -> Compose:
-    """Patches, and the random transforms of ``unet.json`` on volumes."""
+    """Random patches, and the random transforms of ``unet.json`` on volumes."""
     wide = [math.ceil(1.2 * size) if axis < 2 else size for axis, size in enumerate(PATCH)]
     config = ConfigParser()
     config.read_config(config_files(UNET))
@@ -92,14 +92,14 @@ def augmentation() -> Compose:
 
 
 def draws(dataset: torch.utils.data.Dataset, transform: Compose) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches without end: images [B, 1, X, Y, Z] and labels of the same shape."""
+    """Endless batches: images [B, 1, X, Y, Z] and labels of the same shape."""
     while True:
         items = [transform(dataset[int(np.random.randint(len(dataset)))])[0] for _ in range(BATCH)]
         yield tuple(torch.stack([torch.as_tensor(item[key]) for item in items]).float() for key in ("image", "label"))
 
 
 def train(network: DynUNet, dataset: torch.utils.data.Dataset, minutes: float) -> int:
-    """Adam, its step size falling to zero along a cosine of the processor's time; the number of patches seen."""
+    """Trains by Adam with a cosine schedule over processor time; returns the number of patches seen."""
     loss = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False, batch=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-4)
     started, seen, told = time.process_time(), 0, 0.0
@@ -122,7 +122,7 @@ def train(network: DynUNet, dataset: torch.utils.data.Dataset, minutes: float) -
 
 @torch.no_grad()
 def classes_of(network: DynUNet, image: torch.Tensor, kept: list[int]) -> np.ndarray:
-    """Classes [X, Y, Z, T] of a canonical stack [1, X, Y, Z, T] of which the slices ``kept`` are seen."""
+    """Classes [X, Y, Z, T] of a canonical stack [1, X, Y, Z, T] of which only the slices ``kept`` are seen."""
     window = SlidingWindowInferer(PATCH, sw_batch_size=2, overlap=0.5, mode="gaussian")
     spacing, frames = spacing_of(np.asarray(image.affine)), []
     for t in range(image.shape[4]):
@@ -154,7 +154,7 @@ def score(subjects: list[dict], network: DynUNet, hold_out: str | None, names: d
 
 
 def main() -> None:
-    """Trains, unless the weights are there, and scores whole stacks and stacks with every second slice missing."""
+    """Trains, unless the weights exist, and scores whole stacks and stacks with every second slice missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset_dir", required=True)
     parser.add_argument("--minutes", type=float, default=45)

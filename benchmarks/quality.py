@@ -1,15 +1,15 @@
-"""The predicted Dice against the true one, and what is flagged, on scans with faults put into them.
+"""Predicted against true Dice, and the flags, on scans with artificial faults.
 
     python benchmarks/quality.py --phantom COHORT --section validation --rows FILE     # fits, a line each into FILE
     python benchmarks/quality.py --phantom COHORT --rows FILE --fit                    # coefficients beside the weights
     python benchmarks/quality.py --phantom COHORT --section test --rows FILE2          # fits and prints the table
 
 With ``--acdc FOLDER`` in place of ``--phantom`` the same for ACDC; ``--rows FILE --leave-out`` then predicts each
-validation patient from the others'. A run that is broken off goes on where it was. The faults are those of
+validation patient from the others. An interrupted run continues where it stopped. The faults are those of
 ``faults.py``; a fit is that of ``nisf segment`` with at most four frames, ED and ES among them. Dice is the mean over
-classes, ED and ES against the label with the same fault put into it (an upside-down stack's label lies upside down
-too). Where there is no heart every outline is wrong, so the true Dice is 0; scans that are refused are counted by
-themselves.
+classes, ED and ES against the label with the same fault put into it (the label of an upside-down stack is also
+upside down). Where there is no heart every outline is wrong, so the true Dice is 0; refused scans are counted
+separately.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from nisf.quality.verdict import TRUSTED, Judge
 from nisf.utils.errors import NoHeartFound, input_error_in, reason_of
 from nisf.utils.provenance import provenance
 
-#: Seeds of the faults: of the scans that the coefficients are found from, and of those that they are tried on.
+#: Random seeds of the faults: for the scans that give the coefficients, and for those that test them.
 SEEDS = {"validation": 0, "test": 1}
 
 
 def read_rows(file: Path) -> list[dict]:
-    """The fits that are done."""
+    """The finished fits."""
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def fit_all(layout: str, data: str, section: str, count: int, seed: int, faults: list[str], file: Path) -> None:
-    """Fits what is not in the file yet."""
+    """Fits what is not yet in the file."""
     done = {(row["subject"], row["fault"], row["seed"]) for row in read_rows(file)}
     fitter = Fitter(layout)
     for subject, fault, entry, make in every_fault(layout, data, section, count, seed, faults):
@@ -82,7 +82,7 @@ def _verdict_on(row: dict, judge: Judge) -> dict:
 
 
 def left_out(rows: list[dict]) -> list[dict]:
-    """The rows, each judged by what the other subjects' show."""
+    """The rows, each judged by coefficients from the other subjects."""
     found = []
     for subject in sorted({row["subject"] for row in rows}):
         judge = calibrated([row for row in rows if row["subject"] != subject], {})
@@ -91,7 +91,7 @@ def left_out(rows: list[dict]) -> list[dict]:
 
 
 def table(rows: list[dict]) -> str:
-    """A line a fault."""
+    """A table with a line for each fault."""
     lines = ["| fault | scans | refused | true Dice | predicted | mean absolute error | not trusted | flags |"]
     lines.append("|---" * 8 + "|")
     for fault in [*FAULTS, None]:
@@ -131,15 +131,15 @@ def summary(rows: list[dict]) -> str:
 
 
 def main() -> None:
-    """Does what is asked."""
+    """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument("--phantom", metavar="COHORT")
     group.add_argument("--acdc", metavar="FOLDER")
     parser.add_argument("--section", default="validation", choices=SEEDS)
     parser.add_argument("--subjects", type=int, default=1000)
-    parser.add_argument("--seed", type=int, help="of the faults; 0 for validation, 1 for test unless given")
-    parser.add_argument("--faults", default="", help="names with commas; all unless given")
+    parser.add_argument("--seed", type=int, help="random seed of the faults; 0 for validation, 1 for test unless given")
+    parser.add_argument("--faults", default="", help="names separated by commas; all unless given")
     parser.add_argument("--rows", metavar="FILE", required=True, help="JSON lines, a fit each")
     parser.add_argument("--fit", action="store_true", help="write the coefficients beside the weights")
     parser.add_argument("--leave-out", action="store_true", help="judge each subject by the others")

@@ -1,10 +1,9 @@
-"""Kills workers of a cohort on Ray at random, and says what became of the scans.
+"""Kills workers of a cohort on Ray at random, and prints the outcome of the scans.
 
     python benchmarks/ray_faults.py [--scans 200] [--kills 3] [--workers 2] [--seed 0] [--folder FOLDER]
 
-Tiny phantom scans, the phantom's weights, a quick fit. A kill is SIGKILL to a worker in the middle of a scan, when a
-number of scans drawn at random is done. Whether a finished scan was done again is seen from its receipt, which would
-have been written a second time.
+Tiny phantom scans, the phantom's weights, a quick fit. A kill is SIGKILL to a worker in the middle of a scan, after a
+random number of finished scans. A finished scan that is done again shows by its receipt, which is then written twice.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ TINY = {"matrix": 24, "voxel_mm": 6, "slices": 4, "thickness_mm": 18, "gap_mm": 
 
 
 class Watcher(threading.Thread):
-    """Kills workers, and notes every receipt that is written.
+    """Kills workers, and records every receipt that is written.
 
     Args:
-        out: folder of the results.
-        time points: numbers of finished scans at which a worker is killed.
-        seed: of the choice among the workers.
+        out: result folder.
+        moments: numbers of finished scans at which a worker is killed.
+        seed: random seed of the choice among the workers.
     """
 
     def __init__(self, out: Path, moments: Sequence[int], seed: int) -> None:
@@ -48,7 +47,7 @@ class Watcher(threading.Thread):
         self.over = False
 
     def run(self) -> None:
-        """Until ``over``."""
+        """Runs until ``over``."""
         while not self.over:
             self.look()
             if self.moments and len(self.written) >= self.moments[0] and self.kill():
@@ -56,13 +55,13 @@ class Watcher(threading.Thread):
             time.sleep(0.05)
 
     def look(self) -> None:
-        """Which receipts are there."""
+        """Records new receipts."""
         for file in self.out.glob("*/*_receipt.json"):
             status = file.stat()
             self.written.setdefault(file.parent.name, set()).add((status.st_ino, status.st_mtime_ns))
 
     def kill(self) -> bool:
-        """Kills one of the workers that are at a scan, if any is."""
+        """Kills one of the busy workers; returns whether there was one."""
         at_work = [process for process in psutil.Process().children(recursive=True) if _at_work(process)]
         if not at_work:
             return False
@@ -81,7 +80,7 @@ def _at_work(process: psutil.Process) -> bool:
 
 
 def report(out: Path, watcher: Watcher, scans: int, seconds: float) -> None:
-    """Prints what became of the scans."""
+    """Prints the outcome of the scans."""
     from pyarrow import parquet
 
     rows = parquet.read_table(out / "scans.parquet").to_pylist()

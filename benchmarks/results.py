@@ -1,11 +1,10 @@
-"""Scores of the shipped weights on the test subjects and the course of their training: docs/results/results.md.
+"""Scores of the shipped weights on the test subjects and the history of their training: docs/results/results.md.
 
     python benchmarks/results.py --acdc DIR --hippocampus DIR [--phantom DIR] [--runs DIR] [--json FILE]
 
-Each evaluation is the command that stands above its table. ``--phantom`` and the folders under ``--runs`` (``acdc``,
-``phantom``,
-``hippocampus``: the output folders of the trainings) are optional. Run it alone on the machine; touch test subjects
-only to report.
+Each evaluation is the command above its table. ``--phantom`` and the folders under ``--runs`` (``acdc``, ``phantom``,
+``hippocampus``: the output folders of the trainings) are optional. Run it alone on the machine; use test subjects only
+to report.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ def evaluate(name: str, data: str | None, output: Path) -> dict:
 
 
 def fit_times(output: Path) -> dict:
-    """Mean seconds, steps and points of the fits of an evaluation, from the latents that it wrote."""
+    """Mean seconds, steps and points of the fits of an evaluation, from its latent files."""
     fits = [torch.load(path, weights_only=True) for path in output.rglob("*_latent.pt")]
     return {
         key: sum(value(f) for f in fits) / len(fits)
@@ -113,7 +112,7 @@ def calibration_table(result: dict, figures: Path) -> list[str]:
 
 
 def training_summary(folder: Path, name: str, figures: Path) -> list[str]:
-    """The course of one training as Markdown; its curves are copied beside the page."""
+    """The history of one training as Markdown; its curves are copied beside the page."""
     losses = json.loads((folder / "training.json").read_text())
     validations = json.loads((folder / "validation.json").read_text())["history"]
     lines = ["| epoch | training loss | validation Dice | best fit step |", "|---|---|---|---|"]

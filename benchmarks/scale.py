@@ -1,12 +1,12 @@
-"""What a population of cine scans costs: time, memory, disk and reading, measured on a few and multiplied.
+"""Cost of a population of cine scans: time, memory, disk and reading, measured on a few and multiplied.
 
     python benchmarks/scale.py [--subjects 3] [--json FILE]
 
 Phantom cines of the size of a biobank's (208 x 208 x 10 x 50), the shipped recipe (``train.json``, ``acdc.json``).
 Measured: the bytes of a scan and of its entry in the store, preprocessing, random draws from the store and from the
-cache in memory, the training command's own rate with either, a row of latents with its time points, and
+cache in memory, the training command's own rate with either, a row of latents with its Adam moments, and
 ``nisf segment`` of one scan. Multiplied: by 70, 1,000 and 100,000 subjects, each trained on as many points as a subject
-of the shipped weights was. Run it alone on the machine.
+of the shipped weights. Run it alone on the machine.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def parsed(cohort: Path, folder: Path) -> ConfigParser:
 
 
 def measured(folder: Path, subjects: int) -> dict[str, float]:
-    """What one subject costs."""
+    """The cost of one subject."""
     cohort = write_cohort(folder / "cohort", subjects, 1, 0, **SIZE)
     config, found = parsed(cohort, folder), {}
     images = sorted((folder / "cohort").glob("training*_sa.nii.gz"))
@@ -51,7 +51,7 @@ def measured(folder: Path, subjects: int) -> dict[str, float]:
     points = math.prod(config.get_parsed_content(key) for key in ("max_epochs", "steps_per_epoch", "subjects_per_step"))
     found["points of a subject"] = points * config["points_per_subject"] / 70
     found["copies"] = config["copies"]
-    found["bytes of a row"] = 3 * 4 * config["latent_size"]  # latent and both time points of Adam
+    found["bytes of a row"] = 3 * 4 * config["latent_size"]  # latent and both moments of Adam
     dataset = config.get_parsed_content("train#dataset")
     began = time.perf_counter()
     dataset.fill()
@@ -75,7 +75,7 @@ def measured(folder: Path, subjects: int) -> dict[str, float]:
 def cached_draws(config: ConfigParser) -> float:
     """Draws per second of the loader that keeps the stacks in memory."""
     batches = config.get_parsed_content("train#dataloader")
-    next(iter(batches))  # brings the stacks there
+    next(iter(batches))  # loads the stacks
     began = time.perf_counter()
     draws = sum(len(batch["index"]) for batch in batches)
     if torch.cuda.is_available():
@@ -107,7 +107,7 @@ def table(one: dict[str, float]) -> list[str]:
         "scans on disk (GB)": one["bytes of a scan"] / 1e9,
         "store on disk (GB)": one["bytes in the store"] / 1e9,
         "preprocessing (hours of one process)": one["seconds of preprocessing"] / hour,
-        "latents and time points, all copies (GB of memory)": one["bytes of a row"] * one["copies"] / 1e9,
+        "latents and Adam moments, all copies (GB of memory)": one["bytes of a row"] * one["copies"] / 1e9,
         "training points (billions)": points / 1e9,
         "training (hours of this machine)": points / one["points a second"] / hour,
         "fitting and segmenting (hours of this machine)": one["seconds of a scan"] / hour,

@@ -1,4 +1,4 @@
-"""Subjects as stacks, and their fits with and without faults, kept on disk as they are made."""
+"""Subjects as stacks, and their fits with and without faults, stored on disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nisf.io.datalist import load_split
 from nisf.phantom.cohort import SPLITS, make_subject
 
 BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
-#: The most frames of a cine that are fitted.
+#: The most fitted frames of a cine.
 FRAMES = 4
 
 
@@ -50,21 +50,21 @@ def _frames(image: nib.Nifti1Image) -> np.ndarray:
 
 
 def _chosen(frames: int, needed: list[int]) -> list[int]:
-    """At most ``FRAMES`` frames, about evenly spread, the needed ones among them."""
+    """At most ``FRAMES`` frames, about evenly spaced, including the needed ones."""
     even = {round(t * frames / FRAMES) for t in range(min(frames, FRAMES))} - set(needed)
     spare = max(0, min(frames, FRAMES) - len(set(needed)))
-    # those nearest to a needed frame are given up first
+    # those nearest to a needed frame are dropped first
     away = sorted(even, key=lambda t: -min(abs(t - n) for n in needed))[:spare]
     return sorted({*needed, *away})
 
 
 class Elsewhere:
-    """Renders a phantom subject's body anew in stacks where no part of the ventricles is.
+    """Renders a phantom subject's body in stacks without any part of the ventricles.
 
     Args:
-        folder: of the cohort.
-        section: of the subject.
-        number: in it.
+        folder: folder of the cohort.
+        section: section of the subject.
+        number: number of the subject in it.
     """
 
     def __init__(self, folder: Path, section: str, number: int) -> None:
@@ -106,7 +106,7 @@ class Fitter:
         self.model = Path(str(parser.get_parsed_content("model")))
 
     def __call__(self, entry: dict, stack: Stack, folder: Path) -> dict:
-        """What was fitted: the item, its prediction and Scan. Raises what preprocessing and fit raise."""
+        """The fitted item with its prediction and ``Scan``. Raises the errors of preprocessing and fit."""
         files = {"image": folder / "image.nii.gz", "label": folder / "label.nii.gz"}
         image = np.rint(1000 * stack.image).clip(-32000, 32000).astype(np.int16)
         for array, file in zip((image, stack.label.astype(np.uint8)), files.values()):
@@ -117,7 +117,7 @@ class Fitter:
 
 
 def dice_of(found: dict, phases: dict[str, int]) -> float:
-    """Mean Dice over classes, ED and ES; what is labelled outside the fitted field is missed. 0 without any heart."""
+    """Mean Dice over classes, ED and ES; labels outside the fitted field count as missed. 0 without a heart."""
     item, classes = found["item"], found["prediction"][1:].argmax(dim=0)
     label, truth = item["label"].as_tensor()[0], item["truth"].as_tensor()[0]
     scores = []

@@ -1,12 +1,12 @@
-"""Labels of a fitted scan on a fine grid through the cycle, by the command ``nisf sample`` in a process of its own.
+"""Labels of a fitted scan on a fine grid through the cycle, by the command ``nisf sample`` in a separate process.
 
     python benchmarks/streaming.py --latent FILE [--model FILE] [--spacing 1] [--frames 100] [--box heart]
         [--exact True] [--device cpu] [--json FILE]
 
 A row for the labels found from coarse to fine; with ``--exact True`` another for evaluating every voxel. Seconds are
-those of the whole command: start of Python, search for the heart (its points are not counted), compilation, sampling,
+for the whole command: start of Python, search for the heart (its points are not counted), compilation, sampling,
 file. Points/s are points of the result; the share is the arithmetic of the network's hidden layers at the points that
-were evaluated, over the whole command, against the machine's best float32 product beside it in the same run.
+were evaluated, over the whole command, against the machine's best float32 product in the same run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SUMMARY = re.compile(r": (\d+ x \d+ x \d+) voxels, (\d+) frames; .* ([\d,]+) of 
 
 
 def sampled(words: list[str], exact: bool) -> dict:
-    """One row: what the command said and took.
+    """One row: output and cost of the command.
 
     Raises:
         RuntimeError: it failed.
@@ -42,7 +42,7 @@ def sampled(words: list[str], exact: bool) -> dict:
         with open(Path(folder) / "said", "w+") as said:
             started = time.perf_counter()
             process = subprocess.Popen([*command, "--exact", str(exact)], stdout=said, stderr=subprocess.STDOUT)
-            # RUSAGE_CHILDREN would give the greatest of all processes so far
+            # RUSAGE_CHILDREN would give the maximum over all processes so far
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             seconds = time.perf_counter() - started
@@ -68,7 +68,7 @@ def main() -> None:
     """Prints the rows and writes them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latent", metavar="FILE", required=True, help="a fitted scan")
-    parser.add_argument("--model", metavar="FILE", help="weights; those that the fit was made with unless named")
+    parser.add_argument("--model", metavar="FILE", help="weights; those of the fit unless given")
     parser.add_argument("--spacing", default="1", help="mm")
     parser.add_argument("--frames", default="100", help="time points, evenly spaced over the cycle")
     parser.add_argument("--box", default="heart", help="part of the field, as in nisf sample")

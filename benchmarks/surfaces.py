@@ -1,8 +1,8 @@
-"""Surfaces coarse to fine against sampling every point: points, seconds, and how far the two meshes are apart.
+"""Surfaces by coarse-to-fine search against sampling every point: points, seconds, and distance of the two meshes.
 
     python benchmarks/surfaces.py [--latent FILE [--model FILE]] [--spacing 1.0] [--time 0.0] [--device cpu]
 
-Of a fitted scan (a ``_latent.pt`` file), or, where none is named, of a heart of smooth class probabilities in a field
+For a fitted scan (a ``_latent.pt`` file), or, if none is given, for a heart of smooth class probabilities in a field
 of 150 x 150 x 120 mm. The distance is the greatest of a vertex or a triangle's middle of either mesh from the nearest
 of the other. At 1 mm the dense mesh of a scan asks for some three million points.
 """
@@ -31,7 +31,7 @@ def distance(one: Surface, other: Surface) -> float:
 
 
 def subject(options: argparse.Namespace) -> tuple[Probabilities, Box, dict[str, tuple[int, ...]]]:
-    """What is meshed, where, and which surfaces."""
+    """The meshed function, its box, and the surfaces."""
     if not options.latent:
         field = Box(np.array([-87.0, -75.0, -69.0]), np.eye(3), (150.0, 150.0, 120.0))
         return SoftHeart(), field, enclosed_classes(CLASS_NAMES)
@@ -43,7 +43,7 @@ def main() -> None:
     """Prints the two ways and the surfaces."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latent", metavar="FILE", help="a fitted scan")
-    parser.add_argument("--model", metavar="FILE", help="weights; those that the fit was made with unless named")
+    parser.add_argument("--model", metavar="FILE", help="weights; those of the fit unless given")
     parser.add_argument("--spacing", type=float, default=1.0, help="mm")
     parser.add_argument("--time", type=float, default=0.0, help="fraction of the cycle")
     parser.add_argument("--device", default="cpu")

@@ -1,11 +1,11 @@
-"""What choices of a training are worth: short trainings on the hippocampus, each with one thing changed.
+"""Effects of training choices: short trainings on the hippocampus, each with one change.
 
     python benchmarks/training_choices.py --dataset_dir HIPPOCAMPUS [--epochs 40] [--rows NAME ...] [--json FILE]
 
-Each row is the ``training`` command (``train.json``, ``hippocampus.json``) with the settings named, then two
+Each row is the ``training`` command (``train.json``, ``hippocampus.json``) with the listed settings, then two
 ``evaluation`` commands on the validation subjects: with the U-Net probabilities fitted but not blended, and by the
-intensities alone. Minutes are the processor's own. Prints a Markdown table. The classes in this module and
-in ``other_networks.py`` are tried here alone.
+intensities alone. Minutes are processor time. Prints a Markdown table. The classes in this module and in
+``other_networks.py`` are used only here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BUNDLE = HERE.parent / "bundle"
 
 
 class ByIntensities(Population):
-    """Latents that only the intensities move: the labels train the weights alone."""
+    """Latents trained by the intensities alone: the labels train only the weights."""
 
     def forward(self, coords: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As ``Population``; the class logits see the latents as they are given."""
@@ -47,7 +47,7 @@ class ByIntensities(Population):
 
 
 class Noisy(Population):
-    """Noise on the latents, a tenth of their spread."""
+    """Noise on the latents, a tenth of their standard deviation."""
 
     def forward(self, coords: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As ``Population``."""
@@ -57,7 +57,7 @@ class Noisy(Population):
 
 
 class Averaged:
-    """The weights are in the end their moving average over some thousand steps, or a tenth of a shorter training."""
+    """Replaces the final weights by their moving average over some thousand steps, or a tenth of a shorter training."""
 
     def __init__(self, network: NISF) -> None:
         self.network = network
@@ -80,8 +80,8 @@ class Averaged:
 
 
 class Episodes:
-    """From two fifths of the training on, latents are what a fit to the intensities alone finds, as at inference; they
-    are fitted anew five times, and in between the labels train the weights against them."""
+    """From two fifths of the training on, latents come from a fit to the intensities alone, as at inference; they are
+    fitted five times, and in between the labels train the weights against them."""
 
     TIMES = 5
 
@@ -93,7 +93,7 @@ class Episodes:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Fits the latents of all subjects where it is time."""
+        """Fits the latents of all subjects when due."""
         first = 2 * engine.state.max_epochs // 5
         after = engine.state.epoch - first
         every = max(1, (engine.state.max_epochs - first) // self.TIMES)
@@ -135,8 +135,8 @@ SHARED = ("--latent_size", "--num_layers", "--frame_kind", "--pose_body", "--net
 
 
 def command(run_id: str, configs: list[str], data: str, output: Path, words: list[str]) -> None:
-    """A run id of the bundle in a process of its own."""
-    # a name, or the path of a file of its own
+    """Runs a run id of the bundle in a separate process."""
+    # a name, or the path of another file
     files = str([str(BUNDLE / "configs" / f"{Path(name).with_suffix('')}.json") for name in configs])
     call = [sys.executable, "-m", "monai.bundle", "run", run_id, "--bundle_root", str(BUNDLE), "--config_file", files]
     path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
@@ -154,7 +154,7 @@ def dice_of(model: Path, data: str, folder: Path, words: list[str]) -> float:
 
 
 def _handlers(row: str, path: Path) -> list[str]:
-    """A config file of what the row adds to the trainer's handlers, where it adds any."""
+    """A config file with the handlers that a row adds to the trainer's, if any."""
     if row not in HANDLERS:
         return []
     write_text(path, json.dumps({"+train#handlers": [HANDLERS[row]]}))

@@ -1,4 +1,4 @@
-"""The bundle as MONAI's model zoo takes it: building the folder and the zip, and the checks that the zoo's CI makes.
+"""The bundle in the form of MONAI's model zoo: builds the folder and the zip, and runs the checks of the zoo's CI.
 
-Nothing here is part of the bundle.
+This package is not part of the bundle.
 """

@@ -2,7 +2,7 @@
 
     python -m zoo [OUTPUT]          output/zoo unless given
 
-Exit status 1 where a check failed.
+Exit status 1 if a check failed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ STATIC = {
 
 
 def verify(archive: Path) -> int:
-    """Checks a bundle's zip the way the zoo's CI checks a folder; how many checks failed."""
+    """Checks a bundle's zip as the zoo's CI checks a folder; returns the number of failed checks."""
     with tempfile.TemporaryDirectory(prefix="zoo") as root:
         with zipfile.ZipFile(archive) as content:
             content.extractall(Path(root) / "models")
@@ -46,7 +46,7 @@ def verify(archive: Path) -> int:
 
 
 def unit_tests(folder: Path) -> str:
-    """The test file for the zoo's ci/unit_tests, from the zoo's root."""
+    """Runs the test file for the zoo's ci/unit_tests from the zoo's root."""
     test = ROOT / "zoo" / "unit_tests" / f"test_{NAME}.py"
     done = subprocess.run(
         [sys.executable, str(test)], cwd=folder.parent.parent, env=_environment(), capture_output=True, text=True
@@ -67,7 +67,7 @@ def _run(words: list[str], cwd: str) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """No code of this repository but the checks; little threads, no GPU, as on the zoo's smallest machine."""
+    """Environment with only the checks of this repository; few threads, no GPU, as on the zoo's smallest machine."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "PYTHONDONTWRITEBYTECODE": "1"}
 
 

@@ -1,4 +1,4 @@
-"""Folder and zip of the bundle under its name in the zoo, the same bytes whenever they are made."""
+"""Folder and zip of the bundle under its name in the zoo, reproducible to the byte."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nisf.utils.files import check_writable, whole_file
 
 NAME = "nisf_cardiac_cine"
 BUNDLE = Path(__file__).resolve().parent.parent / "bundle"
-#: What a bundle consists of; caches, egg-info and whatever else lies about do not belong to it.
+#: Parts of a bundle; caches, egg-info and other files do not belong to it.
 PATTERNS = (
     "LICENSE",
     "configs/*.json",
@@ -28,7 +28,7 @@ PATTERNS = (
     "scripts/nisf/**/*",
 )
 LEFT_OUT = ("__pycache__", ".pyc")
-#: The earliest moment that a zip can hold.
+#: The earliest time that a zip can hold.
 MOMENT = (1980, 1, 1, 0, 0, 0)
 
 
@@ -40,7 +40,7 @@ def files_of(bundle: Path) -> list[Path]:
 
 
 def build(output: Path, bundle: Path = BUNDLE) -> tuple[Path, Path]:
-    """Makes ``output/<name>/`` and ``output/<name>_v<version>.zip`` anew, each config of a run id whole.
+    """Makes ``output/<name>/`` and ``output/<name>_v<version>.zip``, each config of a run id merged.
 
     Returns:
         Folder and zip.
@@ -67,13 +67,13 @@ def build(output: Path, bundle: Path = BUNDLE) -> tuple[Path, Path]:
 
 
 def write_whole(source: Path, names: Sequence[str], target: Path) -> None:
-    """Writes the last of some configs with all that it is laid over: the zoo and MONAI's apps load it alone."""
+    """Writes the last of several configs merged with those before it: the zoo and MONAI's apps load it alone."""
     merged = ConfigParser.load_config_files([source / f"{name}.json" for name in names])
     (target / f"{names[-1]}.json").write_text(json.dumps(merged, indent=4) + "\n")
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Zips a folder, its name on top, sorted and with fixed times and modes."""
+    """Zips a folder under its name, sorted and with fixed times and modes."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
         for path in files:

@@ -1,4 +1,4 @@
-"""A list of checks, each a line on the terminal."""
+"""A list of checks, each printed as a line."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pathlib import Path
 
 
 class CheckFailed(Exception):
-    """Something that the zoo would not take, as one sentence."""
+    """A reason for which the zoo would refuse a bundle, as one sentence."""
 
 
 def run_checks(checks: Mapping[str, Callable[[Path], str]], folder: Path) -> int:
     """Prints ``ok`` or ``FAIL`` with a word of detail for each check of a bundle's folder.
 
     Args:
-        checks: by name; a check returns its detail and raises where the bundle fails.
-        folder: of the bundle.
+        checks: checks by name; each returns its detail and raises if the bundle fails.
+        folder: folder of the bundle.
 
     Returns:
-        How many failed.
+        Number of failed checks.
     """
     failed = 0
     for name, check in checks.items():
         try:
-            with redirect_stdout(sys.stderr):  # what MONAI has to say goes another way than the list
+            with redirect_stdout(sys.stderr):  # MONAI's prints stay out of the list
                 state, detail = "ok  ", check(folder)
         except CheckFailed as error:
             state, detail = "FAIL", str(error)
-        except Exception as error:  # MONAI raises what it likes
+        except Exception as error:  # MONAI raises many types
             traceback.print_exc()
             state, detail = "FAIL", f"{type(error).__name__}: {error}"
         failed += state == "FAIL"

@@ -14,11 +14,11 @@ from zoo.checklist import CheckFailed
 
 NECESSARY = ("configs/metadata.json", "LICENSE")
 PREFERRED = ("models/model.pt", "configs/inference.json")
-#: Asked for beside the code's licence, and what a bundle says of itself.
+#: Documents that a bundle needs besides the code's licence.
 DOCUMENTS = ("docs/README.md", "docs/data_license.txt")
 #: Largest file that the zoo's repository takes; others are named in large_files.yml.
 LIMIT = 25 * 10**6
-#: Entries that the zoo wants to find, by config.
+#: Entries that the zoo requires, by config.
 KEYS = {
     "inference.json": ("bundle_root", "device", "dataset_dir", "network_def", "inferer", "output_dir", "evaluator"),
     "train.json": (
@@ -28,22 +28,22 @@ KEYS = {
         *("validate#evaluator", "validate#handlers", "validate#dataset", "validate#dataset#data", "validate#inferer"),
     ),
 }
-#: Of this machine, not of the bundle: a path from the root or the home folder, at the start of a word.
+#: Absolute path, from the root or the home folder, at the start of a word.
 ABSOLUTE = re.compile(r"(?:^|['\"\s(=,])(?:/[A-Za-z_]|~/|[A-Za-z]:\\)")
 
 
 def necessary_files(folder: Path) -> str:
-    """What a bundle must hold."""
+    """The files that a bundle must have."""
     return _present(folder, NECESSARY)
 
 
 def preferred_files(folder: Path) -> str:
-    """What it should hold, so that the zoo's other checks and MONAI's apps work."""
+    """The files that it should have for the zoo's other checks and MONAI's apps."""
     return _present(folder, PREFERRED)
 
 
 def documents(folder: Path) -> str:
-    """README and terms of the data; every weight file is named in the latter."""
+    """README and terms of the data, which name every weight file."""
     found = _present(folder, DOCUMENTS)
     terms = (folder / "docs" / "data_license.txt").read_text(encoding="utf-8")
     for path in sorted((folder / "models").glob("*.pt")):
@@ -60,7 +60,7 @@ def _present(folder: Path, names: tuple[str, ...]) -> str:
 
 
 def sizes_and_hashes(folder: Path) -> str:
-    """No file too large for the zoo, unless large_files names it; weights with the digests that are stated."""
+    """No file too large for the zoo, unless large_files names it; weights with the stated digests."""
     large = _large_files(folder)
     sizes = {str(p.relative_to(folder)): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
     for name, size in sizes.items():
@@ -94,7 +94,7 @@ def _large_files(folder: Path) -> dict[str, dict]:
 
 
 def json_form(folder: Path) -> str:
-    """Every config is plain JSON, indented by four blanks, with no key twice."""
+    """Every config is plain JSON, indented by four spaces, without repeated keys."""
     paths = sorted((folder / "configs").glob("*.json"))
     for path in paths:
         text = path.read_bytes().decode("utf-8")
@@ -125,7 +125,7 @@ def _load(path: Path) -> dict:
 
 
 def no_absolute_paths(folder: Path) -> str:
-    """No config and no stored list names a place on the machine that it was written on."""
+    """No config and no stored list holds an absolute path."""
     paths = sorted([*(folder / "configs").glob("*.json"), *(folder / "models").glob("*.json")])
     for path in paths:
         for text in _strings(_load(path)):
@@ -158,7 +158,7 @@ def keys(folder: Path) -> str:
 
 
 def version(folder: Path) -> str:
-    """The version is a version and stands in the changelog."""
+    """The version is valid and in the changelog."""
     metadata = _load(folder / "configs" / "metadata.json")
     found = metadata.get("version", "")
     if not re.fullmatch(r"\d+\.\d+\.\d+", found) or not metadata.get("changelog", {}).get(found):

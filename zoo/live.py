@@ -1,4 +1,4 @@
-"""Checks that run a bundle, by MONAI's own functions, without a network, where no other `scripts` or `nisf` is known.
+"""Checks that run a bundle with MONAI's functions, offline, where no other `scripts` or `nisf` can be imported.
 
 python -m zoo.live FOLDER
 """
@@ -20,7 +20,7 @@ SCHEMA = Path(__file__).resolve().parent.parent / "tests" / "data" / "metadata_s
 
 
 def metadata_schema(folder: Path) -> str:
-    """The metadata fit the schema; the repository's copy, as nothing can be fetched."""
+    """The metadata match the repository's copy of the schema, as nothing can be fetched."""
     from monai.bundle import verify_metadata
 
     verify_metadata(meta_file=str(_config(folder, "metadata")), filepath=str(SCHEMA))
@@ -28,7 +28,7 @@ def metadata_schema(folder: Path) -> str:
 
 
 def net_in_out(folder: Path) -> str:
-    """The network takes and gives what the metadata say."""
+    """Inputs and outputs of the network match the metadata."""
     from monai.bundle import verify_net_in_out
 
     verify_net_in_out("network_def", **_files(folder), bundle_root=str(folder), device="cpu")
@@ -36,17 +36,17 @@ def net_in_out(folder: Path) -> str:
 
 
 def inference_properties(folder: Path) -> str:
-    """All that MONAI's table of an inference workflow asks for."""
+    """All properties that MONAI requires of an inference workflow."""
     return _properties(folder, "infer", "inference", dataset_dir=[str(_phantoms(folder) / "test000_sa.nii.gz")])
 
 
 def train_properties(folder: Path) -> str:
-    """All that MONAI's table of a training workflow asks for."""
+    """All properties that MONAI requires of a training workflow."""
     return _properties(folder, "train", "train", dataset_dir=str(_phantoms(folder)))
 
 
 def torchscript(folder: Path) -> str:
-    """The weights are exported, and the exported network gives the network's numbers."""
+    """The network can be exported, and the exported one gives the same numbers."""
     from monai.bundle import ckpt_export
 
     weights, exported = folder / "models" / "model.pt", Path("verify_model.ts").resolve()
@@ -61,7 +61,7 @@ def torchscript(folder: Path) -> str:
 
 
 def loads(folder: Path) -> str:
-    """``monai.bundle.load`` gives the network with its weights, and its code is the folder's own."""
+    """``monai.bundle.load`` gives the network with its weights, and the code in the folder."""
     network = loaded(folder)
     where = Path(sys.modules[type(network).__module__].__file__)
     if folder not in where.parents:
@@ -74,7 +74,7 @@ def loads(folder: Path) -> str:
 
 
 def loaded(folder: Path) -> torch.nn.Module:
-    """The network as ``monai.bundle.load`` gives it."""
+    """The network from ``monai.bundle.load``."""
     from monai.bundle import load
 
     return load(folder.name, bundle_dir=str(folder.parent), workflow_type="inference", device="cpu").eval()
@@ -133,7 +133,7 @@ def _offline(*args: object, **kwargs: object) -> None:
 
 
 def main(folder: Path) -> int:
-    """Runs the checks in an empty folder; how many failed."""
+    """Runs the checks in an empty folder; returns the number that failed."""
     folder = folder.resolve()
     own = ("scripts", "nisf")
     elsewhere = [path for path in sys.path if not any((Path(path) / name).is_dir() for name in own)]

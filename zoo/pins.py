@@ -1,4 +1,4 @@
-"""Are the packages that the bundle's code imports pinned in its metadata, and do the pins name what it ran with?"""
+"""Checks that the packages imported by the bundle are pinned in its metadata, to the installed versions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def package_pins(folder: Path) -> str:
 
 
 def imported(folder: Path) -> dict[str, str]:
-    """Modules of other packages that the code imports, anywhere, and a file that does."""
+    """Modules of other packages that the code imports, each with a file that imports it."""
     found = {}
     for path in sorted((folder / "scripts").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

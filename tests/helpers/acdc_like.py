@@ -1,4 +1,4 @@
-"""A phantom cohort laid out as ACDC is."""
+"""A phantom cohort in the layout of ACDC."""
 
 from pathlib import Path
 

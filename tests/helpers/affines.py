@@ -1,4 +1,4 @@
-"""Affines of scans that lie anywhere."""
+"""Affines of scans in any position."""
 
 import numpy as np
 from nibabel.affines import apply_affine

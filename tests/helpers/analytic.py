@@ -1,4 +1,4 @@
-"""Scans that say of every point what an analytic organ has there, so that its measures are known."""
+"""Scans of analytic organs, whose measures are known."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from nisf.sampling.fitted_scan import FittedScan
 HEART = {1: "LV", 2: "MYO", 3: "RV"}
 #: mm and mL of the beating heart at its largest.
 CAVITY, OUTER, RIGHT, APART = 26.0, 35.0, 24.0, 34.0
-#: Part of the radius that is lost at the smallest, and when it is largest.
+#: Largest relative shortening of the radius, and the time of the largest radius.
 BEAT, LARGEST = 0.25, 0.3
 
 
 def ball(radius):
-    """mL of a ball, mm."""
+    """Volume in mL of a ball with a radius in mm."""
     return 4 / 3 * np.pi * radius**3 / 1000
 
 
@@ -27,7 +27,7 @@ def rise(depth, width=1.5):
 
 
 def beat(time):
-    """The radius of the cavity at a fraction of the cycle, as part of the largest."""
+    """Radius of the cavity at a fraction of the cycle, relative to the largest."""
     return 1 - BEAT * (1 - np.cos(2 * np.pi * (time - LARGEST))) / 2
 
 
@@ -58,7 +58,7 @@ class AnalyticScan(FittedScan):
 
 
 def a_scan(organ=heart, times=tuple(np.arange(10) / 10), names=HEART, draws=0, duration=0.0, spacing=(2.0, 2.0, 8.0)):
-    """An organ about the world's origin in a canonical stack that holds all of it."""
+    """An organ about the origin in a canonical stack that contains it."""
     shape = tuple(int(round(n)) for n in np.array([140, 130, 112]) / spacing)
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = -(np.array(shape) - 1) / 2 * spacing - [15, 0, 0]

@@ -24,7 +24,7 @@ TINY = {
 }
 
 
-#: The configs of a run: the base and what is laid over it.
+#: The configs of a run: the base and its overrides.
 EVALUATION = ["inference.json", "evaluate.json"]
 
 
@@ -61,7 +61,7 @@ def command(run_id: str, configs: list[str], **settings: object) -> list[str]:
 
 
 def run(run_id: str, configs: list[str], cwd: Path, **settings: object) -> subprocess.CompletedProcess:
-    """Runs it in a process of its own."""
+    """Runs it in a separate process."""
     return run_command(command(run_id, configs, **settings), cwd)
 
 

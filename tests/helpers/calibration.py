@@ -1,4 +1,4 @@
-"""How far stated probabilities are from what they should be."""
+"""Calibration error of probabilities."""
 
 import numpy as np
 

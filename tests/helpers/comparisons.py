@@ -1,4 +1,4 @@
-"""A stack in which a ring of myocardium about an LV, with an RV beside it, is seen and said alike by everybody."""
+"""A stack with a ring of myocardium about an LV and an RV beside it, on which all sources agree."""
 
 from dataclasses import replace
 
@@ -27,13 +27,13 @@ def classes_of(shifts=None):
 
 
 def probabilities(classes, sure=0.97):
-    """Of class numbers [...], [K, ...]."""
+    """Class probabilities [K, ...] of class numbers [...]."""
     one_hot = torch.nn.functional.one_hot(classes, 4).movedim(-1, 0).float()
     return sure * one_hot + (1 - sure) / 3 * (1 - one_hot)
 
 
 def comparison(**changes):
-    """Image, reconstruction, latent, U-Net and both of one mind, but for the changes."""
+    """A comparison in which image, reconstruction and classes agree, except for the changes."""
     classes = classes_of()
     image, said = BRIGHT[classes].unsqueeze(0), probabilities(classes)
     plain = Comparison(image, image, said, said, said, None, SPACING, list(range(SHAPE[2])), [0.0, 0.5])
@@ -41,6 +41,6 @@ def comparison(**changes):
 
 
 def noisy(spread, seed=0):
-    """The image with normal noise, held within [0, 1] as images are."""
+    """The image with normal noise, clipped to [0, 1]."""
     draw = np.random.default_rng(seed).normal(0, spread, (1, *SHAPE, FRAMES))
     return (comparison().image + torch.from_numpy(draw).float()).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""What several test files need of DICOM: phantom examinations, files changed one by one, an enhanced file."""
+"""DICOM for several test files: phantom examinations, edited files, an enhanced file."""
 
 import numpy as np
 import pydicom
@@ -33,7 +33,7 @@ def of_series(number):
 
 
 def enhanced(path, array, affine, beat=800.0):
-    """Writes [X, Y, Z, T] as one enhanced multi-frame file whose frames are in no good order."""
+    """Writes [X, Y, Z, T] as one enhanced multi-frame file whose frames are unordered."""
     lps, (columns, rows, slices, frames) = LPS @ affine, array.shape
     step = np.linalg.norm(lps[:3, :3], axis=0)
     data = pydicom.Dataset()

@@ -1,4 +1,4 @@
-"""Commands of the docs, each checked against the program that it names: command, options, settings, files."""
+"""Checks the commands in the docs against their programs: command, options, settings, files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from nisf.utils.bundle import EVALUATION, PRIOR, UNET, config_files, settings_of
 from nisf.utils.settings import UsedSettings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-#: Words of the shell and of other people's programs, which are not ours to check.
+#: Words of the shell and of other programs, which are not checked.
 SHELL = (
     "source",
     "cd",
@@ -46,7 +46,7 @@ SHELL = (
     "monailabel",
 )
 
-#: What MONAI's tracking reads besides a config's settings.
+#: Names that MONAI's tracking reads besides a config's settings.
 TRACKING = {"save_execute_config", "tracking_uri", "experiment_name", "run_name"}
 
 
@@ -177,7 +177,7 @@ def _check_bundle(words: list[str]) -> None:
 
 
 def _check_code(code: str) -> None:
-    """That what is imported is there and what is called takes these arguments."""
+    """Checks that imports exist and calls have valid arguments."""
     tree, names = ast.parse(code), {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -190,11 +190,11 @@ def _check_code(code: str) -> None:
 
 
 class _Read(Exception):
-    """The command line has been read, and the work is not to begin."""
+    """Raised when the command line has been read, before the work begins."""
 
 
 def _check_benchmark(path: Path, words: list[str]) -> None:
-    """A benchmark's own ``main`` up to where its parser has read the words."""
+    """Runs a benchmark's ``main`` until its parser has read the words."""
     if not path.is_file():
         raise Wrong(f"there is no {path.name}")
     parse, before = argparse.ArgumentParser.parse_args, list(sys.path)
@@ -227,7 +227,7 @@ def _parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Names
 
 
 def known_options() -> set[str]:
-    """Every option of every program, for options that stand by themselves in a sentence."""
+    """Every option of every program, for options mentioned alone in a sentence."""
     found: set[str] = {"help"} | TRACKING | {one.dest for one in get_args_parser()._actions}
     for one in (*main.COMMANDS.values(), main.COMMANDS["cohort"]["run"]):
         if callable(one):

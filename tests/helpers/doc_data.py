@@ -1,4 +1,4 @@
-"""Stands in for a reader's own data: still organs of two classes."""
+"""Example of a reader's own data: static organs of two classes."""
 
 from pathlib import Path
 

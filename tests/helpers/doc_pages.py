@@ -1,4 +1,4 @@
-"""Pages of the docs: their code and commands found, and a whole page run as a reader would."""
+"""Pages of the docs: finds their code and commands, and runs a whole page as a reader would."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROGRAMS = ("nisf", "python", "make", "torchrun", "pip")
 
 
 class Wrong(Exception):
-    """A command that the program would refuse, or that is none of ours."""
+    """A command that its program would refuse, or that is not of this repo."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Block:
 
 @dataclass
 class Page:
-    """What a page says."""
+    """Content of a page."""
 
     path: Path
     blocks: list[Block] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Page:
         return page
 
     def commands(self) -> Iterator[list[str]]:
-        """The words of every command of a program of ours; in ``bash`` blocks of every line."""
+        """The words of every command of this repo's programs; in ``bash`` blocks of every line."""
         for block in self.blocks:
             if block.kind in ("", "bash", "sh"):
                 for words in commands_of(block.text):
@@ -80,7 +80,7 @@ class Page:
                 yield from commands_of(span)
 
     def write_files(self, folder: Path) -> None:
-        """The blocks that have a file's name for a title."""
+        """Writes the blocks whose title is a file name."""
         for block in self.blocks:
             if block.title:
                 (folder / block.title).write_text(block.text)
@@ -106,7 +106,7 @@ def commands_of(text: str) -> Iterator[list[str]]:
 
 
 def bare(words: list[str]) -> list[str]:
-    """Without what is set before the program, and without the program's folder."""
+    """The words without preceding variables and without the program's folder."""
     rest = list(words)
     while rest and re.match(r"[A-Za-z_]\w*=", rest[0]):
         rest.pop(0)
@@ -121,7 +121,7 @@ def _program(words: list[str]) -> str:
 
 @contextlib.contextmanager
 def as_it_was(folder: Path) -> Iterator[None]:
-    """In another folder, whose files can be imported; what the commands change in the process is undone."""
+    """Runs in another folder, whose files can be imported; undoes changes of the process afterwards."""
     kept = sys.path[:], sys.argv[:], sys.excepthook, set(sys.modules), dict(registry.READERS), dict(registry.LOOKED_FOR)
     root = logging.getLogger()
     logs = root.level, root.handlers[:]
@@ -145,8 +145,8 @@ def as_it_was(folder: Path) -> Iterator[None]:
 def run_page(page: Page, folder: Path) -> str:
     """Runs a page from top to bottom as a reader would, in ``folder``; returns what was printed.
 
-    ``nisf`` and ``python FILE`` run in this process, whose imports cost more than all the rest. What sets up the
-    virtual environment is left out: the tests run in it.
+    ``nisf`` and ``python FILE`` run in this process, whose imports cost more than all the rest. Commands that set up
+    the virtual environment are left out: the tests run in it.
     """
     said = io.StringIO()
     page.write_files(folder)

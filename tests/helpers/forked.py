@@ -1,5 +1,5 @@
-"""Commands in processes of their own that need not import torch and MONAI anew (some 8 s each): multiprocessing's fork
-server has imported them and does nothing else. Arguments, streams, folder and exit status are the command's own."""
+"""Commands in separate processes that need not import torch and MONAI again (about 8 s each): multiprocessing's fork
+server has imported them. Arguments, streams, folder and exit status are those of the command."""
 
 import multiprocessing
 import os
@@ -14,7 +14,7 @@ _SERVER.set_forkserver_preload(["monai.bundle", "nisf.cli.main", "nisf.training.
 
 
 def _become(words, cwd, environment, folder):
-    """In the new process: what the interpreter would do for ``words``."""
+    """Does in the new process what the interpreter would do for ``words``."""
     os.chdir(cwd)
     os.environ.update(environment)
     for number, name in ((1, "out"), (2, "err")):
@@ -45,7 +45,7 @@ def _become(words, cwd, environment, folder):
 
 
 def run_command(words, cwd, timeout=300, **environment):
-    """As ``subprocess.run(words, capture_output=True, text=True)`` of ``nisf ...`` or ``python -m MODULE ...``."""
+    """``subprocess.run(words, capture_output=True, text=True)`` for ``nisf ...`` or ``python -m MODULE ...``."""
     words = [str(word) for word in words]
     with tempfile.TemporaryDirectory() as folder:
         process = _SERVER.Process(target=_become, args=(words, str(cwd), environment, folder))

@@ -1,4 +1,4 @@
-"""What the fuzz tests draw and spoil, and how they tell a refusal from a crash."""
+"""Random inputs and damage for the fuzz tests, and how refusals differ from crashes."""
 
 import copy
 import warnings
@@ -42,7 +42,7 @@ def taken(work):
 
 
 def spoilt(data, content):
-    """Bytes with a few of them changed, cut out, put in, or the end missing."""
+    """Bytes with a few of them changed, removed, inserted, or the end missing."""
     content = bytearray(content)
     for _ in range(data.draw(st.integers(1, 8))):
         place = data.draw(st.integers(0, max(len(content) - 1, 0)))
@@ -59,7 +59,7 @@ def spoilt(data, content):
 
 
 def replaced(data, tree):
-    """A JSON tree with one value somewhere gone, or another in its place."""
+    """A JSON tree with one value removed or replaced."""
     tree = copy.deepcopy(tree)
     node, path = tree, []
     while True:
@@ -77,7 +77,7 @@ def replaced(data, tree):
 
 
 def edit_dicom(path, edits):
-    """Attributes of a DICOM file set to other values, or deleted (None), as far as pydicom writes that."""
+    """Attributes of a DICOM file set to other values, or deleted (None), as far as pydicom can write them."""
     file = pydicom.dcmread(path)
     for name, value in edits:
         _set(file, name, value)

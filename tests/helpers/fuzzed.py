@@ -1,6 +1,6 @@
-"""Inputs drawn at random for the fuzz tests: what is taken is looked at, the rest is refused in one sentence.
+"""Random inputs for the fuzz tests: accepted ones are checked, the others are refused in one sentence.
 
-Each method of ``Fuzz`` draws one input from hypothesis' ``data`` and returns whether it was taken. Any exception but
+Each method of ``Fuzz`` draws one input from hypothesis' ``data`` and returns whether it was accepted. Any exception but
 ``InputError`` is a crash.
 """
 
@@ -33,7 +33,7 @@ from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd
 
 
 class Fuzz:
-    """What the draws start from: a phantom scan, its DICOM files, a data list, small weights."""
+    """The base of the draws: a phantom scan, its DICOM files, a data list, small weights."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -45,7 +45,7 @@ class Fuzz:
         nib.save(nib.load(self.entry["image"]), self.plain)
 
     def load(self, image, label=None):
-        """A scan as inference reads it: up to the field that is fitted."""
+        """A scan prepared as in inference, up to the fitted field."""
         keys = ("image",) if label is None else ("image", "label")
         item = {"subject": "s", "image": str(image), **({} if label is None else {"label": str(label)})}
         _check_scan(read_scan(str(image)))
@@ -86,7 +86,7 @@ class Fuzz:
         return taken(lambda: self.load(path))
 
     def header_fields(self, data):
-        """A header some of whose fields hold other numbers."""
+        """A header with some fields changed."""
         content = bytearray(self.plain.read_bytes())
         for _ in range(data.draw(st.integers(1, 3))):
             place, form = data.draw(st.sampled_from(FIELDS))
@@ -97,7 +97,7 @@ class Fuzz:
         return taken(lambda: self.load(path))
 
     def labels(self, data):
-        """A label file spoilt or of other values beside a good scan."""
+        """A damaged label file or one with other values, beside a good scan."""
         image = nib.load(self.entry["label"])
         values = np.asarray(image.dataobj).astype(np.float32)
         for _ in range(data.draw(st.integers(1, 3))):
@@ -110,7 +110,7 @@ class Fuzz:
         return taken(lambda: self.load(self.entry["image"], path))
 
     def data_lists(self, data):
-        """A cohort file with values gone or of another kind."""
+        """A cohort file with values missing or of another kind."""
         tree = json.loads(self.listing.read_text())
         for _ in range(data.draw(st.integers(1, 3))):
             tree = replaced(data, tree) if tree else tree
@@ -130,7 +130,7 @@ class Fuzz:
         return taken(work)
 
     def split_rules(self, data):
-        """Rules that say which subject belongs where."""
+        """Split rules."""
         name = json.loads(self.listing.read_text())["test"][0]["subject"]
         ids = {"training": [], "test": [name]}
         rules = [{"given": True}, {"last_digit": {"validation": [1], "test": [0]}}, {"ids": ids}]
@@ -145,7 +145,7 @@ class Fuzz:
         return taken(work)
 
     def dicom_headers(self, data):
-        """An examination in which attributes of some files are gone, empty or of other values."""
+        """An examination in which attributes of some files are missing, empty or changed."""
         paths = dicom_paths(self.dicom)
         chosen = data.draw(st.lists(st.sampled_from(paths), min_size=1, max_size=3, unique=True))
         everywhere, edits = data.draw(st.booleans()), data.draw(st.integers(1, 3))
@@ -195,7 +195,7 @@ class Fuzz:
         return taken(work)
 
     def affines(self, data):
-        """Any grid that can be: turned to the canonical orientation and back, every voxel is where it was."""
+        """Any possible grid: brought to the canonical orientation and back, every voxel keeps its position."""
         turn = np.linalg.qr(np.random.default_rng(data.draw(st.integers(0, 10**6))).normal(size=(3, 3)))[0]
         spacing = data.draw(st.tuples(*[st.floats(0.3, 15)] * 3))
         shape = data.draw(st.tuples(*[st.integers(2, 9)] * 3))
@@ -220,14 +220,14 @@ class Fuzz:
 
 
 def _check_scan(scan):
-    """What is taken for a scan can be fitted: numbers, a grid, a duration."""
+    """Checks that an accepted scan can be fitted: numbers, a grid, a duration."""
     assert scan.array.ndim == 4 and scan.array.dtype == np.float32 and np.isfinite(scan.array).all()
     assert np.isfinite(scan.affine).all() and abs(np.linalg.det(scan.affine)) > 0
     assert 0 <= scan.frame_duration < np.inf
 
 
 def _check_loaded(loaded, image, label):
-    """A loaded scan has nibabel's intensities, where the file puts them, and labels of its grid that mean something."""
+    """Checks that a loaded scan has nibabel's intensities in the right places, and valid labels on its grid."""
     array, stored = np.asarray(loaded["image"]), nib.load(image)
     expected = np.asarray(stored.dataobj, dtype=np.float32).reshape(array.shape)
     np.testing.assert_allclose(array, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
@@ -240,13 +240,13 @@ def _check_loaded(loaded, image, label):
 
 
 def _check_people(people):
-    """Every number of a person can be one."""
+    """Checks that every number of a person is possible."""
     for name, known in people.items():
         assert isinstance(name, str) and all(value in ("F", "M") or 0 < value < 1000 for value in known.values()), known
 
 
 def _check_series(series):
-    """Points, times and intensities in step, all numbers."""
+    """Checks that points, times and intensities match in length and are finite."""
     number = len(series["points"])
     assert series["points"].shape == (number, 3) and len(series["times"]) == number
     assert series["intensity"].shape == (1, number) and float(series["intensity"].max()) == 1.0

@@ -1,4 +1,4 @@
-"""A small network with a prior, and scans that it made of latents that are known."""
+"""A small network with a prior, and scans that it generates from known latents."""
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ def draws(network, number, seed=0):
 
 @torch.no_grad()
 def image_of(network, latent, frame=a_frame()):
-    """The noise-free image that the network makes of a latent."""
+    """The noise-free image of a latent."""
     logits = network(frame.points(torch.arange(frame.size))[None], latent[None])[0, : network.in_channels]
     return logits.sigmoid().reshape(-1, *frame.shape, len(frame.times))
 
@@ -81,7 +81,7 @@ def logits_of(network, scan, z):
 
 
 def objective_of(network, scan, prior_weight, z):
-    """Mean BCE over all points and channels and the prior's penalty, written out."""
+    """Mean BCE over all points and channels plus the prior's penalty."""
     p = logits_of(network, scan, z).sigmoid()
     y = scan.take(torch.arange(len(scan)))[1].double()
     loss = -(y * p.log() + (1 - y) * (1 - p).log()).mean()

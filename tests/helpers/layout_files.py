@@ -1,4 +1,4 @@
-"""Small files as data sets lay them out."""
+"""Small files in the layouts of data sets."""
 
 import json
 

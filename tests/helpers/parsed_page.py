@@ -1,4 +1,4 @@
-"""A page as a parser sees it."""
+"""A parsed page."""
 
 from html.parser import HTMLParser
 

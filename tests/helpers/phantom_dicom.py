@@ -1,4 +1,4 @@
-"""Phantom scans as a scanner exports them: a folder of DICOM files, several series mixed, names that mean nothing."""
+"""Phantom scans as exported by a scanner: a folder of DICOM files, several series mixed, meaningless names."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass
 class Examination:
-    """A study's folder and what all its files share.
+    """A study's folder and the common elements of its files.
 
     Attributes:
-        folder: where the files go.
-        seed: of names and UIDs; the same seed writes the same files.
+        folder: folder of the files.
+        seed: random seed of names and UIDs; the same seed writes the same files.
         beat: ms from beat to beat.
         shared: elements, keyword to value, that every file gets (or loses, where None).
         written: number of files so far.
@@ -34,7 +34,7 @@ class Examination:
     written: int = 0
 
     def uid(self, *words: object) -> str:
-        """A UID that depends on the seed and the words alone."""
+        """A UID that depends only on the seed and the words."""
         from pydicom.uid import generate_uid
 
         return generate_uid(entropy_srcs=["nisf phantom", str(self.seed), *map(str, words)])
@@ -50,14 +50,14 @@ class Examination:
         intercept: float = 0.0,
         **elements: object,
     ) -> list[Path]:
-        """Writes a series: one file a slice and frame, as scanners of all makers do.
+        """Writes a series, one file for each slice and frame, as all scanners do.
 
         Args:
-            number: of the series; with ``spread`` that of its first slice.
-            description: of the series.
+            number: number of the series; with ``spread`` that of its first slice.
+            description: description of the series.
             array: [X, Y, Z, T] stored values, 0 to 32767.
             affine: voxel index to RAS mm, [4, 4].
-            spread: each slice a series of its own.
+            spread: whether each slice is a separate series.
             slope, intercept: written as the rescaling of the stored values.
             elements: further elements, keyword to value; None leaves one out.
 
@@ -114,7 +114,7 @@ class Examination:
                 setattr(data, keyword, value)
         data.Columns, data.Rows = pixels.shape
         data.PixelData = np.ascontiguousarray(pixels.T.astype("<u2")).tobytes()
-        # a name that says nothing and an order that is not that of time, spread over folders
+        # a meaningless name and an order other than that of time, in several folders
         name = self.uid("name", values["SOPInstanceUID"])[-12:]
         path = self.folder / f"DIR{self.written % 3}" / f"I{name}"
         with whole_file(path) as part:
@@ -151,14 +151,14 @@ def write_dicom(
     """Writes a phantom's examination: short-axis cine, 2- and 4-chamber cines, localiser, late-enhancement-like stack.
 
     The stored values of the short-axis cine are those of the NIfTI file that ``phantom.write_cohort`` writes. Other
-    files, as they lie beside images, are there too.
+    kinds of files are there too.
 
     Args:
         subject: heart and scanner.
-        folder: where to; files go into folders below it.
-        seed: of names and UIDs.
-        spread: each short-axis slice a series of its own.
-        others: the other series too.
+        folder: folder of the examination; files go into folders below it.
+        seed: random seed of names and UIDs.
+        spread: whether each short-axis slice is a separate series.
+        others: whether to write the other series too.
         elements: further elements of the short-axis cine, keyword to value; None leaves one out.
 
     Returns:
@@ -218,7 +218,7 @@ def _localiser(subject: Subject, examination: Examination) -> None:
 
 
 def _plane(affine: np.ndarray, z: int) -> dict[str, object]:
-    """Place of slice ``z`` in DICOM's words (PS3.3 C.7.6.2), numbers as exact as DS allows."""
+    """Position of slice ``z`` as DICOM elements (PS3.3 C.7.6.2), numbers as exact as DS allows."""
     from pydicom.valuerep import DSfloat
 
     lps = LPS @ affine
@@ -241,7 +241,7 @@ def _plane(affine: np.ndarray, z: int) -> dict[str, object]:
 
 
 def _scanner() -> dict[str, object]:
-    """What the machine says of itself and its pixels."""
+    """Elements that describe the scanner and its pixels."""
     return {
         "SpecificCharacterSet": "ISO_IR 100",
         "ImageType": ["ORIGINAL", "PRIMARY", "M", "NORM", "DIS2D"],

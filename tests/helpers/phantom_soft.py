@@ -1,4 +1,4 @@
-"""A heart of smooth class probabilities, known anywhere: what surfaces are tried and measured on."""
+"""A heart with smooth class probabilities, known everywhere, to test surfaces."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ CLASS_NAMES = {0: "background", 1: "LV", 2: "MYO", 3: "RV"}
 
 @dataclass(frozen=True)
 class SoftHeart:
-    """Left ventricle of ellipsoids cut off at the base, and a right one that lies about it as a crescent.
+    """Left ventricle of ellipsoids cut off at the base, and a crescent-shaped right one about it.
 
     Attributes:
         cavity: half axes of the left cavity, mm.
         wall: thickness of the myocardium, thinner towards the septum and the apex, mm.
-        right: half axes of the ellipsoid of which the right cavity is what the left ventricle leaves.
-        offset: of that ellipsoid's centre, mm.
+        right: half axes of the ellipsoid that, without the left ventricle, is the right cavity, mm.
+        offset: offset of that ellipsoid's centre, mm.
         base: height of the plane at which all end, mm above the centre.
-        width: mm in which a probability rises from 10 to 90 %.
-        beat: part by which the left cavity is smaller at half the cycle.
+        width: distance in mm over which a probability rises from 10 to 90 %.
+        beat: relative shrinking of the left cavity at half the cycle.
     """
 
     cavity: tuple[float, float, float] = (25.0, 24.0, 50.0)
@@ -50,7 +50,7 @@ class SoftHeart:
 
 
 def ellipsoid_depth(points: np.ndarray, half_axes: tuple[float, float, float] | np.ndarray) -> np.ndarray:
-    """About how far points [N, 3] lie inside an ellipsoid about the origin, mm, negative outside; exact in its sign."""
+    """Approximate depth of points [N, 3] in an ellipsoid about the origin, mm, negative outside; exact in its sign."""
     relative = points / np.asarray(half_axes)
     radius = np.linalg.norm(relative, axis=1)
     steepness = np.linalg.norm(relative / np.asarray(half_axes), axis=1)

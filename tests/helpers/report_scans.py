@@ -1,4 +1,4 @@
-"""Result folders for the tests of reports: a small phantom segmented for good, and measures from its label files."""
+"""Result folders for the tests of reports: a small phantom, really segmented, and measures from its label files."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from nisf.report.scan_folder import ScanFolder, read_scan
 from nisf.sampling.fitted_scan import FittedScan, network_of
 from nisf.utils.bundle import run_bundle
 
-#: What a header may hold when somebody means harm, or merely writes mathematics.
+#: Text that a header may hold by malice, or because of mathematics.
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&amp;'\"$x"
 SEGMENTS = [
     f"{level} {wall}"
@@ -48,7 +48,7 @@ def read_again(folder: Path) -> ScanFolder:
 
 
 def measured(folder: Path, **changes) -> dict:
-    """Writes measures.json of a scan folder in its agreed form, volumes by the slices of its label files."""
+    """Writes measures.json of a scan folder with volumes by the slices of its label files."""
     files = sorted(folder.glob("*_seg.nii.gz"))
     volumes = [nib.load(file) for file in files]
     labels = np.concatenate([np.asarray(one.dataobj).reshape(*one.shape[:3], -1) for one in volumes], axis=3)

@@ -1,4 +1,4 @@
-"""What several test files need: phantom scans of a few voxels, and a disk that is full."""
+"""Shared by several tests: phantom scans of a few voxels, and a full disk."""
 
 import json
 import resource
@@ -27,13 +27,13 @@ def entries(listing):
 
 
 def chain(*more, **crop):
-    """The deterministic transforms as the configs have them, then ``more``."""
+    """The deterministic transforms of the configs, then ``more``."""
     keys = ("image", "label")
     scale = ScaleIntensityRangePercentilesd("image", 1, 99, 0.0, 1.0, clip=True, channel_wise=True)
     return Compose([LoadCined(keys), CanonicalOrientationd(keys), CropToFieldd(keys, **crop), scale, *more])
 
 
-#: Surroundings from which MONAI and Lightning call an inferer.
+#: Contexts in which MONAI and Lightning call an inferer.
 CALLERS = {
     "no_grad": torch.no_grad,
     "inference_mode": torch.inference_mode,

@@ -1,4 +1,4 @@
-"""Fitted scans whose heart is the true one."""
+"""Fitted scans that hold the true heart."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from nisf.transforms.spatial import CanonicalOrientationd
 
 
 class TrueScan(FittedScan):
-    """A scan that says of every point what a synthetic heart has there."""
+    """A scan that reads a synthetic heart in place of a network."""
 
     def read(self, points, time=0.0, compile=False):
         label = torch.from_numpy(self.heart.label(points, time).astype(np.int64))

@@ -1,4 +1,4 @@
-"""A fit that breaks the first time that it is called in a run, as a machine might."""
+"""A fit that fails on its first call in a run, as a machine might."""
 
 import os
 

@@ -43,7 +43,7 @@ def test_split_by_ids_leaves_out_what_is_not_named():
         ({"ids": {"train": ["a1"]}}, "the split rule: expected lists"),
         ({"last_digit": {"validation": [1], "test": [1]}}, '"a1" is in both'),
         ({"last_digit": {"tset": [1]}}, '"tset"'),
-        ({"given": True}, "no split of its own"),
+        ({"given": True}, "no split;"),
         ({"random": 0.8}, "not understood"),
         ("nowhere.json", "nowhere.json cannot be read"),
     ],
@@ -55,7 +55,7 @@ def test_bad_split_rules(rule, message):
 
 def test_cohort_file_with_a_subject_in_two_splits(tmp_path):
     write_cohort(tmp_path, training=[entry("s1")], test=[entry("s1")])
-    with pytest.raises(InputError, match='"s1" is there twice .training and test'):
+    with pytest.raises(InputError, match='"s1" occurs twice .training and test'):
         load_split("cohort", tmp_path, "test")
 
 
@@ -105,7 +105,7 @@ def test_empty_section_unknown_section_unknown_layout_and_no_rule(tmp_path):
 def test_the_same_id_in_two_places(tmp_path):
     acdc_patient(tmp_path / "one", 1)
     acdc_patient(tmp_path / "two", 1)
-    with pytest.raises(InputError, match='"patient001" is there twice .*one.*two'):
+    with pytest.raises(InputError, match='"patient001" occurs twice .*one.*two'):
         find_subjects("acdc", tmp_path)
 
 

@@ -104,7 +104,7 @@ def test_damaged_pixels_are_named(tmp_path):
     (path,) = [p for p in dicom_paths(folder) if pydicom.dcmread(p).InstanceNumber == 5]
     content = open(path, "rb").read()
     open(path, "wb").write(content[:-400])
-    with pytest.raises(InputError, match=f"{path}: its pixels cannot be read .*; export the series anew"):
+    with pytest.raises(InputError, match=f"{path}: its pixels cannot be read .*; export the series again"):
         find_scan(folder).array()
 
 

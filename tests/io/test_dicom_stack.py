@@ -164,7 +164,7 @@ def test_a_missing_slice_is_named(tmp_path):
     folder = write_dicom(subject, tmp_path, others=False)
     for instance in (7, 8, 9):
         remove_one(folder, instance)
-    with pytest.raises(InputError, match="between slice [23] and [34] of 5 lie 28.0 mm, elsewhere 14.0 mm; export"):
+    with pytest.raises(InputError, match="between slice [23] and [34] of 5 are 28.0 mm, elsewhere 14.0 mm; export"):
         found(folder)
 
 
@@ -176,7 +176,7 @@ def test_a_slice_beside_the_others_is_named(tmp_path):
         data.ImagePositionPatient = list(np.array(data.ImagePositionPatient, float) + aside)
 
     assert change(folder, move, lambda data: data.InstanceNumber in (4, 5, 6)) == 3
-    with pytest.raises(InputError, match=r"slice \d of 4 lies .* mm beside the line of the others"):
+    with pytest.raises(InputError, match=r"slice \d of 4 is .* mm off the line of the others"):
         found(folder)
 
 

@@ -69,7 +69,7 @@ def test_a_segmentation_of_another_scan_is_refused(folder):
     moved = image.affine.copy()
     moved[:3, 3] += 500
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj), moved), file)
-    with pytest.raises(InputError, match="heart_seg.nii.gz: is not on the grid"):
+    with pytest.raises(InputError, match="heart_seg.nii.gz: does not have the grid"):
         read_again(folder)
     file.unlink()
     with pytest.raises(InputError, match="holds no segmentation"):

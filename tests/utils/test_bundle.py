@@ -98,5 +98,5 @@ def test_words_and_data_lists(tmp_path):
 
 
 def test_a_layout_takes_one_data_set():
-    with pytest.raises(InputError, match="two: with the layout acdc one data set at a time"):
+    with pytest.raises(InputError, match="two: the layout acdc takes one data set at a time"):
         segment(["one", "two"], "out", layout="acdc")

@@ -39,7 +39,7 @@ class TestNisfCardiacCine(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         sys.path.insert(0, os.path.abspath(BUNDLE))
         self.addCleanup(sys.path.remove, os.path.abspath(BUNDLE))
-        import scripts  # noqa: F401  (the folder in which nisf lies is found once this is imported)
+        import scripts  # noqa: F401  (makes the folder of nisf importable)
 
         import nisf.phantom.cohort
 

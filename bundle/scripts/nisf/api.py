@@ -6,10 +6,10 @@
     result = segmenter("scan.nii.gz")           # nisf.segment("scan.nii.gz") does both
     result.labels                               # [X, Y, Z, T] uint8 on the scan's own grid
     result.fitted.read(points, time=0.35)       # intensity and class probabilities at any world point and time
-    result.save("OUT")                          # what nisf segment writes; nisf report OUT goes on from there
+    result.save("OUT")                          # writes the files of nisf segment, which nisf report OUT reads
 
 Transforms, network and fit are those of ``configs/inference.json``, as in ``nisf segment``. Only ``save`` writes files,
-and an error is raised; ``nisf.runs`` says how this differs from ``nisf.runs.segment``, which does many scans.
+and errors are raised; ``nisf.runs`` explains how this differs from ``nisf.runs.segment``, which does many scans.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from nisf.utils.tensors import plain_array
 
 @dataclass
 class Segmentation:
-    """What a fit found of one scan.
+    """Result of a fit to one scan.
 
     Attributes:
         labels: [X, Y, Z, T] uint8 on the scan's own grid; 0 background, the others as in ``class_names``.
         image: [X, Y, Z, T] float32, the scan as it is in its file.
         affine: [4, 4], voxel to world (RAS mm).
         times: fraction of the cycle of each frame.
-        fitted: the scan as a function of place and time, with draws from the posterior where they were asked for.
+        fitted: scan as a function of position and time, with draws from the posterior where requested.
         fit: latent, pose, posterior, history.
         class_names: number to name.
     """
@@ -60,16 +60,16 @@ class Segmentation:
 
     @property
     def quality(self) -> dict[str, float]:
-        """Numbers by which a failed fit shows, see ``quality.quality_of``."""
+        """Numbers that show a failed fit, see ``quality.assess.quality_of``."""
         return dict(self._item["scan"].quality.numbers)
 
     def volumes(self) -> dict[str, np.ndarray]:
-        """Volume in mL of each class in each frame, by adding up the slices' voxels: name to [T]."""
+        """Volume in mL of each class in each frame, as the sum of its voxels: name to [T]."""
         voxel = abs(np.linalg.det(self.affine[:3, :3])) / 1000
         return {name: (self.labels == number).sum(axis=(0, 1, 2)) * voxel for number, name in self.class_names.items()}
 
     def save(self, output_dir: str | Path) -> list[Path]:
-        """Writes what ``nisf segment`` writes to ``output_dir/<scan>``; returns the files.
+        """Writes the files of ``nisf segment`` to ``output_dir/<scan>``; returns their paths.
 
         Raises:
             InputError: the folder cannot be written or the disk is full.
@@ -85,7 +85,7 @@ class Segmenter:
 
     Args:
         config: override files of the bundle, by name (``phantom``, ``hippocampus``, ``fast``, ``adam``) or path.
-        draws: how many draws from the posterior ``fitted`` gets, for intervals and uncertainty.
+        draws: number of draws from the posterior in ``fitted``, for intervals and uncertainty.
         device: cpu, cuda or cuda:N; a GPU where there is one unless named.
         settings: any entry at the top of ``configs/inference.json``, as ``uncertainty_draws=16``.
 
@@ -115,7 +115,7 @@ class Segmenter:
 
         Args:
             path: file of the scan, or an entry of a data list (``nisf.io.datalist.load_split``).
-            series, mask: other series of the same subject, voxels that are valid; see ``nisf segment --help``.
+            series, mask: other series of the same subject, mask of valid voxels; see ``nisf segment --help``.
 
         Raises:
             InputError: the scan cannot be read or fitted.
@@ -150,12 +150,12 @@ class Segmenter:
 
 
 def segment(path: str | Path | Mapping, config: str | Sequence[str] = (), **options: object) -> Segmentation:
-    """Segments one scan with the bundle's weights; see ``Segmenter``, which loads them once for many.
+    """Segments one scan with the bundle's weights; ``Segmenter`` loads them once for many scans.
 
     Args:
         path: file of the scan, or an entry of a data list.
         config: see ``Segmenter``.
-        options: of ``Segmenter``, and ``series`` and ``mask``.
+        options: options of ``Segmenter``, and ``series`` and ``mask``.
 
     Raises:
         InputError: a config, a setting or weights are wrong, or the scan cannot be read or fitted.

@@ -1,12 +1,12 @@
-"""Run ids of the bundle as Python calls: which configs, which data layout, one run after another.
+"""Run ids of the bundle as Python calls, with their configs and data layout.
 
-Three doors lead to the same fit:
+Three functions lead to the same fit:
 
-- ``runs.segment`` (``nisf segment``) names configs and settings and runs the whole of ``configs/inference.json``: many
-  scans, each written as soon as it is done, those that are there left out, failed ones named in the end.
-- ``inference.run.infer`` is what that config calls once all is built; ``python -m monai.bundle run inference`` too.
-- ``nisf.Segmenter`` takes transforms, network and fit out of the same config and does one scan in memory: the result
-  comes back as arrays and a function, an error is raised, and files are written only when asked for.
+- ``runs.segment`` (``nisf segment``) names configs and settings and runs all of ``configs/inference.json``: many
+  scans, each written as soon as it is done; finished ones are skipped, failed ones listed at the end.
+- ``inference.run.infer`` is called by that config, also under ``python -m monai.bundle run inference``.
+- ``nisf.Segmenter`` takes transforms, network and fit from the same config and does one scan in memory: it returns
+  arrays and a function, raises errors, and writes files only on request.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_listed(source: str) -> bool:
-    """Whether a source is a data list, or a folder that holds one."""
+    """Whether a source is a data list or a folder with one."""
     return Path(source).suffix == ".json" or (Path(source) / "cohort.json").is_file()
 
 
@@ -40,7 +40,7 @@ def segment(sources: Sequence[str], output: str, config: str | None = None, **op
     """Segments every scan of ``sources`` into files: the run id ``inference``. ``nisf.segment`` does one in memory.
 
     Args:
-        sources, output, config, options: of ``inference_of``.
+        sources, output, config, options: see ``inference_of``.
 
     Raises:
         InputError: as ``run_bundle``.
@@ -63,14 +63,14 @@ def inference_of(
     """Configs and settings of the run id ``inference`` over every scan of ``sources``.
 
     Args:
-        sources: files or folders; with a layout, or where it is a data list, the one source.
+        sources: files or folders; a single one if it is a data list or a layout is given.
         output: folder of the results.
         config: override files, by name, as A,B.
-        layout: of the data; a data list and a folder with a ``cohort.json`` are known as such.
-        fast: with the override file ``fast.json``.
-        adam: with the override file ``adam.json``.
+        layout: layout of the data; a data list and a folder with a ``cohort.json`` are recognised.
+        fast: adds the override file ``fast.json``.
+        adam: adds the override file ``adam.json``.
         device: cpu, cuda or cuda:N.
-        settings: of the config.
+        settings: settings of the config.
 
     Raises:
         InputError: several sources with a layout that takes one.
@@ -78,7 +78,7 @@ def inference_of(
     files = [str(source) for source in sources]
     layout = layout or ("cohort" if len(files) == 1 and is_listed(files[0]) else "images")
     if layout != "images" and len(files) > 1:
-        raise InputError(f"{files[1]}: with the layout {layout} one data set at a time can be named")
+        raise InputError(f"{files[1]}: the layout {layout} takes one data set at a time")
     data = {"dataset_dir": files if layout == "images" else files[0], "section": "all", "split_rule": "$None"}
     configs = [*INFERENCE, *words_of(config), *["fast"] * bool(fast), *["adam"] * bool(adam)]
     where = {"output_dir": str(output), "device": torch_device(device)}
@@ -102,16 +102,16 @@ def train(
 
     Args:
         dataset: folder, or a data list (``cohort.json``).
-        output: folder of the results; the U-Net's lie in ``unet`` below it.
-        config: override files that say what kind of data it is, by name, as A,B.
-        layout: of the data; the override file's unless given or ``dataset`` is a data list.
+        output: folder of the results; the U-Net's are in its folder ``unet``.
+        config: override files for the kind of data, by name, as A,B.
+        layout: layout of the data; the override file's unless given or ``dataset`` is a data list.
         splits: JSON file of subject ids by section.
-        resume: go on where an earlier call stopped; a step that has not begun is begun.
-        epochs: of the prior; the config's unless given.
-        unet_epochs: of the U-Net; the config's unless given.
+        resume: continue where an earlier call stopped.
+        epochs: epochs of the prior; the config's unless given.
+        unet_epochs: epochs of the U-Net; the config's unless given.
         device: cpu, cuda or cuda:N.
         tracking: as in ``run_bundle``; both steps into one database, ``mlruns.db``, unless ``tracking_uri`` is given.
-        settings: of the configs; each goes to the steps that use it.
+        settings: settings of the configs; each goes to the steps that use it.
 
     Raises:
         InputError: as ``run_bundle``.
@@ -159,13 +159,13 @@ def _split(dataset: str, layout: str | None, splits: str | None) -> dict[str, ob
 def _train_step(
     configs: Sequence[str], folder: Path, resume: bool, settings: Mapping[str, object], tracking: str | None
 ) -> None:
-    """One of the two trainings, with those of the settings that it uses."""
+    """Runs one of the two trainings with the settings that it uses."""
     from nisf.training.checkpoints import newest_checkpoint
 
     used = used_settings("training", configs, tracking, settings)
     own = {name: value for name, value in settings.items() if name in used}
     begun = resume and newest_checkpoint(folder) is not None
-    if tracking == "mlflow":  # the default's path is one only where the config's own output_dir stands
+    if tracking == "mlflow":  # the default path is only valid with the config's own output_dir
         own.setdefault("save_execute_config", str(folder / "config.json"))
     run_bundle("training", configs, tracking=tracking, output_dir=str(folder), resume=begun, **own)
 

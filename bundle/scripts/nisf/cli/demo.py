@@ -1,6 +1,6 @@
-"""``make demo``: a synthetic heart whose truth is known, and a real one whose long axis was imaged too.
+"""``make demo``: a synthetic heart with known truth, and a real one whose long axis was also imaged.
 
-Neither was seen by the training of the weights that fit them.
+Neither was used to train the weights that fit them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from nisf.runs import segment
 from nisf.sampling.resample import sample_to_files
 from nisf.utils.bundle import bundle_root, run_bundle
 
-#: Random seed of its own: the population of the shipped weights was made with seed 0.
+#: Random seed; the population of the shipped weights was made with seed 0.
 DEMO_SEED = 2023
 
 
 def main(output_dir: str = "output/demo", **overrides: object) -> None:
-    """Writes segmentations, latents, scores and a picture of each heart to ``output_dir`` and says where they are."""
+    """Writes segmentations, latents, scores and a picture of each heart to ``output_dir`` and prints where they are."""
     warnings.filterwarnings("ignore", module="monai")
     started = time.time()
     folder = Path(output_dir).resolve()
@@ -94,7 +94,7 @@ def draw_phantom(folder: Path) -> Path:
 
 
 def draw_long_axis(path: Path, stack: Path, plane: Path, label: Path) -> Path:
-    """``long_axis_figure`` of files; ED is the first frame, ES that of the smallest LV in the plane."""
+    """``long_axis_figure`` of files; ED is the first frame, ES the one with the smallest LV in the plane."""
     slices, image = nib.load(stack), nib.load(plane)
     classes = np.asarray(nib.load(label).dataobj)[:, :, 0]
     frames = {"end diastole": 0, "end systole": int((classes == 1).sum(axis=(0, 1)).argmin())}

@@ -1,4 +1,4 @@
-"""What the machine and the installation are fit for: ``nisf doctor``."""
+"""Checks of the machine and the installation: ``nisf doctor``."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from nisf.utils.text import clock
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
 
-#: Bytes that the results of a scan and a training's store need at least.
+#: Least number of bytes for the results of a scan and the store of a training.
 LEAST_DISK = 2 * 2**30
 
 
-#: What each extra of setup.cfg is for.
+#: Purpose of each extra of setup.cfg.
 PURPOSES = {
     "train": "training",
     "mlflow": "tracking",
@@ -44,7 +44,7 @@ PURPOSES = {
 }
 
 
-#: Products of a layer of the network, forward, a point: 5 of 6 layers of 2 x 2 x 128 x 128 multiply-adds.
+#: Floating-point operations of the network for a point, forward: 5 of 6 layers of 2 x 2 x 128 x 128 multiply-adds.
 FLOP_A_POINT = 5 * 2 * 2 * 2 * 128 * 128
 
 
@@ -55,7 +55,7 @@ POINTS, SLICES, FIT, START = 107 * 107 * 12 * 30, 12 * 12, 400_000, 10.0
 
 @dataclass
 class Finding:
-    """One thing looked at: ``name``, ``state`` (ok, warning, problem), what was found, and the numbers behind it."""
+    """One check: ``name``, ``state`` (ok, warning, problem), its finding as text, and the numbers behind it."""
 
     name: str
     state: str
@@ -64,14 +64,14 @@ class Finding:
 
 
 def examine(folder: str = ".", device: str | None = None) -> list[Finding]:
-    """Looks at everything; takes some seconds.
+    """Runs all checks; takes some seconds.
 
     Args:
         folder: where results are to be written.
         device: cpu, cuda or cuda:N; a GPU where there is one unless named.
 
     Raises:
-        InputError: the device is unknown or not there.
+        InputError: the device is unknown or missing.
     """
     where = _device(device)
     findings = [_versions(), _extras(), _weights(), _folder(folder), _of_device(where), _compiler(where), _bf16(where)]
@@ -88,7 +88,7 @@ def _device(name: str | None) -> torch.device:
 
 
 def _versions(asked: list[str] | None = None) -> Finding:
-    """The packages that the installation (or ``asked``) asks for, against their ranges."""
+    """The versions of the required packages (or ``asked``) against their ranges."""
     from packaging.requirements import Requirement
 
     try:
@@ -110,12 +110,12 @@ def _versions(asked: list[str] | None = None) -> Finding:
     if wrong:
         return Finding("packages", PROBLEM, f"{'; '.join(wrong)}: pip install the right ones", found)
     python = platform.python_version()
-    text = f"Python {python}, torch {found['torch']}, MONAI {found['monai']}; all {len(found)} in their ranges"
+    text = f"Python {python}, torch {found['torch']}, MONAI {found['monai']}; all {len(found)} within their ranges"
     return Finding("packages", OK, text, {"python": python, **found})
 
 
 def _extras() -> Finding:
-    """Extras that are not installed, and what cannot be done without them: a choice, no fault."""
+    """Extras that are not installed, and what they are for; never a problem."""
     missing = {name: found for name in EXTRAS if (found := missing_of(name))}
     if not missing:
         return Finding("extras", OK, "all installed")
@@ -129,19 +129,19 @@ def _weights(folder: Path = MODELS) -> Finding:
         listed = (line.split() for line in (folder / "SHA256SUMS").read_text().splitlines())
         wanted = {name.lstrip("*"): digest for digest, name in listed}
     except (OSError, ValueError):
-        return Finding("weights", PROBLEM, f"{folder / 'SHA256SUMS'}: is missing or damaged; copy the bundle anew")
+        return Finding("weights", PROBLEM, f"{folder / 'SHA256SUMS'}: is missing or damaged; copy the bundle again")
     found = {}
     for name in wanted:
         path = folder / name
         found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     wrong = [f"{name} is {'damaged' if found[name] else 'missing'}" for name in wanted if found[name] != wanted[name]]
     if wrong:
-        return Finding("weights", PROBLEM, f"{', '.join(wrong)} in {folder}; copy the bundle anew", found)
+        return Finding("weights", PROBLEM, f"{', '.join(wrong)} in {folder}; copy the bundle again", found)
     return Finding("weights", OK, f"{len(found)} files, as shipped", found)
 
 
 def _folder(folder: str) -> Finding:
-    """Whether results can be written, and the room for them."""
+    """Whether results can be written, and the free space."""
     try:
         path = check_writable(folder)
     except InputError as error:
@@ -215,9 +215,9 @@ def _rate(work: Callable[[], object], units: int, device: torch.device, seconds:
 
 @torch.no_grad()
 def _speed(device: torch.device) -> list[Finding]:
-    """Products, network and U-Net measured; what a usual scan will about take."""
+    """Measured speed of matrix products, network and U-Net; estimated time of a usual scan."""
     if _weights().state == PROBLEM:
-        return [Finding("speed", WARNING, "not measured, for weights are missing")]
+        return [Finding("speed", WARNING, "not measured, because weights are missing")]
     side = torch.randn(1024, 1024, device=device)
     flop = _rate(lambda: side @ side, 2 * 1024**3, device)
     network = load_weights(NISF(num_layers=6), MODELS / "model.pt").to(device).eval()
@@ -250,12 +250,12 @@ def _speed(device: torch.device) -> list[Finding]:
 
 
 def as_lines(findings: list[Finding]) -> str:
-    """A line each."""
+    """The findings, one a line."""
     width = max(len(one.name) for one in findings)
     return "\n".join(f"{one.state:<8} {one.name:<{width}}  {one.text}" for one in findings)
 
 
 def as_json(findings: list[Finding]) -> str:
-    """``{"ok": no problem was found, "findings": [...]}``."""
+    """The findings as JSON: ``{"ok": no problem was found, "findings": [...]}``."""
     fine = all(one.state != PROBLEM for one in findings)
     return json.dumps({"ok": fine, "findings": [asdict(one) for one in findings]}, indent=1)

@@ -30,18 +30,18 @@ def sample(
     Args:
         latent: <scan>_latent.pt that nisf segment wrote.
         output: file of the segmentation, .nii.gz
-        like: image whose grid and number of frames are taken (NIfTI, DICOM).
+        like: image whose grid and number of frames are used (NIfTI, DICOM).
         spacing: voxel size in mm, one number or [x,y,z] along the scan's axes.
         plane: 4-chamber, 2-chamber, or three world points [[x,y,z],[x,y,z],[x,y,z]].
-        box: heart, or two corners [[x,y,z],[x,y,z]]: only the part of the grid that holds it.
-        frames: number of frames, spread over the cycle; the scan's own unless given.
+        box: heart, or two corners [[x,y,z],[x,y,z]]: restricts the grid to it.
+        frames: number of frames, evenly spaced over the cycle; the scan's own unless given.
         times: fractions of the cycle, in place of frames.
-        size: mm along a plane's sides (160).
-        outputs: any of seg, prob, recon, uncertainty, extrapolated and, of a plane, png, gif; as recon,gif.
-        limit: mm beyond the stack up to which values are given; half the slice distance unless given.
-        exact: evaluate every voxel also where labels alone are wanted (seg, extrapolated); otherwise those are
-            found from coarse to fine, which may overlook a separate piece or hole of less than 6 mm.
-        model: weights; those that the latent names unless given.
+        size: side of a plane in mm (160).
+        outputs: any of seg, prob, recon, uncertainty, extrapolated and, for a plane, png, gif; as recon,gif.
+        limit: distance beyond the stack in mm up to which values are given; half the slice distance unless given.
+        exact: evaluate every voxel even for labels alone (seg, extrapolated); otherwise these are found from coarse
+            to fine, which may miss a separate piece or hole of less than 6 mm.
+        model: weights; those named in the latent file unless given.
         device: cpu, cuda or cuda:N.
     """
     if not latent or not output:
@@ -81,16 +81,16 @@ def mesh(
 ) -> None:
     """Writes a segmented scan's surfaces as closed meshes in world mm (RAS), with a table of volumes and areas.
 
-    Of a heart: LV_endocardium, LV_epicardium and RV; of another anatomy one for each class. They end at the edges
-    of the fitted grid and one slice's distance beyond the stack. Pieces and holes of less than 1 mL are left out.
+    For a heart: LV_endocardium, LV_epicardium and RV; for another anatomy one for each class. They end at the edges
+    of the fitted grid and one slice distance beyond the stack. Pieces and holes of less than 1 mL are left out.
 
     Args:
         latent: <scan>_latent.pt that nisf segment wrote.
         output: folder of the results.
-        spacing: mm between samples; triangles are about so large.
+        spacing: distance between samples in mm, about the size of the triangles.
         frames: number of time points, evenly spaced over the cycle; the scan's own frames unless given.
         format: vtp (with a .pvd for each series, as ParaView reads it), stl or ply.
-        model: weights; those that the fit was made with unless named.
+        model: weights; those of the fit unless given.
         device: cpu, cuda or cuda:N.
     """
     if not latent or not output:

@@ -1,4 +1,4 @@
-"""The command ``nisf``: a thin face over the bundle's workflows."""
+"""The command ``nisf``: a thin layer over the bundle's workflows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FIRST = "nisf segment SCAN.nii.gz -o OUT\nnisf report OUT"
 
 
 def run(words: Sequence[str]) -> None:
-    """Does what the words say; raises what the command raises."""
+    """Runs the command of a command line; raises what the command raises."""
     import fire
 
     found, name, rest = COMMANDS, [], list(words)
@@ -62,7 +62,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("nisf: stopped; the same command again goes on with what is left", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # whoever read this has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Commands about weights, data and the machine: ``train``, ``evaluate``, ``phantom``, ``doctor``."""
+"""Commands for weights, data and the machine: ``train``, ``evaluate``, ``phantom``, ``doctor``."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def train(
 
         nisf segment SCAN -o OUT --config CONFIG --model OUTPUT/model.pt --unet_model OUTPUT/unet/unet.pt
 
-    A data set of your own: list its files in a cohort.json (docs/reference/layouts.md) and name that.
+    For your own data, list the files in a cohort.json (docs/reference/layouts.md) and give that.
 
     Args:
         dataset: folder of the data, or a data list (cohort.json).
         output: folder of the results.
-        config: what kind of data it is: acdc (short-axis cine), phantom, hippocampus, or JSON files; as A,B.
-        layout: how the data lies on disk: acdc, mnms, ukbb, msd, cohort or images; the config's unless given, and
+        config: kind of data: acdc (short-axis cine), phantom, hippocampus, or JSON files; as A,B.
+        layout: layout of the data on disk: acdc, mnms, ukbb, msd, cohort or images; the config's unless given, and
             cohort for a data list.
         splits: JSON file of subject ids by section (training, validation, test); the config's rule or the data list's
             own sections unless given.
         resume: go on where an earlier call stopped.
-        epochs: of the prior; the config's unless given.
-        unet_epochs: of the U-Net; the config's unless given.
+        epochs: epochs of the prior; the config's unless given.
+        unet_epochs: epochs of the U-Net; the config's unless given.
         device: cpu, cuda or cuda:N; a GPU where there is one unless named.
-        tracking: mlflow, to log losses and scores to OUTPUT/mlruns.db, or to what --tracking_uri names.
+        tracking: mlflow, to log losses and scores to OUTPUT/mlruns.db, or to the address given by --tracking_uri.
         settings: any other entry at the top of the configs, as --lr 0.001 --seed 1.
     """
     from nisf import runs
@@ -68,12 +68,12 @@ def evaluate(
 ) -> None:
     """Segments and scores a data set with labels: Dice and 95% Hausdorff distance per class and phase.
 
-    Writes scores.csv, summary.csv, scores.json and cases.png to OUTPUT, and all that nisf segment writes.
+    Writes scores.csv, summary.csv, scores.json and cases.png to OUTPUT, and everything that nisf segment writes.
 
     Args:
         dataset: folder of the data, or a data list (cohort.json).
         output: folder of the results.
-        config: what kind of data it is: acdc, phantom, hippocampus, or JSON files; as A,B.
+        config: kind of data: acdc, phantom, hippocampus, or JSON files; as A,B.
         layout: as in nisf train.
         section: training, validation, test or all.
         splits: as in nisf train.
@@ -106,8 +106,8 @@ def phantom(
         training: number of training subjects.
         validation: number of validation subjects.
         test: number of test subjects.
-        seed: another seed, other hearts.
-        options: of the scanner, as --matrix 64 --slices 6 --frames 10; a wrong name lists them all.
+        seed: random seed; another seed makes other hearts.
+        options: scanner options, as --matrix 64 --slices 6 --frames 10; a wrong name lists them all.
     """
     if not output:
         raise InputError("name the cohort's folder: nisf phantom -o OUTPUT")
@@ -124,9 +124,9 @@ def phantom(
 
 @command
 def doctor(folder: str = ".", device: str | None = None, json: bool = False) -> None:
-    """Looks at the machine and the installation: what is missing, what is slow and why, how long a scan will take.
+    """Checks the machine and the installation: what is missing, what is slow and why, how long a scan will take.
 
-    A line for each thing: ok, warning (it works, but slowly or not all of it) or problem. Exit status 0, or 1 where
+    Prints a line for each check: ok, warning (it works, but slowly or in part) or problem. Exit status 0, or 1 where
     there is a problem.
 
     Args:

@@ -1,4 +1,4 @@
-"""What fire leaves out of a command line: help that reads well, unknown options named, switches that take no word."""
+"""What fire lacks for a command line: readable help, errors for unknown options, switches without a value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fire.parser import DefaultParseValue
 
 from nisf.utils.errors import InputError
 
-#: One-letter options and the words that they stand for.
+#: One-letter options and their long forms.
 SHORT = {"-o": "--output"}
 
 
@@ -30,14 +30,14 @@ Command = Callable[..., None]
 def command(function: Command) -> Command:
     """Marks a function as a command: options annotated ``str`` stay text.
 
-    fire takes a word that looks like a Python value for one: a folder named 2024_11 would become the number 202411.
+    fire reads a word that looks like a Python value as one: a folder named 2024_11 would become the number 202411.
     """
     parameters = inspect.signature(function).parameters
     named = [name for name, one in parameters.items() if _kind(one) == "str"]
     for name in named:
         decorators.SetParseFn(str, name)(function)
     if any(one.kind is one.VAR_POSITIONAL for one in parameters.values()):
-        # fire gives these the default, and so every other option must be named
+        # fire would give these the default, so every other option must be named
         rest = [name for name, one in parameters.items() if name not in named and one.kind is not one.VAR_POSITIONAL]
         decorators.SetParseFn(str)(function)
         for name in rest:
@@ -46,15 +46,15 @@ def command(function: Command) -> Command:
 
 
 def arranged(function: Command, name: str, words: Sequence[str]) -> list[str]:
-    """The words of a command as fire reads them rightly.
+    """The words of a command in a form that fire reads correctly.
 
     Args:
-        function: of the command.
-        name: as the user calls it, for the message.
-        words: behind the command's name.
+        function: function of the command.
+        name: name of the command, for the message.
+        words: words after the command's name.
 
     Raises:
-        InputError: an option is unknown. fire would say so after the work was done.
+        InputError: an option is unknown. fire would report it only after the work is done.
     """
     parameters = inspect.signature(function).parameters
     any_option = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
@@ -73,7 +73,7 @@ def arranged(function: Command, name: str, words: Sequence[str]) -> list[str]:
         switch = option in parameters and isinstance(parameters[option].default, bool)
         following = words[place + 1] if place + 1 < len(words) else ""
         if switch and not equals and following not in ("True", "False"):
-            equals, value = "=", "True"  # or fire would take the next word, a scan, for its value
+            equals, value = "=", "True"  # else fire would take the next word, a scan, as its value
         if not switch and not equals and option in parameters and (not following or following.startswith("--")):
             raise InputError(f"nisf {name}: {key} needs a value; see nisf {name} --help")
         found.append(f"--{option}{equals}{value}")
@@ -85,14 +85,14 @@ def _known(option: str, parameters: Mapping[str, inspect.Parameter]) -> bool:
 
 
 def nearest(word: str, known: Mapping[str, object], before: str = "") -> str:
-    """The known word that was probably meant, in brackets; nothing where none is near."""
+    """The closest known word in brackets; empty where none is close."""
     near = difflib.get_close_matches(word, known, 1)
     return f" ({before}{near[0]}?)" if near else ""
 
 
 @contextmanager
 def summary_on_stdout(output: str, wanted: bool) -> Iterator[None]:
-    """Where ``wanted``: everything printed goes to standard error, and ``scans.json`` in the end to standard output."""
+    """If ``wanted``: prints go to standard error, and ``scans.json`` at the end to standard output."""
     if not wanted:
         yield
         return
@@ -108,8 +108,8 @@ def summary_on_stdout(output: str, wanted: bool) -> Iterator[None]:
 
 
 def overview(commands: Mapping[str, Command | Mapping], name: str, about: str, first: str = "") -> str:
-    """The help of a group of commands: what it is, the commands with a line each, the first steps."""
-    lines = [about, "", f"usage: {name} COMMAND ...    (--help behind a command says more)", "", "commands:"]
+    """The help of a group of commands: its purpose, a line for each command, the first steps."""
+    lines = [about, "", f"usage: {name} COMMAND ...    (COMMAND --help says more)", "", "commands:"]
     for word, of in commands.items():
         title, function = (word, of) if callable(of) else (f"{word} {next(iter(of))}", next(iter(of.values())))
         lines.append(f"  {title:<12}{docstrings.parse(function.__doc__).summary}")
@@ -130,23 +130,23 @@ def help_of(function: Command, name: str) -> str:
         parts.append("arguments:\n" + "\n".join(_row(one.name.upper(), said[one.name], width) for one in places))
     options = [one for one in parameters if one not in places and one.kind is not one.VAR_KEYWORD]
     rows = [_row(_title(one), said[one.name] + _default(one), width) for one in options]
-    rows += [_row("--KNOB VALUE", said[one.name], width) for one in parameters if one.kind is one.VAR_KEYWORD]
+    rows += [_row("--SETTING VALUE", said[one.name], width) for one in parameters if one.kind is one.VAR_KEYWORD]
     return "\n\n".join([*parts, "options:\n" + "\n".join(rows)])
 
 
 def _filled(text: str, width: int) -> str:
-    """Paragraphs filled to a width; indented lines, which show commands, stay as they are."""
+    """Paragraphs filled to a width; indented lines (commands) stay as they are."""
     paragraphs = re.split(r"\n\s*\n", text.strip("\n"))
     return "\n\n".join(p if p.startswith("    ") else textwrap.fill(" ".join(p.split()), width) for p in paragraphs)
 
 
 def _by_place(one: inspect.Parameter) -> bool:
-    """Whether users give it without its name: what has no default worth the name, the output excepted."""
+    """Whether a parameter is positional: its default is empty and it is not the output."""
     return one.kind is one.VAR_POSITIONAL or (one.default == "" and f"--{one.name}" not in SHORT.values())
 
 
 def _kind(one: inspect.Parameter) -> str:
-    """Name of a parameter's type; whether it may be None does not count."""
+    """Name of a parameter's type, without ``| None``."""
     return inspect.formatannotation(one.annotation).strip("'").split(" |")[0]
 
 

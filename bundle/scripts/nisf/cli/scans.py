@@ -1,4 +1,4 @@
-"""Commands that begin with scans: ``segment``, ``report``, ``cohort run``."""
+"""Commands that work on scans: ``segment``, ``report``, ``cohort run``."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def segment(
     """Segments short-axis cine scans, each on its own grid.
 
     Writes OUTPUT/<scan>/<scan>_seg.nii.gz (1 LV blood pool, 2 LV myocardium, 3 RV blood pool) and <scan>_latent.pt, the
-    fitted function, from which nisf report, sample and mesh go on; OUTPUT/scans.json sums up. The orientation is taken
+    fitted function, which nisf report, sample and mesh read; OUTPUT/scans.json is the summary. The orientation is taken
     from each file's affine.
 
-    Scans whose results are there are skipped: the same command again goes on with a batch that was stopped.
+    Scans with finished results are skipped: repeat the command to continue a batch that was stopped.
 
     Exit status: 0 all scans done, 1 some failed (the others are done), 2 the call cannot work.
 
@@ -41,20 +41,20 @@ def segment(
         scans: NIfTI, MetaImage or NRRD files (3D or 4D), folders of them at any depth, folders of DICOM files as a
             scanner exports them (the short-axis cine is found by its geometry), or one data list (cohort.json).
         output: folder of the results.
-        overwrite: do finished scans anew.
+        overwrite: segment finished scans again.
         fast: fewer points, in about half the time; costs 0.002 of Dice on phantoms, see docs/results/speed.md.
         only: classes to write, the others become background; by name or number, as LV,MYO.
-        json: print the summary as JSON, and nothing else, on standard output; progress goes to standard error.
+        json: print the summary as JSON, alone on standard output; progress goes to standard error.
         device: cpu, cuda or cuda:N; a GPU where there is one unless named.
-        uncertainty_draws: also write <scan>_uncertainty.nii.gz from so many draws (16 is enough): the mean of each
+        uncertainty_draws: also write <scan>_uncertainty.nii.gz from this many draws (16 are enough): the mean of each
             class probability, the entropy of the means, and the standard deviation of the likeliest class's.
         save_probabilities: also write <scan>_prob.nii.gz.
         save_reconstruction: also write <scan>_recon.nii.gz.
         series: with one scan, other images of the same subject and session (NIfTI, DICOM) or CSV files of points
             (columns x, y, z in RAS mm, intensity, time), fitted together with it; as A.nii.gz,B.csv
-        mask: with one scan, a NIfTI file on its grid that is not zero where its voxels are valid.
-        dicom_seg: of DICOM scans, also write DICOM SEG objects: of ED and ES (phases), or of every frame (all).
-        keep_ids: name the patient in them as the images do; nothing else ever names one.
+        mask: with one scan, a NIfTI file on its grid, nonzero where voxels are valid.
+        dicom_seg: for DICOM scans, also write DICOM SEG objects of ED and ES (phases) or of every frame (all).
+        keep_ids: keep the patient's identity in DICOM SEG objects; no other file ever holds it.
         config: settings of other weights or anatomies: phantom, hippocampus, or JSON files; as A,B.
         model: weights of the prior; the bundle's models/model.pt unless named.
         unet_model: weights of the U-Net; the bundle's models/unet.pt unless named.
@@ -98,17 +98,17 @@ def report(
 ) -> None:
     """Measures segmented scans and writes a page for each: volumes, pictures, intervals.
 
-    Of every scan below FOLDER: report.html, report.png, measures.json, measures.csv; of all together measures.csv and
-    index.html. Research use only, not for diagnosis.
+    For every scan below FOLDER: report.html, report.png, measures.json, measures.csv; for all together measures.csv
+    and index.html. Research use only, not for diagnosis.
 
-    Exit status: 0 all scans reported, 1 some could not be, 2 the call cannot work.
+    Exit status: 0 all scans reported, 1 some failed, 2 the call cannot work.
 
     Args:
         folder: result folder of nisf segment, or the folder of one scan in it.
-        height: cm, for measures per body surface area.
-        weight: kg, with the height.
+        height: height in cm, for measures per body surface area.
+        weight: weight in kg, with the height.
         sex: F or M, for the reference ranges.
-        heart_rate: beats a minute, for the cardiac output; by the scan's own frame duration unless given.
+        heart_rate: beats a minute, for the cardiac output; from the scan's frame duration unless given.
         people: CSV file of these by scan, with columns scan, height, weight, sex, heart_rate; empty cells are unknown.
     """
     from nisf.report.command import report_all
@@ -137,31 +137,31 @@ def cohort_run(
     scan_minutes: float | None = None,
     part: str | None = None,
 ) -> None:
-    """Segments every scan of a cohort, then writes the reports; run again, it goes on where it stopped.
+    """Segments every scan of a cohort, then writes the reports; run again, it continues where it stopped.
 
-    With --ray many workers share the scans, and OUTPUT/scans.parquet has a row for each.
+    With --ray, workers share the scans, and OUTPUT/scans.parquet has a row for each.
 
     Exit status: 0 all scans done, 1 some failed (the others are done and reported), 2 the call cannot work.
 
     Args:
         data: folder of scans, or a data list (cohort.json).
         output: folder of the results.
-        layout: how the data lies on disk: acdc, mnms, ukbb, msd, cohort or images; a data list is known as such,
-            anything else is taken for images.
+        layout: layout of the data on disk: acdc, mnms, ukbb, msd, cohort or images; unless given, cohort for a data
+            list and images for anything else.
         people: CSV file of the subjects, as nisf report takes it.
-        overwrite: do finished scans anew.
+        overwrite: segment finished scans again.
         fast: as in nisf segment.
         config: as in nisf segment.
         model: as in nisf segment.
         unet_model: as in nisf segment.
         device: cpu, cuda or cuda:N.
-        ray: auto starts Ray on this machine; else the address of a Ray cluster.
-        workers: with ray, how many; unless given one for each GPU, or one for so many threads where there is none.
-        threads: with ray, of the processor, for each worker.
-        tries: with ray, workers that try a scan before it is given up.
-        scan_minutes: with ray, after which a worker that is still at a scan is given up and replaced; unless given it
-            may take any time.
-        part: with ray, K/N does every N-th scan from the K-th on and leaves out the page of all; for job arrays.
+        ray: address of a Ray cluster, or auto to start Ray on this machine.
+        workers: with ray, number of workers; unless given, one for each GPU, or one for each group of threads where
+            there is none.
+        threads: with ray, processor threads of each worker.
+        tries: with ray, number of workers that try a scan before it is given up.
+        scan_minutes: with ray, time limit of a scan, after which its worker is replaced; no limit unless given.
+        part: with ray, K/N does every N-th scan from the K-th on and leaves out the page of all scans; for job arrays.
     """
     from nisf.cohort.command import segment_and_report
 
@@ -171,7 +171,7 @@ def cohort_run(
     options = {"fast": fast, "device": device, "skip_finished": not overwrite, **weights}
     if ray is None:
         if any(value is not None for value in (workers, scan_minutes, part)):
-            raise InputError("--workers, --scan_minutes and --part are of Ray; give --ray auto too")
+            raise InputError("--workers, --scan_minutes and --part need Ray; give --ray auto too")
         segment_and_report(data, output, config, layout, people, **options)
         return
     from nisf.cohort.run import Workers

@@ -1,1 +1,1 @@
-"""Many scans by many workers."""
+"""Many scans on many workers."""

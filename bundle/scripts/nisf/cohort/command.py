@@ -25,22 +25,22 @@ def segment_and_report(
     part: str | None = None,
     **options: object,
 ) -> None:
-    """Segments the scans of a cohort, here or by workers on Ray, then reports all that was segmented.
+    """Segments the scans of a cohort, in this process or on Ray workers, then reports them.
 
     Args:
         data: folder or data list.
         output: folder of the results.
         config, layout: see ``runs.segment``.
         people: CSV file, see ``people_of``.
-        workers: on Ray, which do it in place of this process; see ``cohort.run.run_cohort``.
-        part: of the scans, with ``workers``; the page of all is then left for the run that does not name one.
-        options: of ``runs.inference_of``.
+        workers: Ray workers that do it in place of this process; see ``cohort.run.run_cohort``.
+        part: part of the scans, with ``workers``; the page of all scans is then left to a run without ``part``.
+        options: options of ``runs.inference_of``.
 
     Raises:
         InputError: as ``run_bundle``.
         SystemExit: some scans failed; the others have their reports.
     """
-    known = people_of(people)  # a wrong file is said before hours are spent
+    known = people_of(people)  # reports a wrong file before hours are spent
     status = None
     try:
         call = runs.inference_of([data], output, config, layout, **options)

@@ -1,4 +1,4 @@
-"""Jobs on Ray actors: each holds what it has loaded; one that dies is replaced, and its job is done again."""
+"""Jobs on Ray actors, which keep what they have loaded; one that dies is replaced, and its job is repeated."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from nisf.utils.text import clock
 logger = logging.getLogger(__name__)
 
 
-#: Memory for Ray's shared objects, bytes: jobs and what is said of them are small.
+#: Memory for Ray's shared objects in bytes: jobs and their results are small.
 OBJECT_STORE = 100 << 20
 
-#: Workers in succession that die while they load, after which the run ends.
+#: Number of successive workers that die while loading, after which the run ends.
 DEATHS = 5
 
 
 @dataclass
 class Job:
-    """One thing to do.
+    """One job.
 
     Attributes:
-        item: what the worker gets.
-        attempts: begun so far.
-        result: of the last attempt; None where it came to no end.
-        reason: why it came to none.
+        item: input of the worker.
+        attempts: number of attempts begun.
+        result: result of the last attempt; None where it did not finish.
+        reason: reason why it did not.
     """
 
     item: Mapping[str, object]
@@ -43,24 +43,24 @@ class Job:
 
 @contextmanager
 def ray_at(address: str, cpus: int) -> Iterator[None]:
-    """Ray, there for a while: a cluster that runs, or one of our own on this machine.
+    """Ray within a context: a running cluster, or one started on this machine.
 
     Args:
-        address: of a cluster; ``auto`` starts Ray on this machine and ends it afterwards. Where this process has called
-            ``ray.init`` before, that Ray is taken and left as it is.
-        cpus: cores that a Ray of our own may use.
+        address: address of a cluster; ``auto`` starts Ray on this machine and stops it afterwards. If this process has
+            called ``ray.init`` before, that Ray is used and left running.
+        cpus: number of cores that a Ray started here may use.
 
     Raises:
         InputError: Ray is not installed, or no cluster answers.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # or an actor without a GPU would lose sight of a device that was named
+    # else an actor without a GPU could not use a device that was named
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
     except ImportError as error:
         raise InputError("--ray needs Ray, which is not installed; pip install 'nisf[ray]'") from error
-    os.environ.setdefault("RAY_worker_niceness", "0")  # of a Ray of our own: workers as urgent as whoever starts them
+    os.environ.setdefault("RAY_worker_niceness", "0")  # for a Ray started here: workers at normal priority
     if ray.is_initialized():
         yield
         return
@@ -71,7 +71,7 @@ def ray_at(address: str, cpus: int) -> Iterator[None]:
         ray.init(
             "local" if address == "auto" else address, logging_level="warning", **(own if address == "auto" else {})
         )
-    except Exception as error:  # a different type for each way in which a cluster can be out of reach
+    except Exception as error:  # the type depends on why the cluster cannot be reached
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"--ray {address}: no Ray cluster of this version answers there ({line}); start one or use --ray auto"
@@ -94,10 +94,10 @@ def _check_answers(address: str) -> None:
 
 
 def capacity(threads: int, gpu: bool) -> tuple[int, bool]:
-    """How many workers Ray's machines have room for, and whether each gets a GPU: where there are any, and if ``gpu``.
+    """Number of workers that fit on Ray's machines, and whether each gets a GPU (if there are any and ``gpu``).
 
     Raises:
-        InputError: there is no room for one.
+        InputError: not even one fits.
     """
     import ray
 
@@ -111,18 +111,18 @@ def capacity(threads: int, gpu: bool) -> tuple[int, bool]:
 
 @dataclass
 class Pool:
-    """Workers and the jobs that they do; a thread of this process waits for each worker.
+    """Workers and their jobs; a thread of this process waits for each worker.
 
     Ray's ``ActorPool`` does not say which item failed. Its restarts and retries use up the tries of an item while its
-    worker starts anew, give no reason and know no time limit.
+    worker restarts, give no reason and have no time limit.
 
     Args:
-        start: starts a worker, a Ray actor with the methods ``load()`` and ``do(item, attempt)``.
-        size: workers at a time.
-        tries: attempts at a job, each by another worker unless one is left.
-        recall: the result of an item whose worker died after the work and before it could say so; None where there is
-            none.
-        limit: seconds after which an attempt is taken for lost; None waits for ever.
+        start: function that starts a worker, a Ray actor with the methods ``load()`` and ``do(item, attempt)``.
+        size: number of workers at a time.
+        tries: number of attempts at a job, each by another worker if there is one.
+        recall: function that finds the result of an item whose worker died after the work but before it returned; None
+            where there is none.
+        limit: seconds after which an attempt counts as lost; None waits forever.
     """
 
     start: Callable[[], object]
@@ -136,9 +136,9 @@ class Pool:
     over: bool = False
 
     def run(self, items: Sequence[Mapping[str, object]]) -> Iterator[Job]:
-        """Does every item, once; yields each job as it ends, in no order.
+        """Does every item once; yields each job as it ends, in any order.
 
-        A ``do`` returns a dict, with ``final`` false where another worker may do better. Close the iterator before Ray
+        ``do`` returns a dict, with ``final`` false where another worker may succeed. Close the iterator before Ray
         is shut down.
 
         Raises:
@@ -160,14 +160,14 @@ class Pool:
             self.over = True
             for _ in serving:
                 self.waiting.put(None)
-            while True:  # until the threads have noticed: they may have started another worker
+            while True:  # until the threads have stopped: they may have started another worker
                 for worker in list(self.workers):
                     ray.kill(worker)
                 if not wait(serving, timeout=0.2).not_done:
                     break
 
     def _serve(self) -> None:
-        """Gives jobs to a worker, and to another where it dies, until all are done."""
+        """Gives jobs to a worker, replaced where it dies, until all are done."""
         try:
             worker = self._loaded()
             while (job := self.waiting.get()) is not None and not self.over:
@@ -197,7 +197,7 @@ class Pool:
         raise InputError(f"{DEATHS} workers in succession could not be started ({line}); see Ray's logs")
 
     def _attempt(self, worker: object, job: Job) -> tuple[bool, bool]:
-        """Has a worker do a job; returns whether the job has ended, and whether the worker is well."""
+        """Runs a job on a worker; returns whether the job has ended, and whether the worker still works."""
         import ray
 
         job.attempts, job.result, is_well = job.attempts + 1, None, False
@@ -211,7 +211,7 @@ class Pool:
             job.reason, is_well = str(said or _line(error)), said is not None
         if is_well:
             return True, True
-        ray.kill(worker)  # it may be at it still, or sick
+        ray.kill(worker)  # it may still be running, or broken
         self.workers.remove(worker)
         has_ended = job.attempts == self.tries
         if job.result is None:
@@ -221,12 +221,12 @@ class Pool:
 
 
 def _said_by_worker(error: BaseException) -> InputError | None:
-    """The user's error that a worker raised; not what Ray has to say."""
+    """The user's error that a worker raised; None for Ray's own errors."""
     return input_error_in(getattr(error, "cause", None) or error)
 
 
 def _line(error: BaseException) -> str:
-    """What happened, in a line."""
+    """The error in one line."""
     import ray
 
     if isinstance(error, ray.exceptions.RayTaskError):

@@ -1,4 +1,4 @@
-"""The scans of a cohort segmented by workers on Ray; can be killed at any time and started again."""
+"""Segmentation of a cohort by workers on Ray; it can be killed at any time and started again."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Workers:
-    """Which workers there are to be.
+    """Settings of the workers.
 
     Attributes:
-        address: of a Ray cluster; ``auto`` starts Ray on this machine.
-        number: None takes one for each GPU, or one for every ``threads`` cores where there is none.
-        threads: of the processor, for each worker.
-        tries: workers that try a scan before it is given up.
-        minutes: after which a try is taken for lost; None waits for ever.
+        address: address of a Ray cluster; ``auto`` starts Ray on this machine.
+        number: number of workers; None: one for each GPU, or one for every ``threads`` cores where there is none.
+        threads: processor threads of each worker.
+        tries: number of workers that try a scan before it is given up.
+        minutes: time after which a try counts as lost; None waits forever.
 
     Raises:
-        InputError: one of the numbers is below 1, or there is no time.
+        InputError: one of the numbers is below 1, or the time is not above 0.
     """
 
     address: str = "auto"
@@ -63,12 +63,12 @@ def run_cohort(
 
     Args:
         configs, settings: as ``runs.inference_of`` gives them.
-        workers: that do it.
-        part: ``K/N`` does every N-th scan from the K-th on, see ``Cohort``.
-        people: of ``people.people_of``, by scan, for measures and pages; None writes neither.
+        workers: settings of the workers.
+        part: ``K/N`` for every N-th scan from the K-th on, see ``Cohort``.
+        people: personal data by scan from ``people_of``, for measures and pages; None writes neither.
 
     Raises:
-        InputError: the call cannot work, or another run does the same scans.
+        InputError: a setting is wrong, or another run does the same scans.
         SystemExit: status 1 when a scan failed; the others are done.
     """
     logging.config.fileConfig(bundle_root() / "configs" / "terminal.conf", disable_existing_loggers=False)
@@ -90,14 +90,14 @@ def run_cohort(
 def _work(
     cohort: Cohort, workers: Workers, configs: Sequence[str], settings: Mapping, people: Mapping[str, Mapping] | None
 ) -> None:
-    """Does what waits."""
+    """Does the waiting scans."""
     threads = workers.threads
     cores = max(threads, len(os.sched_getaffinity(0))) if workers.number is None else workers.number * threads
     with ray_at(workers.address, cores):
         room, gpu = capacity(threads, gpu="cpu" not in str(settings.get("device")))
         size = min(workers.number or room, room, len(cohort.waiting))
         logger.info("%d scans wait for %d workers", len(cohort.waiting), size)
-        # a worker sees the one GPU that Ray gives it, whatever its number
+        # a worker sees only the GPU that Ray gives it, whatever its number
         own = {name: value for name, value in settings.items() if not (gpu and name == "device")}
         start = _actor(threads, gpu, list(configs), own, cohort.run, threads, os.getcwd(), people)
         limit = None if workers.minutes is None else 60 * workers.minutes
@@ -121,10 +121,10 @@ def _actor(threads: int, gpu: bool, *args: object) -> Callable[[], object]:
 
 
 class Progress:
-    """A line a scan: what became of it, and how much time is left.
+    """Logs a line for each scan: its outcome and the remaining time.
 
     Args:
-        total: scans.
+        total: number of scans.
     """
 
     def __init__(self, total: int) -> None:

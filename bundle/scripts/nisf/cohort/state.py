@@ -1,4 +1,4 @@
-"""The scans of a cohort and what is known of each, in memory and on disk."""
+"""The scans of a cohort and their records, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from nisf.utils.files import check_writable, remove_parts
 logger = logging.getLogger(__name__)
 
 
-#: Table and summary are renewed after so many seconds, or later where writing them takes more than a tenth of the time.
+#: Seconds after which table and summary are rewritten; more where that would take over a tenth of the time.
 RENEWED = 10.0
 
 
@@ -34,7 +34,7 @@ def part_of(text: str | None) -> tuple[int, int]:
     """``K/N`` as numbers; 1 of 1 where none is named.
 
     Raises:
-        InputError: it is something else.
+        InputError: the text has another form.
     """
     found = re.fullmatch(r"(\d+)/(\d+)", str(text or "1/1"))
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
@@ -46,14 +46,14 @@ class Cohort:
     """The scans of a run.
 
     Args:
-        configs, settings: of the run id ``inference``, as ``runs.inference_of`` gives them.
-        part: ``K/N``: every N-th scan from the K-th on alone; the names of table and summary say so.
+        configs, settings: configs and settings of the run id ``inference``, as from ``runs.inference_of``.
+        part: ``K/N`` for only every N-th scan from the K-th on; it enters the names of table and summary.
 
     Attributes:
-        run: a name that no other run has.
-        subjects: of the data list, by name.
-        waiting: names of those to be done.
-        records: of the others, as ``ScanWorker.do`` gives them.
+        run: unique name of the run.
+        subjects: subjects of the data list, by name.
+        waiting: names of the scans still to be done.
+        records: records of the others, as from ``ScanWorker.do``.
 
     Raises:
         InputError: a config, a setting or the data list is wrong, or the folder cannot be written.
@@ -75,7 +75,7 @@ class Cohort:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Holds the folder against another run of the same scans; a run that dies lets go of it.
+        """Locks the folder against another run of the same scans; the lock of a run that dies is released.
 
         Raises:
             InputError: there is such a run.
@@ -86,11 +86,11 @@ class Cohort:
             except BlockingIOError:
                 raise InputError(f"{self.folder}: another run does these scans; wait for it or end it") from None
             except OSError:  # a file system without locks
-                logger.warning("%s: cannot be locked; see that this run is not started twice", self.folder)
+                logger.warning("%s: cannot be locked; make sure that this run is not started twice", self.folder)
             yield
 
     def look(self) -> None:
-        """Finds the scans whose results are there, newer than their files, and whole; clears what a kill left."""
+        """Finds the scans whose results exist, are up to date and complete; removes half-written files."""
         for subject in self.subjects.values():
             remove_parts(self._batch.results_of(subject).folder)
         if not self.skip:
@@ -104,14 +104,14 @@ class Cohort:
         if self.records:
             logger.info("%d of %d scans were finished by an earlier run", len(self.records), len(self.subjects))
         for name, count in others.items():
-            logger.warning("%d of them with another %s; --overwrite does them anew", count, name)
+            logger.warning("%d of them with another %s; --overwrite segments them again", count, name)
 
     def _other_settings(self, record: Mapping) -> list[str]:
         made = (record.get("made_with") or {}).get("settings") or {}
         return [name for name, value in self._batch.settings.items() if made.get(name) != value]
 
     def finished(self, scan: str) -> dict | None:
-        """The record of a scan whose results are on the disk and whole; None where they are not."""
+        """The record of a scan whose results are complete on disk; None where they are not."""
         subject = self.subjects[scan]
         if not self._batch.is_done(subject):
             return None
@@ -120,18 +120,18 @@ class Cohort:
         if fault:
             logger.warning("%s: %s; it is done again", scan, fault)
             return None
-        # there is none of a run without Ray, or of one that was killed in between
+        # a run without Ray writes no receipt, nor does one that was killed before it
         record = read_receipt(results.receipt) or self._adopted(scan, files)
         return {**record, "scan": scan, "files": [str(results.folder / entry["name"]) for entry in record["files"]]}
 
     def recalled(self, subject: Mapping) -> dict | None:
-        """The record of a scan that this very run has finished, from its receipt."""
+        """The record of a scan that this run has finished, from its receipt."""
         record = self.finished(str(subject["subject"]))
         return record if record and record.get("run") == self.run else None
 
     @staticmethod
     def _adopted(scan: str, files: Sequence[Path]) -> dict:
-        """A receipt for results that have none."""
+        """Writes the missing receipt of results; returns it."""
         saved = read_latent(files[-1])
         quality = Quality.from_dict(saved.quality)
         record = {"scan": scan, "state": DONE, "quality": quality.known(), "verdict": quality.verdict()}
@@ -139,7 +139,7 @@ class Cohort:
         return read_receipt(write_receipt(files[-1], files, {**record, "made_with": made_with}))
 
     def take(self, record: Mapping) -> None:
-        """Notes what became of a scan that waited."""
+        """Records the outcome of a waiting scan."""
         scan = str(record["scan"])
         self.waiting.remove(scan)
         self.records[scan] = dict(record)
@@ -147,7 +147,7 @@ class Cohort:
         self._batch.outcomes[scan] = Outcome(**known)
 
     def write(self, always: bool = True) -> None:
-        """Writes table and summary; unless ``always``, only where it is time to renew them.
+        """Writes table and summary; unless ``always``, only when due.
 
         Raises:
             InputError: the folder cannot be written or the disk is full.

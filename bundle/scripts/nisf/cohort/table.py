@@ -1,4 +1,4 @@
-"""What became of every scan of a cohort, as one Parquet table: a row a scan."""
+"""The outcome of every scan of a cohort as a Parquet table, a row for each scan."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ WAITING = "waiting"
 
 
 def row_of(record: Mapping[str, object], folder: Path) -> dict[str, object]:
-    """A record of ``ScanWorker.do`` as the table has it; what is missing is null.
+    """A record of ``ScanWorker.do`` as a row of the table; what is missing is null.
 
     Args:
-        record: with ``scan`` and ``state`` at least.
-        folder: that of the results; the files are named from there on.
+        record: record with at least ``scan`` and ``state``.
+        folder: result folder, to which file names are relative.
     """
     verdict, made_with = record.get("verdict") or {}, record.get("made_with") or {}
     ended = record.get("ended")

@@ -1,4 +1,4 @@
-"""Weights and settings of a run of ``inference``, loaded once by a process that then does scan after scan."""
+"""A process that loads weights and settings of ``inference`` once and then does scan after scan."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ logger = logging.getLogger(__name__)
 
 
 def worker_name() -> str:
-    """Machine and process."""
+    """Names of machine and process."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class ScanWorker:
-    """Does single scans by the engine of the run id ``inference``, as a whole run does them.
+    """Does single scans with the engine of the run id ``inference``, as a whole run does.
 
     Args:
-        configs: as of ``runs.run_bundle``.
-        settings: as of ``runs.run_bundle``.
+        configs: configs, as for ``run_bundle``.
+        settings: settings, as for ``run_bundle``.
         run: name of the run, kept in the receipts.
-        threads: of the processor.
-        folder: in which relative paths of the settings begin; None leaves it.
-        people: what is known of the persons, by scan, for measures and pages; None writes neither.
+        threads: number of processor threads.
+        folder: working folder, to which paths in the settings are relative; None: the current one.
+        people: personal data by scan, for measures and pages; None writes neither.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ScanWorker:
         torch.set_num_threads(self.threads)
         if self.folder is not None:
             self._enter(self.folder)
-        # one scan to be named later, in place of the whole data list
+        # a placeholder for one scan, in place of the whole data list
         parser = parser_of(self.configs, **{**self.settings, "subjects": [{}], "skip_finished": False})
         try:
             parser.get_parsed_content("initialize")
@@ -81,7 +81,7 @@ class ScanWorker:
             ) from error
 
     def _report(self, latent: Path) -> None:
-        """Measures and page of a scan, for which it is done all the same if they cannot be made."""
+        """Writes measures and page of a scan; a failure is only logged."""
         if self.people is None:
             return
         why = report_one(latent, self.people.get(latent.parent.name, {}))
@@ -89,11 +89,11 @@ class ScanWorker:
             logger.warning("%s: %s", latent.parent.name, why)
 
     def do(self, subject: Mapping[str, object], attempt: int = 1) -> dict[str, object]:
-        """Fits and writes a scan, its receipt once all is on the disk, and then its page if there is to be one.
+        """Fits and writes a scan, then its receipt, then its page if wanted.
 
         Args:
-            subject: of a data list.
-            attempt: the how many-th it is, from 1.
+            subject: entry of a data list.
+            attempt: number of the attempt, from 1.
 
         Returns:
             the fields of ``batch.Outcome``; ``worker``, ``ended`` (UTC), ``attempts``, ``run``, ``made_with``; and
@@ -103,7 +103,7 @@ class ScanWorker:
             InputError: the receipt cannot be written.
         """
         batch, evaluator = self.batch, self.evaluator
-        batch.waiting[0] = dict(subject)  # the list that the evaluator's data set holds
+        batch.waiting[0] = dict(subject)  # the list that the evaluator's data set uses
         batch.outcomes.clear()
         evaluator.failures.clear()
         evaluator.run()

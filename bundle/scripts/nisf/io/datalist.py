@@ -4,7 +4,7 @@
     splits = split_subjects(subjects, {"last_digit": {"validation": [2], "test": [0]}})
     test = load_split("acdc", "data/acdc", "test", rule=..., splits_file="output/splits.json")   # both in one call
 
-What a subject is, and how each layout lies on disk: `layouts`.
+What a subject is, and how each layout is stored on disk: `layouts`.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def find_subjects(layout: str, dataset_dir: Source, use_4d: bool = False, strict
         layout: "acdc", "mnms", "ukbb", "msd", "cohort" (a cohort.json or its folder) or "images" (any image files,
             folders of DICOM files).
         dataset_dir: the folder; for "cohort" also the JSON file, for "images" also a file or a list of files.
-        use_4d: ACDC only: take patientNNN_4d.nii.gz as the image where it is there, not the single frames.
-        strict: False lets a subject whose image is missing or unreadable through, to fail on its own when it is
-            loaded, so that the rest of a batch is still done.
+        use_4d: ACDC only: use patientNNN_4d.nii.gz as the image where it exists, not the single frames.
+        strict: False keeps a subject whose image is missing or unreadable; it fails when it is loaded, and the rest
+            of a batch is still done.
 
     Raises:
         InputError: unknown layout; nothing there; an id that occurs twice; with `strict`, a named image that is
@@ -61,7 +61,7 @@ def find_subjects(layout: str, dataset_dir: Source, use_4d: bool = False, strict
 
 
 def _check_ids(subjects: list[Subject]) -> None:
-    """Every id once, and each fit to be the name of a folder: nothing may be written elsewhere."""
+    """Checks that ids are unique and valid as folder names: nothing may be written elsewhere."""
     seen: dict[str, Subject] = {}
     for subject in subjects:
         name = str(subject["subject"])
@@ -69,9 +69,9 @@ def _check_ids(subjects: list[Subject]) -> None:
             raise InputError(f"The subject {name[:160]!r} cannot be a folder's name; use letters, digits, - and _.")
         other = seen.setdefault(subject["subject"], subject)
         if other is not subject:
-            # a cohort file says where an id is by its sections, a folder by its files
+            # a cohort file names the places by section, a folder by file
             places = [s.get("split") or str(_as_list(s["image"])[0]) for s in (other, subject)]
-            raise InputError(f'Subject "{subject["subject"]}" is there twice ({" and ".join(places)}); remove one.')
+            raise InputError(f'Subject "{subject["subject"]}" occurs twice ({" and ".join(places)}); remove one.')
 
 
 def _as_list(value) -> list:
@@ -79,13 +79,13 @@ def _as_list(value) -> list:
 
 
 def _check_files(subject: Subject, strict: bool) -> Subject:
-    """The subject, with labels that are not on disk set to None; raises InputError for an image that is not."""
+    """The subject, with labels that are not on disk set to None; raises InputError for a missing image."""
     for path in _as_list(subject["image"]):
         if strict and not os.path.exists(path):
             raise InputError(f'{path}, the image of subject "{subject["subject"]}", does not exist; correct the path.')
     missing = [path for path in _as_list(subject["label"]) if path and not os.path.isfile(path)]
     for path in missing:
-        logger.warning("%s: label %s does not exist; going on without it.", subject["subject"], path)
+        logger.warning("%s: label %s does not exist; continuing without it.", subject["subject"], path)
     if missing and isinstance(subject["label"], list):
         label = [None if path in missing else path for path in subject["label"]]
         return {**subject, "label": label if any(label) else None}
@@ -98,7 +98,7 @@ def split_subjects(subjects: list[Subject], rule: Mapping | str | os.PathLike) -
     Args:
         subjects: what `find_subjects` returned.
         rule: one of
-            {"last_digit": {"validation": [2], "test": [0]}}: by the last digit in the id, the rest is training;
+            {"last_digit": {"validation": [2], "test": [0]}}: by the last digit in the id; the rest are for training;
             {"ids": {"training": [...], "validation": [...], "test": [...]}}: subjects not named are left out;
             {"given": True}: as the cohort file has them;
             {"given": path} or the path itself: a JSON file as `write_splits` writes it.
@@ -124,7 +124,7 @@ def _split_ids(subjects: list[Subject], rule: Mapping) -> dict[str, list[str]]:
         return _named_ids(_read_json(value), value)
     without = [subject["subject"] for subject in subjects if subject.get("split") not in SECTIONS]
     if without:
-        raise InputError(f'Subject "{without[0]}" has no split of its own; give a split rule or a splits file.')
+        raise InputError(f'Subject "{without[0]}" has no split; give a split rule or a splits file.')
     return {section: [s["subject"] for s in subjects if s["split"] == section] for section in SECTIONS}
 
 
@@ -143,7 +143,7 @@ def _by_last_digit(subjects: list[Subject], digits: Mapping) -> dict[str, list[s
         if not found:
             raise InputError(f'Subject "{name}" has no digit in its id; split by "ids" or a splits file instead.')
         sections = [section for section in SECTIONS if int(found[-1]) in wanted[section]]
-        # a digit named for training too is left to check_splits; a digit named for nothing trains, as the rule says
+        # check_splits reports a digit that is also named for training; a digit not named at all trains
         for section in sections or ["training"]:
             ids[section].append(name)
     return ids
@@ -189,7 +189,7 @@ def check_splits(splits: Mapping[str, Sequence], known: Sequence[str] | None = N
 
 
 def write_splits(splits: Mapping[str, Sequence], file: str | os.PathLike) -> None:
-    """Write the ids of each section as JSON, sorted; the file is whole at any time, whoever else writes it."""
+    """Write the ids of each section as JSON, sorted; the file is complete at any time, even with several writers."""
     text = json.dumps({section: sorted(_ids(items)) for section, items in splits.items()}, indent=1) + "\n"
     write_text(file, text)
 
@@ -203,7 +203,7 @@ def load_split(
     use_4d: bool = False,
     strict: bool = True,
 ) -> list[Subject]:
-    """The subjects of one section: what a config calls.
+    """The subjects of one section, as a config asks for them.
 
     Args:
         layout, dataset_dir, use_4d, strict: see `find_subjects`.

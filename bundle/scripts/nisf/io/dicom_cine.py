@@ -12,7 +12,7 @@ from nisf.io.dicom_headers import Picture, read_pictures
 from nisf.io.dicom_stack import line_through, short_axis
 from nisf.utils.errors import InputError
 
-#: From DICOM's world (left, posterior, superior) to this one's (right, anterior, superior).
+#: From DICOM's world coordinates (left, posterior, superior) to ours (right, anterior, superior).
 RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -21,12 +21,12 @@ class DicomScan:
     """A cine stack read from DICOM files.
 
     Attributes:
-        slices: its pictures, slices by frames; slices along cross(X, Y) of DICOM's world.
-        affine: voxel index to world, RAS mm [4, 4], values that float32 keeps, as a NIfTI header does.
-        frame_duration: seconds, 0 where nothing tells.
-        person: ``heart_rate`` (beats a minute), ``sex`` (F or M), ``height_cm``, ``weight_kg``, None where not told.
-        label: the series that it came from, for people.
-        left: a line about each series that is not part of it.
+        slices: pictures by slice and frame; slices ordered along cross(X, Y) in DICOM's world.
+        affine: voxel index to world, RAS mm [4, 4], rounded to float32 as in a NIfTI header.
+        frame_duration: seconds, 0 where unknown.
+        person: ``heart_rate`` (beats a minute), ``sex`` (F or M), ``height_cm``, ``weight_kg``, None where unknown.
+        label: readable name of the series that it came from.
+        left: a line about each series that is left out.
     """
 
     slices: list[list[Picture]]
@@ -55,7 +55,7 @@ class DicomScan:
                     opened = (picture.path, _pixels(picture.path))
                 pixels = opened[1][picture.number]
                 if pixels.shape != picture.size[::-1]:
-                    raise InputError(f"{picture.path}: its pixels are not of the size in its header; export it anew")
+                    raise InputError(f"{picture.path}: its pixels do not have the size in its header; export it again")
                 out[:, :, z, t] = pixels.T * np.float64(picture.slope) + picture.intercept
         return out
 
@@ -83,7 +83,7 @@ def affine_of(slices: Sequence[Sequence[Picture]]) -> np.ndarray:
 
 
 def _duration(slices: Sequence[Sequence[Picture]]) -> float:
-    """Seconds from frame to frame: by trigger times, else by the length of a beat."""
+    """Seconds between frames, by trigger times, else by the length of a beat."""
     frames = len(slices[0])
     spans = [s[-1].trigger - s[0].trigger for s in slices if None not in (s[0].trigger, s[-1].trigger)]
     step = np.median(spans) / (frames - 1) / 1000 if spans else 0.0
@@ -95,7 +95,7 @@ def _duration(slices: Sequence[Sequence[Picture]]) -> float:
 
 
 def _rate(slices: Sequence[Sequence[Picture]]) -> float | None:
-    """Beats a minute by the headers."""
+    """Beats a minute, by the headers."""
     told = _median([p.rate for s in slices for p in s], 20, 300)
     interval = _median([p.interval for s in slices for p in s], 200, 3000)
     return told or (60_000 / interval if interval else None)
@@ -113,7 +113,7 @@ def _person(slices: Sequence[Sequence[Picture]]) -> dict[str, float | str | None
 
 
 def _median(values: Sequence[float | None], low: float, high: float) -> float | None:
-    """Of the values that can be true (scanners write 0 for what nobody typed in)."""
+    """Median of the plausible values (scanners write 0 for what nobody typed in)."""
     good = [v for v in values if v is not None and low <= v <= high]
     return float(np.median(good)) if good else None
 
@@ -127,6 +127,6 @@ def _pixels(path: str) -> np.ndarray:
     except Exception as error:  # pydicom fails in many ways, and has no decoder for some compressions
         raise InputError(
             f"{path}: its pixels cannot be read ({' '.join(str(error).split())[:200]}); "
-            "export the series anew, uncompressed"
+            "export the series again, uncompressed"
         ) from error
     return array if array.ndim == 3 else array[None]

@@ -1,4 +1,4 @@
-"""What the headers of DICOM files say of each 2D picture in them; who the patient is is never kept."""
+"""The 2D pictures in DICOM files, from their headers; the patient's identity is never kept."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nisf.utils.files import walk_files
 logger = logging.getLogger(__name__)
 
 
-#: Words of ImageType or ComplexImageComponent that mark what is no magnitude picture (velocity, phase, real parts).
+#: Words of ImageType or ComplexImageComponent that mark pictures other than magnitude (velocity, phase, real parts).
 NO_MAGNITUDE = {"P", "PHASE", "PHASE MAP", "VELOCITY", "VELOCITY MAP", "R", "REAL", "I", "IMAGINARY", "MIXED"}
 
 
-#: Keywords read beside the functional groups of enhanced files.
+#: Keywords read, with the functional groups of enhanced files.
 _READ = (
     *("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
     *("PatientID", "PatientSex", "PatientSize", "PatientWeight", "FrameOfReferenceUID", "Modality", "ImageType"),
@@ -34,22 +34,22 @@ _READ = (
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One 2D picture of a DICOM file: where it lies, when it was taken, and where its pixels are.
+    """One 2D picture of a DICOM file: its position, its time, and where its pixels are.
 
     Attributes:
-        path, number: file, and which of its frames (0 in files of one).
-        uid, study, series, family: of the instance, the study, the series and the frame of reference.
-        patient: a digest by which patients are told apart, nothing else.
-        label: series number and description, for people.
+        path, number: file, and number of the frame in it (0 in single-frame files).
+        uid, study, series, family: UIDs of the instance, the study, the series and the frame of reference.
+        patient: digest that only tells patients apart.
+        label: series number and description, for messages.
         order: series number, 0 where it has none.
         size: columns and rows.
         spacing: mm from column to column and from row to row.
         position: centre of the first pixel, [3] LPS mm.
-        directions: of growing column and row numbers, [2, 3] LPS.
+        directions: directions of increasing column and row numbers, [2, 3] LPS.
         magnitude: False for velocity and phase pictures.
-        trigger: ms after the R wave; instance: number in its series; taken: s of the day. None where not said.
-        interval: ms from beat to beat; rate: beats a minute; sex, height (m), weight (kg). None where not said.
-        slope, intercept: from stored to true pixel values.
+        trigger: ms after the R wave; instance: number in its series; taken: seconds of the day. None where unknown.
+        interval: ms from beat to beat; rate: beats a minute; sex, height (m), weight (kg). None where unknown.
+        slope, intercept: rescaling from stored to true pixel values.
     """
 
     path: str
@@ -85,7 +85,7 @@ class Picture:
 
     @property
     def depth(self) -> float:
-        """mm along the normal."""
+        """Position along the normal, mm."""
         return float(self.position @ self.normal)
 
 
@@ -111,12 +111,12 @@ def study_of(path: str) -> str:
 
 
 def read_pictures(source: str | os.PathLike) -> list[Picture]:
-    """Every picture with a place in the patient in a folder, or in a single file; duplicates once.
+    """Every picture with a position in the patient in a folder or a single file; duplicates once.
 
-    Files that are no DICOM files, cannot be read or hold no such picture (reports, screenshots) are passed over.
+    Files that are not DICOM, cannot be read or hold no such picture (reports, screenshots) are skipped.
 
     Raises:
-        InputError: there is no picture at all, or the pictures are of several patients.
+        InputError: there is no such picture, or the pictures are of several patients.
     """
     found: dict[tuple[str, int], Picture] = {}
     for path in dicom_paths(source):
@@ -142,7 +142,7 @@ def _header(path: str, keywords: Iterable[str]):
 
 
 def _pictures(path: str, header) -> list[Picture]:
-    """Those of a file; none where it says no place, or shows colours."""
+    """The pictures of a file; none where it gives no position or holds colours."""
     pictures = []
     try:
         colours = int(header.get("SamplesPerPixel") or 1) != 1
@@ -159,7 +159,7 @@ def _pictures(path: str, header) -> list[Picture]:
 
 
 def _values(header, number: int) -> dict[str, object]:
-    """Keyword to value of one frame: its own functional groups before the shared ones before the file's elements."""
+    """Keyword to value for one frame; its own functional groups override the shared ones, these the file's elements."""
     values = {element.keyword: element.value for element in header if element.value not in (None, "")}
     shared = values.pop("SharedFunctionalGroupsSequence", None) or []
     own = values.pop("PerFrameFunctionalGroupsSequence", None) or []

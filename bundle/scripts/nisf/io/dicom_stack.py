@@ -1,7 +1,7 @@
-"""The short-axis cine among the pictures of an examination, recognised by its geometry; the others named with why not.
+"""The short-axis cine among the pictures of an examination, found by its geometry; why the other series are left out.
 
-What counts is where slices lie and how many pictures each has: descriptions are words of a site and are not read. A
-scanner may store the stack as one series, or each slice as a series of its own.
+Only the positions of slices and their numbers of pictures count: descriptions differ between sites and are not read. A
+scanner may store the stack as one series, or each slice as a separate series.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ from nisf.geometry.orientation import APEX
 from nisf.io.dicom_headers import Picture
 from nisf.utils.errors import InputError
 
-#: Fewest slices and frames of a cine stack.
+#: Least numbers of slices and frames of a cine stack.
 SLICES, FRAMES = 3, 3
 
 
-#: Seconds between frames from which a series follows contrast or recovery over many beats and is no cine.
+#: Seconds between frames above which a series follows contrast or recovery over many beats and is no cine.
 SLOW = 0.3
 
 
-#: Degrees that a short-axis stack's normal may lie off the usual long axis of a heart. Transaxial, coronal and sagittal
-#: stacks lie 50 degrees or more off, long-axis ones about 90.
+#: Largest angle in degrees between a short-axis stack's normal and the usual long axis of a heart. It is 50 degrees or
+#: more for transaxial, coronal and sagittal stacks, about 90 for long-axis ones.
 TILT = 48.0
 
 
-#: Degrees from which a single-slice cine counts as standing across a stack, and two of them as different views.
+#: Degrees above which a single-slice cine counts as crossing a stack, and two of them as different views.
 ACROSS, APART = 75.0, 30.0
 
 
-#: mm along the normal below which two pictures show one slice.
+#: Distance along the normal in mm below which two pictures show the same slice.
 SAME = 0.5
 
 
-#: Share of the slice distance by which a slice may lie off an even stack.
+#: Largest deviation of a slice from an even stack, as a part of the slice distance.
 UNEVEN = 0.25
 
 
 @dataclass
 class Stack:
-    """Parallel slices of one form.
+    """Parallel slices of the same size and spacing.
 
     Attributes:
         slices: sorted along the pictures' normal, the pictures of each unsorted.
-        label: of the series that it came from, for people.
+        label: readable name of the series that it came from.
     """
 
     slices: list[list[Picture]]
@@ -60,17 +60,17 @@ class Stack:
 
     @property
     def depths(self) -> np.ndarray:
-        """mm along the normal [slices]."""
+        """Positions along the normal, mm [slices]."""
         return np.array([pictures[0].depth for pictures in self.slices])
 
     @property
     def frames(self) -> int:
-        """Pictures that most of its slices have."""
+        """Number of pictures that most slices have."""
         return Counter(len(pictures) for pictures in self.slices).most_common(1)[0][0]
 
     @property
     def when(self) -> tuple[float, int]:
-        """By which of two the later is found: time of day, series number."""
+        """Sort key of acquisition: time of day, series number."""
         taken = [p.taken for pictures in self.slices for p in pictures if p.taken is not None]
         return (max(taken, default=0.0), max(p.order for pictures in self.slices for p in pictures))
 
@@ -80,14 +80,14 @@ class Stack:
 
 
 def short_axis(pictures: Sequence[Picture], source: str) -> tuple[Stack, list[str]]:
-    """The short-axis cine: of several the one with most slices, the last one of these.
+    """The short-axis cine; of several, the one with most slices, then the last one.
 
     Returns:
         the stack, complete, evenly spaced and each slice sorted by time; and a line about every other series.
 
     Raises:
-        InputError: there is none; a slice lacks a frame; a slice is missing or lies beside the others; or nothing says
-            the order of the frames.
+        InputError: there is none; a slice lacks a frame; a slice is missing or out of line; or the order of the
+            frames is unknown.
     """
     stacks = stacks_of(pictures)
     views = [s for s in stacks if len(s.slices) == 1 and s.frames >= FRAMES]
@@ -126,7 +126,7 @@ def _no_cine(stack: Stack, views: Sequence[Stack]) -> str | None:
 
 
 def _crossed(stack: Stack, views: Sequence[Stack]) -> bool:
-    """Whether two different long-axis views stand across a stack: then it is short-axis, wherever the heart points."""
+    """Whether two different long-axis views cross a stack: then it is short-axis, whatever the heart's direction."""
     across = [view.first.normal for view in views if view.tilt(stack.first.normal) > ACROSS]
     return any(abs(a @ b) < np.cos(np.radians(APART)) for a in across for b in across)
 
@@ -139,7 +139,7 @@ def _slow(stack: Stack) -> bool:
 
 # ------------------------------------------------------------------------------------------------- slices to stacks
 def stacks_of(pictures: Sequence[Picture]) -> list[Stack]:
-    """Pictures by series, then by slice; series of one slice each that together make a stack joined."""
+    """Pictures by series, then by slice; single-slice series that make up one stack are joined."""
     parts: list[Stack] = []
     for alike in _alike(pictures):
         series: dict[str, list[Picture]] = {}
@@ -151,7 +151,7 @@ def stacks_of(pictures: Sequence[Picture]) -> list[Stack]:
 
 
 def _alike(pictures: Sequence[Picture]) -> list[list[Picture]]:
-    """Pictures of one size, spacing, direction and kind together."""
+    """Groups of pictures with the same size, spacing, direction and kind."""
     groups: list[list[Picture]] = []
     for picture in sorted(pictures, key=lambda p: (p.order, p.series, p.instance or 0, p.path)):
         for group in groups:
@@ -181,14 +181,14 @@ def _by_depth(pictures: Sequence[Picture]) -> list[list[Picture]]:
 
 
 def _twice(a: Picture, b: Picture) -> bool:
-    """Whether two pictures of a slice and series are one under two names."""
+    """Whether two pictures of a slice and series are the same one, stored twice."""
     return a.instance is not None and (a.instance, a.trigger, a.taken) == (b.instance, b.trigger, b.taken)
 
 
 def _joined(parts: list[Stack]) -> list[Stack]:
-    """Series of one slice each, and parts of an interrupted stack, made one where they lie beside each other.
+    """Single-slice series, and parts of an interrupted stack, joined where they are adjacent.
 
-    Of a slice that was taken again the last one is kept, the one before stands for itself.
+    Of a slice that was taken again the last one is kept; the earlier one becomes a stack.
     """
     stacks: list[Stack] = []
     for part in sorted(parts, key=lambda stack: (-len(stack.slices), stack.when)):
@@ -226,7 +226,7 @@ def _together(a: Stack, b: Stack) -> Stack:
 
 
 def _replaced(stack: Stack, part: Stack) -> tuple[Stack, Stack]:
-    """The stack with ``part`` in the place of its slice there, and that slice alone."""
+    """The stack with ``part`` in place of its slice at that position, and the replaced slice."""
     at = int(np.argmin(np.abs(stack.depths - part.depths[0])))
     before = stack.slices[at]
     slices = [*stack.slices[:at], part.slices[0], *stack.slices[at + 1 :]]
@@ -244,7 +244,7 @@ def _check(stack: Stack, source: str) -> None:
             raise InputError(
                 f"{source}: slice {number + 1} of {count} of the short-axis cine ({pictures[0].label}, "
                 f"{pictures[0].depth:.1f} mm along the stack) has {len(pictures)} frames, the others {frames}; export "
-                "the series anew"
+                "the series again"
             )
     positions = np.array([pictures[0].position for pictures in stack.slices])
     origin, step = line_through(positions)
@@ -253,10 +253,10 @@ def _check(stack: Stack, source: str) -> None:
         steps = np.diff(stack.depths)
         widest = int(np.argmax(steps))
         what = (
-            f"between slice {widest + 1} and {widest + 2} of {count} lie {steps[widest]:.1f} mm, elsewhere "
+            f"between slice {widest + 1} and {widest + 2} of {count} are {steps[widest]:.1f} mm, elsewhere "
             f"{np.median(steps):.1f} mm"
             if steps[widest] > (1 + UNEVEN) * np.median(steps)
-            else f"slice {int(np.argmax(off)) + 1} of {count} lies {off.max():.1f} mm beside the line of the others"
+            else f"slice {int(np.argmax(off)) + 1} of {count} is {off.max():.1f} mm off the line of the others"
         )
         raise InputError(
             f"{source}: the short-axis cine ({stack.label}) is no even stack: {what}; export all its slices"
@@ -278,5 +278,5 @@ def in_time(pictures: Sequence[Picture], source: str) -> list[Picture]:
             return sorted(pictures, key=of)
     raise InputError(
         f"{source}: nothing tells the order of the frames of {pictures[0].label} (trigger time, instance number and "
-        "acquisition time are missing or repeat); export the series anew"
+        "acquisition time are missing or repeat); export the series again"
     )

@@ -1,4 +1,4 @@
-"""Scans from files of any kind as an array in the world: NIfTI, a folder of DICOM files, MetaImage, NRRD."""
+"""Scans as arrays with an affine, from NIfTI, a folder of DICOM files, MetaImage or NRRD."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class StoredImage:
     Attributes:
         array: [X, Y, Z, T] float32.
         affine: voxel index to world, RAS mm [4, 4].
-        frame_duration: seconds; 0 for a single frame or where the file does not tell.
-        header: of a NIfTI file on this grid for what is made of the scan; None where the file is NIfTI and has its own.
-        person: what a DICOM header tells of patient and beat, see ``dicom_scan.DicomScan``.
+        frame_duration: seconds; 0 for a single frame or where unknown.
+        header: NIfTI header on this grid, for result files; None where the file is NIfTI and has one.
+        person: patient and heart rate from DICOM headers, see ``dicom_cine.DicomScan``.
     """
 
     array: np.ndarray
@@ -50,8 +50,8 @@ def read_scan(path: str) -> StoredImage:
     """Reads a NIfTI file, a MetaImage or NRRD file, or the short-axis cine of a DICOM folder or file.
 
     Raises:
-        InputError: the file is missing, damaged, of another kind, has not three or four axes, or a degenerate affine;
-            or as ``dicom_scan.find_scan``.
+        InputError: the file is missing, damaged, of another kind, does not have three or four axes, or has a
+            degenerate affine; or as ``dicom_cine.find_scan``.
     """
     path = str(path)
     if os.path.isdir(path) or (image_stem(path) is None and is_dicom(path)):
@@ -69,17 +69,17 @@ def read_image(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Array [X, Y, Z] or [X, Y, Z, T] and affine [4, 4] (RAS mm) of an image file or a folder of DICOM files.
 
     Raises:
-        InputError: it cannot be read or is no volume or series of volumes.
+        InputError: it cannot be read, or is not a volume or a series of volumes.
     """
     if not Path(path).exists():
         raise InputError(f"{path}: there is no such image; check the path")
     try:
         image = LoadImage(ensure_channel_first=False)(str(path))
         affine = np.asarray(image.affine, dtype=float)
-    except Exception as error:  # each of MONAI's readers fails in ways of its own
+    except Exception as error:  # each of MONAI's readers fails in its own way
         raise InputError(f"{path}: cannot be read as an image ({error}); give a whole file") from error
     array = image.numpy()
-    if array.ndim == 2:  # a lone DICOM slice, to which MONAI gives a third direction that means nothing
+    if array.ndim == 2:  # a single DICOM slice, for which MONAI makes up a third direction
         affine[:3, 2] = unit_vector(np.cross(affine[:3, 0], affine[:3, 1]))
         array = array[..., None]
     if array.ndim not in (3, 4) or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
@@ -88,7 +88,7 @@ def read_image(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def image_grid(path: str | Path) -> Grid:
-    """Grid and frames of an image file: NIfTI, a DICOM file or folder, or what else MONAI reads; raises as
+    """Grid and frames of an image file: NIfTI, a DICOM file or folder, or another format that MONAI reads; raises as
     ``read_image``."""
     array, affine = read_image(path)
     return Grid(affine, array.shape[:3], even_times(array.shape[3] if array.ndim == 4 else 1))
@@ -126,10 +126,10 @@ def _of_itk(path: str) -> StoredImage:
     itk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         components, kind = _components(itk, path)
-        # ITK has no Python type for every kind of number in four axes or with several components, but has these
+        # ITK's Python types do not cover every kind of number in four axes or with several components; these exist
         reader = ITKReader(pixel_type=itk.F if components == 1 else itk.VariableLengthVector[itk.F])
         raw, meta = reader.get_data(reader.read(path))
-    except Exception as error:  # ITK has one exception for all
+    except Exception as error:  # ITK raises one exception for everything
         raise InputError(f"{path}: is empty, cut off or no image; give a whole MetaImage or NRRD file") from error
     if kind not in ("scalar", "vector"):  # 3D Slicer stores the frames of a sequence as components
         raise InputError(f"{path}: holds colours or complex numbers; give one real number a voxel")
@@ -142,7 +142,7 @@ def _of_itk(path: str) -> StoredImage:
 
 
 def _components(itk, path: str) -> tuple[int, str]:
-    """Numbers a voxel, and what they are, as ITK calls it: scalar, vector, rgb, complex..."""
+    """Number of components of a voxel, and their kind in ITK's words: scalar, vector, rgb, complex..."""
     io = itk.ImageIOFactory.CreateImageIO(path, itk.CommonEnums.IOFileMode_ReadMode)
     io.SetFileName(path)
     io.ReadImageInformation()
@@ -150,7 +150,7 @@ def _components(itk, path: str) -> tuple[int, str]:
 
 
 def _likely_seconds(step: float) -> float:
-    """Seconds of a time step whose unit no one named: 1 is ITK's word for unknown, above 5 only ms make sense."""
+    """Seconds of a time step without a unit: 1 means unknown in ITK, above 5 only ms make sense."""
     return 0.0 if step == 1 or not step > 0 else step / 1000 if step > 5 else step
 
 
@@ -162,6 +162,6 @@ def _of_nifti(path: str) -> StoredImage:
     try:
         array = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
     except (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
-        raise InputError(f"{path}: the voxel data is damaged or cut off; copy the file anew") from error
+        raise InputError(f"{path}: the voxel data is damaged or cut off; copy the file again") from error
     affine = np.asarray(image.affine, dtype=float)
     return StoredImage(_checked(path, array, affine), affine, seconds_per_frame(image))

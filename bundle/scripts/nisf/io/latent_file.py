@@ -1,4 +1,4 @@
-"""The file that holds a fitted latent, and what is read from it."""
+"""The file of a fitted latent, read."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
 from nisf.utils.errors import InputError
 
-#: How the name of a latent file ends.
+#: Ending of a latent file's name.
 LATENT = "_latent.pt"
 
 
 @dataclass(frozen=True)
 class SavedFit:
-    """A fit as its latent file keeps it, for all that goes on from there: reports, planes, meshes.
+    """A fit as stored in its latent file, for reports, planes and meshes.
 
     Attributes:
         fit: latent [L], posterior, pose, steps, correction.
         frame: coordinate frame of the fitted grid, in the fitted pose.
-        start_frame: the same in the pose that the fit began with, about which the posterior is drawn.
-        options: form of the network, as ``NISF`` takes it.
+        start_frame: the same in the initial pose of the fit, about which the posterior is drawn.
+        options: arguments of ``NISF`` that build the network.
         weights: file of the network's weights when the fit was made.
-        digest: of these weights, see ``digest_of``.
-        class_names: inside class number to name.
+        digest: digest of these weights, see ``digest_of``.
+        class_names: internal class number to name.
         subject: name of the subject.
         duration: seconds of the cycle, 0 where unknown.
         person: known fields of ``measures.person.Person``.
         files: names of the scan's files, without their folders.
         image_files: the same with their folders.
-        quality: numbers and verdict, see ``quality_record``.
-        settings, versions: what made the fit.
+        quality: numbers and verdict, see ``quality.record.Quality``.
+        settings, versions: settings and package versions of the fit.
         path: the latent file; None for a fit that was not read from one.
     """
 
@@ -62,7 +62,7 @@ class SavedFit:
         """From the content of a latent file, as ``SaveLatentd.content_of`` makes it.
 
         Raises:
-            KeyError, TypeError, ValueError: it is no such content.
+            KeyError, TypeError, ValueError: it is not such content.
         """
         network, made_with = content["network"], content.get("made_with") or {}
         correction, frame = content.get("correction"), CoordinateFrame.from_dict(content["frame"])
@@ -98,7 +98,7 @@ class SavedFit:
         )
 
     def draws(self, count: int, seed: int = 0) -> list[tuple[torch.Tensor, CoordinateFrame]]:
-        """Draws from the posterior, each a latent [L] and the frame in its own pose.
+        """Draws from the posterior, each a latent [L] and the frame in the drawn pose.
 
         Raises:
             InputError: the fit has no posterior.
@@ -113,18 +113,18 @@ def read_latent(path: str | Path) -> SavedFit:
     """The fit that a ``_latent.pt`` file holds.
 
     Raises:
-        InputError: it is missing, cut off or no such file.
+        InputError: it is missing, cut off or not a latent file.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such latent file; nisf segment writes <scan>{LATENT}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a different type for each way in which a file can be broken
-        raise InputError(f"{path}: the latent file is damaged or cut off; segment the scan anew") from error
+    except Exception as error:  # torch raises a different type for each kind of damage
+        raise InputError(f"{path}: the latent file is damaged or cut off; segment the scan again") from error
     if isinstance(content, Mapping) and content.get("frame", "") is None:
-        raise InputError(f"{path}: holds no coordinate frame; segment the scan anew")
+        raise InputError(f"{path}: holds no coordinate frame; segment the scan again")
     try:
         return SavedFit.of(content, path)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise InputError(f"{path}: is no latent file of this version; segment the scan anew") from error
+        raise InputError(f"{path}: is no latent file of this version; segment the scan again") from error

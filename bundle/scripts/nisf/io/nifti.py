@@ -20,12 +20,12 @@ def save_nifti(
 ) -> Path:
     """Writes ``array`` on the grid of the NIfTI file or header ``like``: its affine, codes, units and frame duration.
 
-    What ``like`` says in words, and its extensions, are left out: they may name the patient. The file appears under
-    its name only when it is whole.
+    Text fields and extensions of ``like`` are left out: they may name the patient. The file appears under its name
+    only when it is complete.
 
     Args:
         path: file to write, ``.nii.gz``.
-        array: [X, Y, Z], [X, Y, Z, T] or [X, Y, Z, T, K]; axes of one at the end of ``like``'s shape are added.
+        array: [X, Y, Z], [X, Y, Z, T] or [X, Y, Z, T, K]; trailing axes of length one in ``like``'s shape are added.
         like: file whose header is taken over, or a header.
         frame_duration: seconds; None or 0 keeps the header's.
 
@@ -58,7 +58,7 @@ def stem_of(path: str | Path) -> str:
     return path.name if path.is_dir() else image_stem(path) or path.stem
 
 
-#: Seconds in the time units of NIfTI; where a file names none, seconds are meant.
+#: Seconds in the time units of NIfTI; a file without a unit means seconds.
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 
 
@@ -84,7 +84,7 @@ def new_header(shape: tuple[int, ...], affine: np.ndarray, frame_duration: float
 
 
 def open_nifti(path: str) -> nib.spatialimages.SpatialImage:
-    """The file opened, its voxels unread. Raises InputError where it is missing, damaged or of another kind."""
+    """The opened file, its voxels not yet read. Raises InputError where it is missing, damaged or of another kind."""
     check_readable(path)
     try:
         image = nib.load(path)
@@ -93,12 +93,12 @@ def open_nifti(path: str) -> nib.spatialimages.SpatialImage:
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise InputError(f"{path}: is no volume; give a NIfTI file (.nii or .nii.gz)")
     if any(size < 1 for size in image.shape):
-        raise InputError(f"{path}: its header tells of {image.shape} voxels; copy the file anew or repair the header")
+        raise InputError(f"{path}: its header gives the shape {image.shape}; copy the file again or repair the header")
     return image
 
 
 def seconds_per_frame(image: nib.spatialimages.SpatialImage) -> float:
-    """Seconds from one frame to the next by the header of a 4D file; 0 for a 3D one, or where it is no duration."""
+    """Seconds between frames by the header of a 4D file; 0 for a 3D one, or where the value is no duration."""
     zooms = image.header.get_zooms()
     seconds = float(zooms[3]) * time_unit(image.header) if len(zooms) > 3 else 0.0
     return seconds if 0 < seconds < float("inf") else 0.0

@@ -1,4 +1,4 @@
-"""A note beside a scan's results: what became of it, and checksums by which its files are known to be whole."""
+"""The receipt beside a scan's results: its outcome, and checksums that show whether its files are complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nisf.io.nifti import open_nifti
 from nisf.utils.errors import InputError
 from nisf.utils.files import whole_file
 
-#: How the name of a receipt ends.
+#: Ending of a receipt's name.
 RECEIPT = "_receipt.json"
 
 
@@ -24,7 +24,7 @@ _PART = 1 << 20
 
 
 def receipt_of(latent: Path) -> Path:
-    """Where the receipt of the scan with this latent file lies."""
+    """Path of the receipt of the scan with this latent file."""
     return latent.with_name(latent.name.removesuffix(LATENT) + RECEIPT)
 
 
@@ -33,8 +33,8 @@ def write_receipt(latent: Path, files: Sequence[str | Path], record: Mapping[str
 
     Args:
         latent: the scan's latent file.
-        files: all that was written of it, in the latent's folder or below.
-        record: what became of it; plain types.
+        files: all files written for it, in the latent's folder or below.
+        record: its outcome, in plain types.
 
     Raises:
         InputError: the folder cannot be written or the disk is full.
@@ -52,7 +52,7 @@ def write_receipt(latent: Path, files: Sequence[str | Path], record: Mapping[str
 
 
 def read_receipt(path: Path) -> dict | None:
-    """What a receipt says; None where there is none that can be read."""
+    """The content of a receipt; None where there is none that can be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -65,7 +65,7 @@ def read_receipt(path: Path) -> dict | None:
 
 
 def fault_of(receipt: Mapping, folder: Path) -> str:
-    """Which file of a receipt is not as it was written, in words; empty where all are."""
+    """A sentence about the first file that differs from its receipt; empty where none does."""
     for entry in receipt["files"]:
         file = folder / entry["name"]
         if not file.is_file():
@@ -77,7 +77,7 @@ def fault_of(receipt: Mapping, folder: Path) -> str:
 
 
 def unread_fault_of(files: Sequence[Path]) -> str:
-    """Which of a scan's files without a receipt cannot be read to its last byte; empty where all can."""
+    """A sentence about the first of a scan's files without a receipt that cannot be read to its end; else empty."""
     for file in files:
         try:
             if file.name.endswith(".nii.gz"):
@@ -90,7 +90,7 @@ def unread_fault_of(files: Sequence[Path]) -> str:
 
 
 def _read_nifti(file: Path) -> None:
-    """Reads a compressed NIfTI file to its end, where length and checksum are; raises where it is not whole."""
+    """Reads a compressed NIfTI file to its end, where length and checksum are; raises where it is incomplete."""
     voxels = open_nifti(str(file)).dataobj
     left = voxels.offset + math.prod(voxels.shape) * voxels.dtype.itemsize
     with gzip.open(file) as stream:
@@ -101,7 +101,7 @@ def _read_nifti(file: Path) -> None:
 
 
 def _sum_of(file: Path, flush: bool = False) -> dict[str, object]:
-    """Size and checksum of a file, which is brought to the disk before if ``flush``."""
+    """Size and checksum of a file, which is first flushed to disk if ``flush``."""
     digest = hashlib.sha256()
     with open(file, "rb") as stream:
         if flush:
@@ -112,7 +112,7 @@ def _sum_of(file: Path, flush: bool = False) -> dict[str, object]:
 
 
 def flush_folder(folder: Path) -> None:
-    """Brings the names in a folder to the disk."""
+    """Flushes the names in a folder to disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -10,14 +10,13 @@ import numpy as np
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from nisf.plots.panels import contour_panel
-from nisf.plots.style import DPI, LABELS, class_colour
+from nisf.plots.style import DPI, LABELS, class_handles
 from nisf.utils.errors import InputError
 from nisf.utils.files import whole_file
 
-#: Inches, the longer side.
+#: Longer side in inches.
 SIZE = 4.0
 
 
@@ -29,16 +28,16 @@ def cine_gif(
     seconds: float = 1.0,
     labels: Mapping[int | str, str] = LABELS,
 ) -> Path:
-    """Write a GIF that plays a plane once a cycle, without end: the picture alone beside the one with outlines.
+    """Write an endless GIF of a plane over the cycle: the picture alone beside the one with outlines.
 
-    image: [X, Y, T] in [0, 1]. label: integer [X, Y, T]. spacing: (dx, dy) in mm. seconds: of the cycle. labels: class
-    -> name. Returns the path.
-    Raises InputError if the shapes differ or there is a single frame.
+    image: [X, Y, T] in [0, 1]. label: integer [X, Y, T]. spacing: (dx, dy) in mm. seconds: duration of the cycle.
+    labels: class -> name. Returns the path.
+    Raises InputError if the shapes differ or there is only one frame.
     """
     image, label = np.asarray(image), np.asarray(label)
     if image.ndim != 3 or image.shape != label.shape or image.shape[2] < 2:
         raise InputError(
-            f"A cine needs image and label of one shape [X, Y, T] with two frames or more, not {image.shape} and "
+            f"A cine needs image and label of the same shape [X, Y, T] with two frames or more, not {image.shape} and "
             f"{label.shape}; sample several time points."
         )
     width, height = image.shape[0] * spacing[0], image.shape[1] * spacing[1]
@@ -47,8 +46,7 @@ def cine_gif(
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2, gridspec_kw={"left": 0, "right": 1, "top": 1, "wspace": 0.01})
     figure.subplots_adjust(bottom=0.3 / figure.get_figheight())
-    classes = {int(index): name for index, name in labels.items() if int(index) > 0}
-    handles = [Line2D([], [], color=class_colour(index), linewidth=2, label=name) for index, name in classes.items()]
+    handles = class_handles(labels)
     figure.legend(
         handles=handles, loc="lower center", ncols=len(handles), frameon=False, labelcolor="white", fontsize=9
     )

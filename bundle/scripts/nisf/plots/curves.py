@@ -1,4 +1,4 @@
-"""Curves of a fit and of a training run. Nothing here touches matplotlib's global state (pyplot, rcParams)."""
+"""Curves of a fit and of a training run, drawn without matplotlib's global state (pyplot, rcParams)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def dice_curve(
     """Write Dice against the step of the fit as PNG.
 
     steps: [S]. dice: [n, S] (or [S]) with one row per subject, or class name -> such an array, which adds a line per
-    class. The black line is the mean over subjects and classes; the band the "range" or "std" of the subjects' means
-    over classes. NaN (an empty class) is left out. best_step: marked. loss: [S], on a second axis. labels: class ->
-    name, for the colours. Returns the path.
+    class. The black line is the mean over subjects and classes; the band is the "range" or "std" of the subjects'
+    means over classes. NaN (an empty class) is left out. best_step: step to mark. loss: [S], on a second axis. labels:
+    class -> name, for the colours. Returns the path.
     Raises InputError if a row has another length than steps, classes differ in rows, or band is neither word.
     """
     if band not in ("range", "std"):
@@ -83,9 +83,9 @@ def training_curve(
 ) -> Path:
     """Write validation Dice (above) and losses (below, logarithmic where positive) against the training epoch as PNG.
 
-    epochs: [E], where Dice was taken; may be empty. dice_per_class: class name -> [E]; their mean is drawn too.
-    loss: name -> [E], or [F] with loss_epochs [F] where losses were noted at other epochs than Dice. NaN leaves a gap.
-    Returns the path. Raises InputError if a series has another length than its epochs.
+    epochs: [E], epochs of the Dice values; may be empty. dice_per_class: class name -> [E]; their mean is drawn too.
+    loss: name -> [E], or [F] with loss_epochs [F] where losses were recorded at other epochs than Dice. NaN leaves a
+    gap. Returns the path. Raises InputError if a series has another length than its epochs.
     """
     epochs = np.asarray(epochs, dtype=float)
     loss_epochs = epochs if loss_epochs is None else np.asarray(loss_epochs, dtype=float)
@@ -119,10 +119,10 @@ def reliability_curve(
     curves: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]],
     errors: Mapping[str, Mapping[str, float]],
 ) -> Path:
-    """Write how often the likeliest class is right against its stated probability as PNG, one panel a region.
+    """Write as PNG how often the likeliest class is right against its stated probability, a panel for each region.
 
     curves: name -> region -> ``confidence``, ``accuracy`` and ``share`` of the voxels, [bins] each; NaN bins are left
-    out, and the larger a bin's share the larger its dot. errors: name -> region -> expected calibration error.
+    out, and the size of a dot shows its bin's share. errors: name -> region -> expected calibration error.
     Returns the path.
     """
     regions = list(next(iter(curves.values())))
@@ -151,12 +151,12 @@ def _rows(values: Sequence, length: int, name: str) -> np.ndarray:
 
 
 def _nanmean(values: np.ndarray | list) -> np.ndarray:
-    """Mean over the first axis without NaN; NaN, and no warning, where all are."""
+    """Mean over the first axis without NaN; NaN, without a warning, where all are NaN."""
     return np.ma.masked_invalid(values).mean(axis=0).filled(np.nan)
 
 
 def _dice_limits(*values: np.ndarray) -> tuple[float, float]:
-    """From just below the lowest Dice, or 0, to 1."""
+    """Axis limits from just below the lowest Dice, or 0, to 1."""
     finite = np.concatenate([np.ravel(v)[np.isfinite(np.ravel(v))] for v in values] or [np.zeros(0)])
     low = np.floor(finite.min() * 10) / 10 if finite.size else 0.0
     return (low if low > 0.3 else 0.0), 1.0

@@ -1,4 +1,4 @@
-"""A long-axis plane read from short-axis slices, drawn over the long-axis image that the fit was never shown."""
+"""A long-axis plane read from a fit to short-axis slices, drawn over the long-axis image, which the fit did not use."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from nibabel.affines import apply_affine
 
 from nisf.plots.panels import contour_panel
-from nisf.plots.style import LABELS, class_colour, save_png
+from nisf.plots.style import LABELS, class_handles, save_png
 
-#: mm shown about the heart.
+#: Margin in mm shown about the heart.
 MARGIN = 25.0
 
 
@@ -30,7 +29,7 @@ def long_axis_figure(
 ) -> Path:
     """Writes a PNG: the short-axis slices above, the long-axis image with and without the predicted outlines below.
 
-    Dashed lines in the long-axis image show where the middles of the slices cut it.
+    Dashed lines in the long-axis image show where the mid-planes of the slices cut it.
 
     Args:
         path: file to write.
@@ -38,7 +37,7 @@ def long_axis_figure(
         plane: long-axis image [U, V, T] and its affine.
         label: predicted classes on the grid of the plane [U, V, T].
         frames: name of a time point to the frame of the plane that shows it.
-        title: text above.
+        title: title of the picture.
         labels: class number to name, for the legend.
     """
     slices, stack_affine = stack
@@ -60,7 +59,7 @@ def long_axis_figure(
             words = f"{name}: image" if classes is None else f"{name}: predicted outlines"
             contour_panel(ax, image[box][..., frame], classes, _spacing(affine)[:2], words)
         _draw_slices(axes[2 * number], depth[box], _spacing(affine), slices.shape[2])
-    handles = [Line2D([], [], color=class_colour(k), linewidth=2, label=name) for k, name in labels.items()]
+    handles = class_handles(labels)
     below.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9)
     return save_png(figure, path)
 
@@ -70,7 +69,7 @@ def _spacing(affine: np.ndarray) -> np.ndarray:
 
 
 def _box(label: np.ndarray, spacing: Sequence[float]) -> tuple[slice, slice]:
-    """The part of a plane that holds all classes of all frames, and a margin."""
+    """The part of a plane that holds all classes of all frames, with a margin."""
     found = np.argwhere((label > 0).any(axis=-1))
     if not len(found):
         return slice(None), slice(None)

@@ -1,4 +1,4 @@
-"""Pictures of a fit and of an evaluation. Nothing here touches matplotlib's global state (pyplot, rcParams)."""
+"""Pictures of a fit and of an evaluation, drawn without matplotlib's global state (pyplot, rcParams)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nisf.plots.style import LABELS, class_colour, save_png
+from nisf.plots.style import LABELS, class_colour, class_handles, save_png
 from nisf.utils.errors import InputError
 
-PANEL = 1.8  # inches, the longer side of one image panel
-
-
-GAP = 0.04  # inches between panels
+#: Inches: the longer side of one image panel, and the gap between panels.
+PANEL, GAP = 1.8, 0.04
 
 
 def contour_panel(
@@ -32,8 +30,8 @@ def contour_panel(
     """Draw one slice in grey with the outline of every class in its colour.
 
     image: [X, Y]; x runs to the right and y down, in millimetres from the centre of voxel (0, 0).
-    label: integer [X, Y] or None. spacing: (dx, dy) in mm, hence the true aspect.
-    window: intensities shown black and white; None: the 1st and 99.5th percentile of `image`.
+    label: integer [X, Y] or None. spacing: (dx, dy) in mm, which sets the aspect.
+    window: intensities shown as black and as white; None: the 1st and 99.5th percentile of `image`.
     Raises InputError if image or label is not 2D, or their shapes differ.
     """
     image = np.asarray(image)
@@ -65,14 +63,14 @@ def fit_figure(
     scores: str = "",
     labels: Mapping[int | str, str] = LABELS,
 ) -> Path:
-    """Write what one fit gave as PNG: rows phases and slices; columns image, reconstruction, prediction, truth.
+    """Write the result of a fit as PNG: rows are phases and slices; columns image, reconstruction, prediction, truth.
 
     image, reconstruction, prediction, truth: [X, Y, Z, T], or [X, Y, Z] for a static scan, all on one grid; no column
     for what is None. A truth frame without a class above 0 is marked as not labelled. phases: name -> frame, such as
     {"ED": 0, "ES": 5}; None or empty: frame 0 alone. spacing: (dx, dy, dz) in mm. slices: indices into Z; None: five
-    spread over those with a prediction or truth. labels: class -> name for the legend. title and scores: text above.
+    evenly spaced among those with a prediction or truth. labels: class -> name. title, scores: text above.
     Cropped to the labels and a margin where the image is much larger. Returns the path.
-    Raises InputError for shapes that differ, frames or slices that are not there.
+    Raises InputError for shapes that differ, frames or slices that do not exist.
     """
     image = _volume(image)
     prediction = np.maximum(_same_shape(_volume(prediction), image, "prediction"), 0)
@@ -134,7 +132,7 @@ def cases_figure(
     if not cases:
         raise InputError("There is no case to draw: evaluate at least one labelled scan.")
     prepared = [_prepare_case(case) for case in cases]
-    # One window size for all, or a small heart could not be told from a large one.
+    # The same scale for all, so that sizes of hearts can be compared.
     width = max(view[1] - view[0] for *_, view in prepared)
     height = max(view[3] - view[2] for *_, view in prepared)
     figure, axes = _grid(len(cases), 6, (0, width, 0, height), title, "", labels, left=0.1, row_title=0.42)
@@ -162,9 +160,9 @@ def panels_figure(
     labels: Mapping[int | str, str] = LABELS,
     title: str = "",
 ) -> Path:
-    """Write rows of panels of one plane as PNG; returns the path.
+    """Write rows of panels of the same plane as PNG; returns the path.
 
-    rows: panels (title, image [X, Y], label [X, Y] or None), all of one shape; intensities in [0, 1]. spacing: (dx, dy)
+    rows: panels (title, image [X, Y], label [X, Y] or None) of equal shape; intensities in [0, 1]. spacing: (dx, dy)
     in mm. labels: class -> name.
     Raises InputError if shapes differ.
     """
@@ -181,7 +179,7 @@ def panels_figure(
 
 
 def _outlines(ax: Axes, label: np.ndarray, dx: float, dy: float) -> None:
-    # A ring of background around the array closes the outlines of what touches its edge.
+    # A ring of background around the array closes outlines at its edge.
     padded = np.pad(label, 1)
     x, y = (np.arange(n) - 1 for n in padded.shape)
     # Neighbours share a border: MYO first, so that both blood pools keep closed outlines and MYO shows its outer one.
@@ -200,7 +198,7 @@ def _grid(
     left: float,
     row_title: float = 0.0,
 ) -> tuple[Figure, np.ndarray]:
-    """Axes shaped as `view`, text above, legend of classes below. left, row_title: inches beside and above a row."""
+    """Axes with the aspect of `view`, text above, legend below. left, row_title: inches beside and above a row."""
     width, height = view[1] - view[0], view[3] - view[2]
     panel_x, panel_y = PANEL * width / max(width, height), PANEL * height / max(width, height)
     total_x = left + columns * (panel_x + GAP) + 0.1
@@ -224,8 +222,7 @@ def _grid(
     )
     for i, (line, size, weight) in enumerate(head):
         figure.text(0.1 / total_x, 1 - (0.22 + 0.2 * i) / total_y, line, fontsize=size, weight=weight)
-    classes = {int(index): name for index, name in labels.items() if int(index) > 0}
-    handles = [Line2D([], [], color=class_colour(index), linewidth=2, label=name) for index, name in classes.items()]
+    handles = class_handles(labels)
     figure.legend(handles=handles, loc="lower center", ncols=max(len(handles), 1), frameon=False, fontsize=9)
     return figure, axes
 
@@ -235,7 +232,7 @@ def _wrap(text: str, characters: float) -> list[str]:
 
 
 def _view(mask: np.ndarray, spacing: Sequence[float], whole: float = 0.6) -> tuple[float, float, float, float]:
-    """(left, right, top, bottom) in mm around a mask [X, Y] and a margin; all of it if that is `whole` of its area."""
+    """(left, right, top, bottom) in mm around a mask [X, Y] with a margin; all of it if that is `whole` of its area."""
     full = (-0.5, mask.shape[0] - 0.5, -0.5, mask.shape[1] - 0.5)
     if mask.any():
         (x0, x1), (y0, y1) = ((i.min() - 0.5, i.max() + 0.5) for i in np.nonzero(mask))
@@ -276,9 +273,7 @@ def _volume(array: np.ndarray) -> np.ndarray:
 def _same_shape(array: np.ndarray, image: np.ndarray, name: str) -> np.ndarray:
     array = np.asarray(array)
     if array.shape != image.shape:
-        raise InputError(
-            f"The {name} has shape {array.shape} but the image {image.shape}: bring it to the image's grid."
-        )
+        raise InputError(f"The {name} has shape {array.shape}, the image {image.shape}: bring it to the image's grid.")
     return array
 
 

@@ -1,18 +1,20 @@
-"""What every picture shares: the colours of the classes, and writing the file."""
+"""Shared parts of all pictures: class colours, legend, writing the file."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from nisf.utils.files import whole_file
 
 LABELS = {1: "LV", 2: "MYO", 3: "RV"}
 
 
-# As cardiac papers draw them, lightened until they can be told apart on black as well as on white.
+# The usual colours of cardiac papers, lightened to be distinct on black as well as on white.
 COLOURS = {1: "#ff3b30", 2: "#2fd04f", 3: "#3d8bff"}
 
 
@@ -27,8 +29,14 @@ def class_colour(index: int) -> str:
     return COLOURS.get(index) or FURTHER_COLOURS[(index - len(COLOURS) - 1) % len(FURTHER_COLOURS)]
 
 
+def class_handles(labels: Mapping[int | str, str]) -> list[Line2D]:
+    """Legend entries of the classes in ``labels`` (class -> name), without the background."""
+    classes = {int(index): name for index, name in labels.items() if int(index) > 0}
+    return [Line2D([], [], color=class_colour(index), linewidth=2, label=name) for index, name in classes.items()]
+
+
 def plain_text(text: str) -> str:
-    """Text of a file with what matplotlib would take for mathematics made harmless."""
+    """Text from a file, escaped so that matplotlib does not read it as mathematics."""
     return text.replace("$", r"\$")
 
 

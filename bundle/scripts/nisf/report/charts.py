@@ -1,6 +1,6 @@
-"""Charts of a page as SVG text: the bull's eye of the wall, small histograms.
+"""Charts of a page as SVG text: bull's eye of the wall, small histograms.
 
-Drawn here and not by matplotlib: each segment and each bar has a title of its own, shown when it is touched.
+Not drawn by matplotlib, because each segment and each bar has a title, shown on hover.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from html import escape
 import numpy as np
 from matplotlib import colormaps
 
-#: mm of the wall that have the palest and the darkest colour, the same in every report.
+#: Wall thickness in mm of the palest and the darkest colour, the same in every report.
 WALL = (4.0, 16.0)
 
 
@@ -28,7 +28,7 @@ def bulls_eye(segments: Sequence[Mapping], unit: str = "mm") -> str:
     """The 16 segments of the wall (Cerqueira et al., Circulation 2002, doi:10.1161/hc0402.102975): base outside.
 
     Args:
-        segments: of measures.json, each with ``segment`` 1 to 16, ``name``, ``value`` and perhaps ``low``, ``high``.
+        segments: entries of measures.json, each with ``segment`` 1 to 16, ``name``, ``value``, maybe ``low``, ``high``.
     """
     by_number = {int(one["segment"]): one for one in segments}
     parts, number = [], 1

@@ -12,23 +12,23 @@ logger = logging.getLogger(__name__)
 
 
 def report_all(folder: str | Path, people: str | None = None, renew: bool = True, **person: object) -> None:
-    """Measures and reports every scan below a folder, and says what became of them.
+    """Measures and reports every scan below a folder, and prints the outcome.
 
     Args:
         folder: result folder of ``nisf segment``, or the folder of one scan.
-        people: CSV file of what is known of each scan's person, see ``people_of``; it goes before ``person``.
-        renew: false leaves scans alone that have a page of their fit.
-        person: height (cm), weight (kg), sex (F, M), heart_rate (beats a minute) of all scans; None is not known.
+        people: CSV file of personal data by scan, see ``people_of``; it overrides ``person``.
+        renew: if false, scans with a page of their fit are skipped.
+        person: height (cm), weight (kg), sex (F, M), heart_rate (beats a minute) of all scans; None where unknown.
 
     Raises:
-        InputError: a value cannot be, or there is nothing to report.
+        InputError: a value is impossible, or there is nothing to report.
         SystemExit: status 1 when a scan could not be reported.
     """
     known, of_all = people_of(people), checked("the command line", "all scans", person)
     scans = [results.scan for results in find_results(folder)]
     for name in sorted(set(known) - set(scans)):
-        logger.warning("%s: names %s, which is no scan of %s", people, name, folder)
-    from nisf.report.write import report  # after the checks, for it is slow to import
+        logger.warning("%s: names %s, which is not a scan of %s", people, name, folder)
+    from nisf.report.write import report  # after the checks, because it is slow to import
 
     entries = report(folder, {name: {**of_all, **known.get(name, {})} for name in scans}, renew)
     failed = [entry for entry in entries if entry.error]

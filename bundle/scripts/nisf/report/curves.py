@@ -1,4 +1,4 @@
-"""Volumes through the cycle: drawn on axes, and as the SVG of a page."""
+"""Volume curves over the cycle: drawn on axes, and as SVG for a page."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ WIDTH, HEIGHT, INSIDE = 480, 330, (44, 12, 26, 44)
 def draw_curves(
     ax: Axes, curves: Mapping, marks: Mapping[str, float] | None = None, frame_times: Sequence[float] = ()
 ) -> None:
-    """Draws volumes through the cycle with their 95% bands, and dots by slices.
+    """Draws volumes over the cycle with their 95% bands, and dots for the volumes by slices.
 
     Args:
-        ax: empty.
-        curves: of measures.json.
+        ax: empty axes.
+        curves: entry of measures.json.
         marks: word to fraction of the cycle, drawn as vertical lines.
-        frame_times: fractions of the cycle of the scan's own frames, at which ``by_slices`` stand.
+        frame_times: fractions of the cycle of the scan's frames, to which ``by_slices`` belongs.
     """
     curves = closed(curves)
     names, seconds = names_of(curves), curves.get("seconds")
@@ -66,7 +66,7 @@ def curves_svg(curves: Mapping, marks: Mapping[str, float], frame_times: Sequenc
     """``draw_curves`` as SVG text, with a line that the page moves (``.playhead``) from ``data-left`` to the right."""
     left, right, top, bottom = INSIDE
     width, height = WIDTH - left - right, HEIGHT - top - bottom
-    figure, out = Figure(figsize=(WIDTH / 72, HEIGHT / 72)), io.StringIO()  # 72 of its units are an inch
+    figure, out = Figure(figsize=(WIDTH / 72, HEIGHT / 72)), io.StringIO()  # 72 units of the SVG are an inch
     with rc_context({"svg.fonttype": "none", "font.size": 12}):
         ax = figure.add_axes((left / WIDTH, bottom / HEIGHT, width / WIDTH, height / HEIGHT))
         draw_curves(ax, curves, marks, frame_times)
@@ -80,7 +80,7 @@ def curves_svg(curves: Mapping, marks: Mapping[str, float], frame_times: Sequenc
 
 
 def colour_of(name: str, position: int = 0) -> str:
-    """Colour of a class by its name, or by its place among others."""
+    """Colour of a class by its name, or by its position among others."""
     known = {word: number for number, word in LABELS.items()}
     return class_colour(known.get(name, position + 1))
 
@@ -91,7 +91,7 @@ def names_of(curves: Mapping) -> list[str]:
 
 
 def closed(curves: Mapping) -> dict:
-    """Curves of measures.json with the first time point again at the end of the cycle, where they stop before it."""
+    """Curves of measures.json with the first time point repeated at the end of the cycle, where they stop before it."""
     time, seconds = list(curves["time"]), curves.get("seconds")
     if time[-1] >= 1:
         return dict(curves)

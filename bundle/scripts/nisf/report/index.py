@@ -1,4 +1,4 @@
-"""The pages of a cohort: one table of all scans, those to look at first on top, and all measures as one CSV file."""
+"""The pages of a cohort: one table of all scans, the most urgent first, and all measures as one CSV file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from nisf.report.page import render, rows_of
 from nisf.utils.files import write_text
 from nisf.utils.text import csv_text
 
-#: Columns of the table, where any scan has them; others stand in the CSV file.
+#: Columns of the table, where any scan has them; the others are in the CSV file.
 SHOWN = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVEF")
 
 
-#: A measure is an outlier from so many robust standard deviations off the median on, among so many scans at least
+#: A measure is an outlier above this many robust standard deviations from the median, among at least this many scans
 #: (Iglewicz and Hoaglin, How to detect and handle outliers, 1993).
 FAR, LEAST = 3.5, 8
 
@@ -29,10 +29,10 @@ class Entry:
     """A scan of the cohort.
 
     Attributes:
-        name: of its folder.
+        name: name of its folder.
         measures: measures.json, empty where the report failed.
-        error: why it failed, one sentence.
-        outliers: measures that lie far from the others', name to robust z score.
+        error: reason of the failure, one sentence.
+        outliers: name of each outlying measure to its robust z score.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Entry:
 
     @property
     def quality(self) -> Mapping:
-        """Of measures.json."""
+        """Quality entry of measures.json."""
         return self.measures.get("quality") or {}
 
     @property
     def rank(self) -> tuple:
-        """What comes first: failed, not trusted, outliers, flagged, not assessed, the rest; by name among equals."""
+        """Sort key: failed, not trusted, outliers, flagged, not assessed, the rest; by name among equals."""
         trusted, far = self.quality.get("trusted"), max((abs(z) for z in self.outliers.values()), default=0.0)
         kind = 0 if self.error else 1 if trusted is False else 2 if far else 3 if self.quality.get("flags") else 4
         return kind, -far, self.name
@@ -108,7 +108,7 @@ def _row(entry: Entry, names: Sequence[str], place: int) -> dict:
 
 
 def _counts(entries: Sequence[Entry]) -> list[str]:
-    """How many scans there are, and how many of them to look at."""
+    """Number of scans, and of those that need attention."""
 
     def count(number: int, words: str) -> list[str]:
         return [f"{number} {words}"] if number else []
@@ -141,7 +141,7 @@ def _histogram(entries: Sequence[Entry], name: str) -> Markup:
 
 
 def _table(entries: Sequence[Entry]) -> str:
-    """All scans as CSV, a row each, by name: value, interval, by slices and indexed of each measure."""
+    """All scans as CSV, sorted by name: value, interval, value by slices and indexed value of each measure."""
     rows = []
     for entry in sorted(entries, key=lambda entry: entry.name):
         measures, phases = entry.measures, entry.measures.get("phases") or {}
@@ -160,5 +160,5 @@ def _table(entries: Sequence[Entry]) -> str:
 
 
 def _plain(value: object) -> object:
-    """Text that no spreadsheet takes for a formula."""
+    """Text that no spreadsheet reads as a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@" and value else value

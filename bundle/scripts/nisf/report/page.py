@@ -1,4 +1,4 @@
-"""The page of one scan: measures, pictures and surfaces put into the template, every word from a file escaped."""
+"""The page of one scan: measures, pictures and surfaces in the template; text from files is escaped."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from nisf.report.views import View
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
-#: Measures that are shown large, in this order, where they are known.
+#: Measures shown large, in this order, where known.
 KEY = ("LVEF", "LVEDV", "LVESV", "LVSV", "LVM", "RVEF", "RVEDV", "RVESV")
 
 
-#: What the numbers of a fit's quality mean.
+#: Meaning of the quality numbers of a fit.
 NUMBERS = {
     "reconstruction_error": "root mean square difference of reconstruction and image, intensities 0 to 1",
     "prior_distance": "distance of the latent from the population's mean, in standard deviations",
-    "pose_distance": "distance of position, direction and size from what was expected, in standard deviations",
+    "pose_distance": "distance of position, direction and size from their expected values, in standard deviations",
     "uncertainty": "mean over the segmented voxels of one minus the probability of their class",
     "disagreement": "one minus the mean Dice between the fitted function's classes and those of the U-Net",
 }
@@ -46,7 +46,7 @@ def _environment():
 
 
 def render(template: str, **values: object) -> str:
-    """A template of the bundle as text, style and scripts put in; values are escaped."""
+    """A template of the bundle as text, with style and scripts; values are escaped."""
     plain = {path.name.replace(".", "_"): Markup(path.read_text()) for path in TEMPLATES.glob("*.[cj]s*")}
     made = datetime.now().strftime("%Y-%m-%d %H:%M")
     return _environment().get_template(template).render(**plain, made=made, **values)
@@ -58,10 +58,10 @@ def scan_page(
     """The page of a scan as HTML.
 
     Args:
-        scan: as it was read from its folder.
-        measures: measures.json.
+        scan: scan as read from its folder.
+        measures: content of measures.json.
         slices, planes: moving pictures.
-        surface: of ``report_surface``.
+        surface: surfaces from ``surface_data``.
         back: relative address of the cohort's page.
     """
     phases = {word: scan.times[i] for word, i in (measures.get("phases") or {}).items() if i is not None}
@@ -103,7 +103,7 @@ def scan_page(
 
 
 def without_folders(settings: Mapping | None) -> dict:
-    """Settings with the name of a file in place of its path."""
+    """Settings with file names in place of paths."""
     return {
         name: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
         for name, value in (settings or {}).items()
@@ -116,11 +116,11 @@ def has_curves(curves: Mapping) -> bool:
 
 
 def number(value: float | None, like: float | None = None) -> str:
-    """A measure as people write it: two decimals below 2, one below 20, else none; a dash where it is not known.
+    """A measure as text: two decimals below 2, one below 20, else none; a dash where unknown.
 
     Args:
-        value: of the measure.
-        like: number that says how many decimals; the value itself unless given.
+        value: value of the measure.
+        like: number that sets the decimals; the value itself unless given.
     """
     if value is None or value != value:
         return "–"
@@ -129,7 +129,7 @@ def number(value: float | None, like: float | None = None) -> str:
 
 
 def facts(scan: ScanFolder, measures: Mapping) -> list[str]:
-    """What is known of scan and subject, in a few words each."""
+    """Short facts about scan and subject."""
     x, y, z, t = scan.labels.shape
     found = [
         f"{z} slices",
@@ -148,7 +148,7 @@ def facts(scan: ScanFolder, measures: Mapping) -> list[str]:
 
 
 def quality_words(scan: ScanFolder, measures: Mapping) -> dict:
-    """Whether the result is to be trusted: a word for the style, a headline, flags, and numbers with their meaning."""
+    """The verdict on the result: a word for the style, a headline, flags, and numbers with their meaning."""
     quality = measures.get("quality") or {}
     trusted, dice = quality.get("trusted"), quality.get("predicted_dice")
     kind = "unknown" if trusted is None else "good" if trusted else "bad"
@@ -164,19 +164,19 @@ def quality_words(scan: ScanFolder, measures: Mapping) -> dict:
 
 
 def rows_of(measures: Mapping) -> list[dict]:
-    """The measures with every field of the agreed form, None or empty where it is not known."""
+    """The measures with every field, None or empty where unknown."""
     blank = {"unit": "", "indexed_unit": "", **dict.fromkeys(("value", "low", "high", "by_slices", "indexed"))}
     return [{**blank, "title": one["name"], **one} for one in measures.get("measures") or []]
 
 
 def key_measures(measures: Mapping) -> list[dict]:
-    """The measures that are shown large."""
+    """The measures shown large."""
     known = {one["name"]: one for one in rows_of(measures) if one["value"] is not None}
     return [known[name] for name in KEY if name in known] or list(known.values())[:6]
 
 
 def rows(measures: Mapping) -> list[dict]:
-    """The table of measures: each with its references and whether it lies outside of them."""
+    """The table of measures: each with its reference ranges and whether it is outside them."""
     sex, found = measures.get("sex"), []
     for one in rows_of(measures):
         value, indexed = one["value"], one["indexed"]

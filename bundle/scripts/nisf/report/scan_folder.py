@@ -1,4 +1,4 @@
-"""What lies in a scan's result folder, read again: the fitted function, the segmentation and the image beneath it."""
+"""A scan's result folder, read: the fitted function, the segmentation and the image."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from nisf.utils.errors import InputError
 
 @dataclass
 class ScanFolder:
-    """A segmented scan on the grid that was fitted: x to the lateral, y to the inferior wall, slices from the base.
+    """A segmented scan on the fitted grid: x towards the lateral, y towards the inferior wall, slices from the base.
 
     Attributes:
-        folder: of its results.
-        name: of the scan, that of its folder's files.
-        saved: what its latent file holds.
-        fitted: the scan as a function.
+        folder: folder of its results.
+        name: name of the scan, with which its files begin.
+        saved: content of its latent file.
+        fitted: scan as a function.
         labels: uint8 [X, Y, Z, T].
-        image: float32 [X, Y, Z, T], or None where the file cannot be read any more.
-        missing: why the image is None, one sentence.
+        image: float32 [X, Y, Z, T], or None where the file can no longer be read.
+        missing: reason why the image is None, one sentence.
     """
 
     folder: Path
@@ -59,11 +59,11 @@ def read_scan(results: ScanResults, saved: SavedFit, fitted: FittedScan) -> Scan
 
     Args:
         results: files of the scan.
-        saved: what its latent file holds.
+        saved: content of its latent file.
         fitted: the same as a function.
 
     Raises:
-        InputError: the segmentation is missing or damaged, or not that of the latent.
+        InputError: the segmentation is missing, damaged or does not belong to the latent.
     """
     scan = ScanFolder(results.folder, results.name, saved, fitted, _labels(results, saved, fitted))
     try:
@@ -78,7 +78,7 @@ def _labels(results: ScanResults, saved: SavedFit, fitted: FittedScan) -> np.nda
     if not files or len(files) < len(saved.files):
         files = sorted(results.folder.glob(f"*{SEGMENTATION}"))
     if not files:
-        raise InputError(f"{results.folder}: holds no segmentation (*{SEGMENTATION}); segment the scan anew")
+        raise InputError(f"{results.folder}: holds no segmentation (*{SEGMENTATION}); segment the scan again")
     volumes = [read_volume(str(file)) for file in files]
     array = np.concatenate([volume for volume, _ in volumes], axis=3)
     return on_fitted_grid(array, volumes[0][1], fitted, str(files[0])).astype(np.uint8)
@@ -88,24 +88,24 @@ def _image(saved: SavedFit, fitted: FittedScan) -> np.ndarray:
     """The first channel [X, Y, Z, T] of the scan that was fitted."""
     paths = list(saved.image_files)
     if not paths:
-        raise InputError("the latent file does not say where the scan lies")
+        raise InputError("the latent file does not say where the scan is")
     axis = "time" if fitted.network.in_channels == 1 else "channel"
     image = LoadCined("image", fourth_axis=axis)({"image": paths if len(paths) > 1 else paths[0]})["image"]
     return on_fitted_grid(image[0].numpy(), np.asarray(image.affine), fitted, Path(paths[0]).name)
 
 
 def _without_folders(words: str, saved: SavedFit) -> str:
-    """A message with the names of files in place of their paths, which are nobody's business who reads a report."""
+    """A message with file names in place of paths, which are private."""
     for path in saved.image_files:
         words = words.replace(path, Path(path).name)
     return words
 
 
 def on_fitted_grid(array: np.ndarray, affine: np.ndarray, fitted: FittedScan, name: str) -> np.ndarray:
-    """An array [X, Y, Z, T] of the scan's own file, its axes turned and cut as those of the fitted grid.
+    """An array [X, Y, Z, T] of the scan's file, its axes permuted, flipped and cropped to the fitted grid.
 
     Raises:
-        InputError: the grids are not of one scan.
+        InputError: the grids do not belong to the same scan.
     """
     frame = fitted.frame
     step = np.linalg.inv(affine) @ frame.affine  # fitted voxel to voxel of the file
@@ -114,7 +114,7 @@ def on_fitted_grid(array: np.ndarray, affine: np.ndarray, fitted: FittedScan, na
     last = start + turn @ (np.array(frame.shape) - 1)
     inside = (np.minimum(start, last) >= 0).all() and (np.maximum(start, last) < array.shape[:3]).all()
     if not whole or not inside or array.shape[3] != len(frame.times):
-        raise InputError(f"{name}: is not on the grid or has not the frames of the latent file; segment the scan anew")
+        raise InputError(f"{name}: does not have the grid or the frames of the latent file; segment the scan again")
     ranges = [slice(min(a, b), max(a, b) + 1) for a, b in zip(start, last)]
     order = [int(np.flatnonzero(turn[:, axis])[0]) for axis in range(3)]
     cut = array[tuple(ranges)].transpose(*order, 3)

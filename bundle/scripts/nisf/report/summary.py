@@ -1,4 +1,4 @@
-"""A scan's report as one picture, for those who only look."""
+"""A scan's report as one picture."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from nisf.plots import contours
-from nisf.plots.style import class_colour, plain_text, save_png
+from nisf.plots.style import class_colour, class_handles, plain_text, save_png
 from nisf.report.curves import draw_curves
 from nisf.report.page import has_curves, key_measures, number, quality_words
 from nisf.report.scan_folder import ScanFolder
 from nisf.report.views import View
 
-#: Colours of the quality's words.
+#: Colours of the quality headline.
 INK = {"good": "#1d7a3e", "bad": "#b3261e", "unknown": "#5a6672"}
 
 
-#: Slices in a row.
+#: Number of slices in a row.
 COLUMNS = 3
 
 
@@ -45,7 +44,7 @@ def summary_picture(
         if planes:
             draw_tile(row[-1], planes[0], 0, time, f"{word} {planes[0].name}".strip())
     _numbers(right, scan, measures)
-    handles = [Line2D([], [], color=class_colour(i), linewidth=2, label=name) for i, name in scan.class_names.items()]
+    handles = class_handles(scan.class_names)
     left.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9)
     return save_png(figure, path)
 
@@ -74,7 +73,7 @@ def draw_tile(ax: Axes, view: View, tile: int, time: float, title: str) -> None:
 
 
 def _middle(slices: View) -> list[int]:
-    """Tiles in the middles of the thirds of those that hold an outline at any time."""
+    """Middle tile of each third of those with an outline at any time."""
     there = [i for i, frames in enumerate(slices.polygons) if any(frames)] or list(range(len(slices.grey)))
     return sorted({there[int(len(there) * (i + 0.5) / COLUMNS)] for i in range(COLUMNS)})
 

@@ -1,4 +1,4 @@
-"""The surfaces of a scan through the cycle, coarse and packed for a page."""
+"""The surfaces of a scan over the cycle, coarse and packed for a page."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from nisf.report.views import fewer, labelled_points
 TIME_POINTS, SAMPLES = 10, 32
 
 
-#: mm about the classes in which surfaces are looked for.
+#: Margin in mm about the classes in which surfaces are searched.
 MARGIN = 8.0
 
 
-#: Whole numbers to a millimetre.
+#: Integer steps in a millimetre.
 PARTS = 50
 
 
-#: Colour and opacity of a heart's surfaces; the epicardium is seen through.
+#: Colour and opacity of a heart's surfaces; the epicardium is translucent.
 LOOKS = {
     "LV_endocardium": (class_colour(1), 1.0),
     "RV": (class_colour(3), 1.0),
@@ -34,9 +34,9 @@ LOOKS = {
 
 
 def surface_data(scan: ScanFolder) -> dict | None:
-    """Meshes of the scan as JSON: vertices in 1/50 mm about the middle, int16, and triangles, uint16, in base64.
+    """Meshes of the scan for JSON: vertices in 1/50 mm about the middle, int16, and triangles, uint16, in base64.
 
-    The y axis points to the head and z to the viewer who looks from the front. None where nothing was found.
+    The y axis points to the head and z to a viewer in front of the patient. None where nothing was found.
     """
     points = labelled_points(scan)
     if len(points) == 0:
@@ -58,7 +58,7 @@ def surface_data(scan: ScanFolder) -> dict | None:
 
 
 def box_about(scan: ScanFolder, points: np.ndarray) -> Box:
-    """The part of the scan's box that holds world points [N, 3] and a margin in plane; along the stack all of it."""
+    """The scan's box, cropped in plane to world points [N, 3] and a margin; its full length along the stack."""
     whole = Box.around(scan.fitted.frame)
     along = (points - whole.corner) @ whole.axes
     low, high = np.zeros(3), np.array(whole.size)
@@ -68,6 +68,8 @@ def box_about(scan: ScanFolder, points: np.ndarray) -> Box:
 
 
 def _packed(vertices: np.ndarray, triangles: np.ndarray) -> list[str]:
-    seen = np.stack([-vertices[:, 0], vertices[:, 2], vertices[:, 1]], axis=1)  # as one who faces the patient sees it
+    seen = np.stack(
+        [-vertices[:, 0], vertices[:, 2], vertices[:, 1]], axis=1
+    )  # as seen by someone who faces the patient
     numbers = np.clip(np.rint(seen * PARTS), -32768, 32767).astype("<i2")
     return [base64.b64encode(part.tobytes()).decode("ascii") for part in (numbers, triangles.astype("<u2"))]

@@ -1,4 +1,4 @@
-"""Moving pictures of a page: short-axis slices and long-axis planes as sheets of frames with outlines beside them."""
+"""Moving pictures of a page: short-axis slices and long-axis planes as sheets of frames, with outlines."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from nisf.sampling.fitted_scan import FittedScan
 from nisf.sampling.planes import LOOK, PLANES, HeartAxes, heart_axes, long_axis_plane
 from nisf.utils.errors import InputError
 
-#: mm about the classes that are shown.
+#: Margin in mm shown about the classes.
 MARGIN = 14.0
 
 
-#: The most slices of a mosaic, and frames of a moving picture that the network makes.
+#: The most slices in a mosaic, and frames in a moving picture from the network.
 SLICES, FRAMES = 24, 20
 
 
-#: mm: side of a long-axis plane before it is cut to the heart, and its pixel; pixel of a reconstructed slice.
+#: In mm: side of a long-axis plane before it is cropped to the heart, its pixel, and that of a reconstructed slice.
 SIZE, PIXEL, COARSE = 240.0, 1.5, 2.0
 
 
-#: JPEG quality, and the size of its blocks, to which frames are filled up lest neighbours bleed into each other.
+#: JPEG quality, and size of its blocks, to which frames are padded so that neighbours do not blend.
 QUALITY, BLOCK = 88, 8
 
 
 @dataclass
 class View:
-    """A plane, or several of one size, over time.
+    """One or more planes of the same size over time.
 
     Attributes:
-        name: of the view.
+        name: name of the view.
         grey: uint8 [tiles, X, Y, T]; x to the right, y down.
-        polygons: outlines of each tile and frame, see ``outlines``.
-        labels: a word for each tile.
+        polygons: outlines of each tile and frame, see ``contours.of_labels``.
+        labels: label of each tile.
         times: fractions of the cycle, [T].
-        spacing: mm of a pixel.
+        spacing: pixel size in mm.
         numbers: slice numbers of the tiles, counted from 0; empty for planes.
-        affine: of a plane, pixel to world (RAS mm), [4, 4].
+        affine: pixel to world (RAS mm) of a plane, [4, 4].
     """
 
     name: str
@@ -58,7 +58,7 @@ class View:
     affine: np.ndarray | None = None
 
     def plain(self) -> dict:
-        """As JSON, with a sheet of frames for each tile."""
+        """The view for JSON, with a sheet of frames for each tile."""
         columns = int(np.ceil(np.sqrt(self.grey.shape[3])))
         width, height = self.grey.shape[1:3]
         return {
@@ -92,7 +92,7 @@ def sheet(frames: np.ndarray, columns: int) -> str:
 
 
 def slices_view(scan: ScanFolder) -> View:
-    """The stack about the heart, slice beside slice; the reconstruction where the image is not there any more."""
+    """The stack about the heart as a mosaic of slices; the reconstruction where the image is missing."""
     (x0, x1), (y0, y1), (z0, z1) = heart_box(scan)
     chosen = sorted({int(round(z)) for z in np.linspace(z0, z1 - 1, min(z1 - z0, SLICES))})
     if scan.image is not None:
@@ -120,7 +120,7 @@ def plane_views(scan: ScanFolder, frame: int = 0) -> list[View]:
 
 
 def axes_of(scan: ScanFolder, frame: int = 0) -> HeartAxes | None:
-    """The heart's axes at a frame, looked for about the classes alone; None where there is no heart."""
+    """The heart's axes at a frame, searched only about the classes; None where there is no heart."""
     if not (scan.labels[..., frame] > 0).any():
         return None
     grid = Grid.of_scan(scan.fitted.frame, (LOOK, LOOK, LOOK)).cropped(labelled_points(scan), 2 * LOOK)
@@ -139,7 +139,7 @@ def _plane_view(scan: ScanFolder, name: str, axes: HeartAxes) -> View:
 
 
 def _read(fitted: FittedScan, grid: Grid, slices: Sequence[int], times: Sequence[float]) -> tuple:
-    """Grey values uint8 [X, Y, Z', T] and class probabilities [K, X, Y, Z', T]; black, background beyond the stack."""
+    """Grey values uint8 [X, Y, Z', T] and class probabilities [K, X, Y, Z', T]; black background beyond the stack."""
     points = grid.world().reshape(*grid.shape, 3)[:, :, list(slices)].reshape(-1, 3)
     first, classes = fitted.network.in_channels, fitted.network.num_classes
     limit = np.linalg.norm(fitted.frame.affine[:3, 2]) / 2
@@ -156,7 +156,8 @@ def _read(fitted: FittedScan, grid: Grid, slices: Sequence[int], times: Sequence
 def heart_box(scan: ScanFolder) -> tuple[tuple[int, int], ...]:
     """Half-open voxel ranges about all classes at all frames, in plane with a margin.
 
-    Of a heart all slices are shown, of another anatomy those that hold a class. Everything where there is no class."""
+    All slices of a heart are shown, and those with a class of another anatomy; everything where there is no class.
+    """
     found = (scan.labels > 0).any(axis=3)
     if not found.any():
         return tuple((0, n) for n in found.shape)
@@ -183,7 +184,7 @@ def eight_bit(image: np.ndarray) -> np.ndarray:
 
 
 def fewer(times: Sequence[float], most: int) -> tuple[float, ...]:
-    """At most so many of the times, evenly chosen from the first on."""
+    """At most ``most`` of the times, evenly chosen from the first on."""
     count = min(len(times), most)
     return tuple(times[int(i * len(times) / count)] for i in range(count))
 

@@ -25,7 +25,7 @@ from nisf.utils.files import write_text
 
 logger = logging.getLogger(__name__)
 
-#: Address of the page of all scans, as seen from the page of one.
+#: Relative address of the page of all scans from the page of one.
 INDEX = "../index.html"
 
 
@@ -38,19 +38,19 @@ def report(
 ) -> list[Entry]:
     """Measures and reports what ``nisf segment`` wrote.
 
-    Into each scan's folder go ``measures.json``, ``measures.csv``, ``report.html`` and ``report.png``, see
-    ``report_scan``; into the result folder ``index.html`` and ``measures.csv`` of all scans. A scan that cannot be
-    reported is named in the index with the reason, the others are done.
+    Each scan's folder gets ``measures.json``, ``measures.csv``, ``report.html`` and ``report.png``, see
+    ``report_scan``; the result folder gets ``index.html`` and ``measures.csv`` of all scans. A scan that cannot be
+    reported is listed in the index with the reason; the others are done.
 
     Args:
         folder: OUT of ``nisf segment``, or the folder of one scan, whose page alone is then written.
-        people: name of a scan to what is known of its person, see ``report_scan``.
-        renew: false leaves scans alone that have a page of their fit.
+        people: name of a scan to its personal data, see ``report_scan``.
+        renew: if false, scans with a page of their fit are skipped.
         model: weights; those that the latent files name unless given.
         device: where the network runs.
 
     Returns:
-        What the index says of each scan; ``error`` is set where it could not be reported.
+        Entry of each scan in the index; ``error`` is set where it could not be reported.
 
     Raises:
         InputError: the folder holds no results or cannot be written.
@@ -81,20 +81,20 @@ def report_scan(
     model: str | Path | None = None,
     device: str = "cpu",
 ) -> dict:
-    """Writes page and picture of a scan, and first its measures where there are none of its fit, or more is known now.
+    """Writes page and picture of a scan, and before them its measures where they are missing or ``about`` is new.
 
-    The latent file and the weights are read once for all of it.
+    The latent file and the weights are read once.
 
     Args:
         results: files of the scan.
-        about: what is known of the person, as of ``people_of``: height (cm), weight (kg), sex, heart_rate. It goes
-            before what the latent file says.
-        back: address of a page of all scans.
+        about: personal data as from ``people_of``: height (cm), weight (kg), sex, heart_rate. It overrides the latent
+            file.
+        back: relative address of a page of all scans.
         model: weights; those that the latent file names unless given.
         device: where the network runs.
 
     Returns:
-        What measures.json holds.
+        Content of measures.json.
 
     Raises:
         InputError: a file is missing or damaged, no organ is found, or the folder cannot be written.
@@ -116,16 +116,16 @@ def report_scan(
 
 
 def report_one(latent: Path, about: Mapping[str, object]) -> str | None:
-    """``report_scan`` of one of many, by a process that goes on with the next: says why where it cannot be done."""
+    """``report_scan`` for one of many scans; returns the reason of a failure instead of raising it."""
     try:
         report_scan(ScanResults.of_latent(latent), about, INDEX)
-    except Exception as error:  # the scan is segmented, whatever becomes of its page
+    except Exception as error:  # the scan is segmented even if its page fails
         return reason_of(error)
     return None
 
 
 def read_measures(path: Path) -> dict:
-    """What a measures.json holds.
+    """The content of a measures.json.
 
     Raises:
         InputError: it is missing or damaged.
@@ -133,9 +133,9 @@ def read_measures(path: Path) -> dict:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); report the scan anew") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); report the scan again") from error
     except ValueError as error:
-        raise InputError(f"{path}: is damaged; delete it and report the scan anew") from error
+        raise InputError(f"{path}: is damaged; delete it and report the scan again") from error
     if not isinstance(found, dict) or not isinstance(found.get("measures"), list):
-        raise InputError(f"{path}: holds no measures; delete it and report the scan anew")
+        raise InputError(f"{path}: holds no measures; delete it and report the scan again")
     return found

@@ -1,1 +1,1 @@
-"""What every folder uses: errors, files, devices, processes."""
+"""Shared code: errors, files, devices, processes."""

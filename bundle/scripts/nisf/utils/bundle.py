@@ -1,4 +1,4 @@
-"""The bundle's configs: found, checked and run."""
+"""Finding, checking and running the bundle's configs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nisf.utils.settings import UsedSettings
 
-#: Configs of the run ids that have a command: a base, and what is laid over it.
+#: Configs of the run ids that have a command: a base and its overrides.
 INFERENCE = ("inference",)
 EVALUATION = ("inference", "evaluate")
 PRIOR = ("inference", "train")
@@ -49,7 +49,7 @@ def settings_of(configs: Sequence[str]) -> dict:
     """The entries of configs, merged as MONAI merges them: the later ones override, ``A#b`` a part of ``A``.
 
     Raises:
-        InputError: a file is missing or no JSON object, or changes a part of what is not there.
+        InputError: a file is missing or not a JSON object, or changes a part of a missing entry.
     """
     from monai.bundle import ConfigParser  # slow to import
 
@@ -77,12 +77,12 @@ def run_bundle(
     Args:
         run_id: ``training``, ``inference``, ``evaluation`` or ``sampling``.
         configs: config files, see ``config_files``, the later ones overriding.
-        logging_file: in the bundle's ``configs`` folder.
+        logging_file: file in the bundle's ``configs`` folder.
         tracking: ``mlflow``, or a JSON file of settings as MONAI takes them; None for none.
-        overrides: single values; None leaves the config's own.
+        overrides: values of settings; None keeps the config's.
 
     Raises:
-        InputError: what the user can put right; a setting that the run id does not use is one.
+        InputError: an error that the user can fix, such as a setting that the run id does not use.
         SystemExit: some scans failed.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
@@ -104,10 +104,10 @@ def run_bundle(
 
 
 def tracking_settings(tracking: str | Mapping | None) -> dict:
-    """What can be set besides the configs' own settings where a run is tracked, as ``experiment_name``.
+    """The additional settings of a tracked run, such as ``experiment_name``.
 
     Raises:
-        InputError: MLflow is not installed, or cannot write a local database, or ``tracking`` is no such thing.
+        InputError: MLflow is not installed, or cannot write a local database, or ``tracking`` is neither.
     """
     if tracking is None:
         return {}
@@ -135,7 +135,7 @@ def used_settings(
 
 
 def torch_device(name: str | None) -> str | None:
-    """A device's name as the configs take it."""
+    """A device's name in the form of the configs."""
     return None if name is None else f"$torch.device('{name}')"
 
 
@@ -147,7 +147,7 @@ def words_of(value: object) -> list[str]:
 
 
 def parser_of(configs: Sequence[str], **overrides: object) -> ConfigParser:
-    """Configs of the run id ``inference`` parsed, for whoever wants parts of it; overrides as they are, None too.
+    """Parsed configs of the run id ``inference``, to get parts of it; overrides apply as they are, also None.
 
     Raises:
         InputError: a file or a setting is wrong.

@@ -12,9 +12,9 @@ from nisf.utils.settings import BESIDES, UsedSettings
 
 
 def check_command_line() -> None:
-    """What a config's ``initialize`` calls; does nothing where a program or another command runs the config.
+    """Checks the settings; called by a config's ``initialize``. Does nothing if another program runs the config.
 
-    MONAI adds whatever it does not know to the config, where nothing reads it.
+    MONAI would add an unknown setting to the config, where nothing reads it.
 
     Raises:
         InputError: a setting is unknown, or the run id does not use it.
@@ -32,7 +32,7 @@ def check_command_line() -> None:
 
 
 def arguments(words: Sequence[str]) -> dict[str, object]:
-    """The arguments of ``monai.bundle.run`` that fire makes of a command line's words, with those of ``args_file``."""
+    """The arguments of ``monai.bundle.run`` that fire reads from a command line, with those of ``args_file``."""
     from fire import Fire
     from monai.bundle import run
     from monai.bundle.scripts import update_kwargs

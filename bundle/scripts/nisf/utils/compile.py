@@ -1,4 +1,4 @@
-"""What the machine can do faster: a compiler, bfloat16. Each falls back to the plain way without fuss."""
+"""Faster execution by a compiler and bfloat16, where the machine has them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import torch
 logger = logging.getLogger(__name__)
 
 
-#: What has been compiled, so that the next scan need not wait again.
+#: Compiled networks, so that the next scan need not wait.
 _COMPILED: MutableMapping[torch.nn.Module, torch.nn.Module] = WeakKeyDictionary()
 
 
 def has_bf16(device: torch.device | str) -> bool:
-    """True where bfloat16 products run on hardware units; emulated ones are some fifty times slower than float32."""
+    """True where bfloat16 products run on hardware units; emulated ones are about fifty times slower than float32."""
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -36,7 +36,7 @@ def compiler_of() -> str | None:
 
 
 def compiled(network: torch.nn.Module, enabled: bool = True, device: torch.device | str = "cpu") -> torch.nn.Module:
-    """``torch.compile(network)`` where that works on this machine, otherwise the network itself.
+    """``torch.compile(network)`` where that works on this machine, else the network itself.
 
     Compiled float32 results agree with eager ones to rounding (1e-4 relative, see tests).
     """

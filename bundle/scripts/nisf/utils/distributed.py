@@ -1,6 +1,6 @@
-"""The processes of a run that ``torchrun`` starts: who this one is, what only the first does, what all put together.
+"""The processes of a run started by ``torchrun``: rank, work of the first process only, and combined values.
 
-Without ``torchrun`` there is one process and all of this does nothing. The group itself is Ignite's.
+Without ``torchrun`` there is one process and this module does nothing. The group itself is Ignite's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 def join() -> int:
     """Joins the group that ``torchrun`` set up (NCCL with a GPU for each process, else gloo); returns the rank.
 
-    Processes but the first keep quiet unless something is wrong.
+    Only the first process logs below the level of warnings.
     """
     if "LOCAL_RANK" in os.environ and not dist.is_initialized():
         of_gpus = torch.cuda.is_available() and torch.cuda.device_count() >= int(os.environ["LOCAL_WORLD_SIZE"])
@@ -51,18 +51,18 @@ def own_device() -> torch.device:
 
 
 def first_alone(function: Callable[[], T]) -> T:
-    """Calls on the first process, then on the others, which find what it left on disk."""
+    """Calls ``function`` in the first process, then in the others, which find its files on disk."""
     with idist.one_rank_first():
         return function()
 
 
 def shares(number: int) -> range:
-    """Which of ``number`` things are this process's own."""
+    """Indices of this process's share of ``number`` things."""
     return range(rank(), number, world())
 
 
 def share_of(number: int, name: str) -> int:
-    """How many of ``number`` things each process has.
+    """Number of things of each process, out of ``number``.
 
     Raises:
         InputError: they cannot be shared evenly; ``name`` is the setting.
@@ -78,15 +78,15 @@ def trained_together(network: torch.nn.Module) -> torch.nn.Module:
         return network
     device = next(network.parameters()).device
     where = [device.index] if device.type == "cuda" else None
-    # buffers are set alike by every process
+    # every process sets the buffers to the same values
     return DistributedDataParallel(network, device_ids=where, broadcast_buffers=False)
 
 
 def of_all(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensors [B, ...] of all processes, one after another: B alike everywhere.
+    """The concatenated tensors [B, ...] of all processes, with the same B.
 
-    A process has the gradient of its own part alone, times their number, because ``DistributedDataParallel`` takes the
-    mean over them.
+    A process has the gradient of its own part, times the number of processes, because ``DistributedDataParallel`` takes
+    the mean over them.
     """
     if world() == 1:
         return tensor
@@ -100,7 +100,7 @@ def of_all(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def mean_of_rows(gradient: torch.Tensor) -> torch.Tensor:
-    """The mean over the processes of a sparse gradient [N, L] that has as many rows in each; sends these rows alone.
+    """The mean over the processes of a sparse gradient [N, L] with equally many rows in each; sends only these rows.
 
     NCCL, unlike gloo, cannot reduce sparse tensors, so ``DistributedDataParallel`` is not asked to.
     """
@@ -109,10 +109,10 @@ def mean_of_rows(gradient: torch.Tensor) -> torch.Tensor:
 
 
 def mean_over(values: list[float]) -> list[float]:
-    """The mean over the processes of each number."""
+    """The mean of each number over the processes."""
     return [idist.all_reduce(value) / world() for value in values]
 
 
 def all_of(things: list[T]) -> list[T]:
-    """The lists of all processes, one after another; plain Python values."""
+    """The concatenated lists of all processes; plain Python values."""
     return [one for part in idist.all_gather(things) for one in part]

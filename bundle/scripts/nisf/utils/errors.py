@@ -1,4 +1,4 @@
-"""The one exception for what a user can put right, and how it reaches the user."""
+"""The exception for errors that a user can fix, and how it is reported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_counts(what: str, **counts: int | None) -> None:
 
 
 class NoHeartFound(InputError):
-    """A scan in which no heart was found; summaries list it as one that is not to be trusted."""
+    """A scan in which no heart was found; summaries list it as not trusted."""
 
 
 def chain_of(error: BaseException) -> list[BaseException]:
@@ -39,13 +39,13 @@ def chain_of(error: BaseException) -> list[BaseException]:
 
 
 def input_error_in(error: BaseException) -> InputError | None:
-    """The user's error within a chain of exceptions (MONAI wraps what a transform or a config expression raises)."""
+    """The ``InputError`` in a chain of exceptions (MONAI wraps what a transform or a config expression raises)."""
     return next((link for link in chain_of(error) if isinstance(link, InputError)), None)
 
 
 @contextmanager
 def unwrapped() -> Iterator[None]:
-    """Raises the user's error in place of what MONAI wraps about it."""
+    """Raises an ``InputError`` without MONAI's wrapping exceptions."""
     try:
         yield
     except Exception as error:
@@ -68,14 +68,14 @@ def memory_sentence(error: BaseException) -> str | None:
 
 
 def sentence_of(error: BaseException) -> str | None:
-    """What a user is told of an error in place of a traceback; None where it is a fault of the program."""
+    """The message for an error in place of a traceback; None for a fault of the program."""
     found = input_error_in(error)
     return memory_sentence(error) if found is None else str(found)
 
 
 def plain_errors() -> None:
-    """Makes an uncaught error that a user can put right end the program with its sentence alone; others keep their
-    traceback."""
+    """Makes an uncaught error that a user can fix end the program with its message alone; others keep
+    their traceback."""
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -89,7 +89,7 @@ def plain_errors() -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """The user's sentence out of a chain of exceptions; the first cause where there is none."""
+    """The message for the user from a chain of exceptions; the first cause where there is none."""
     found = sentence_of(error)
     if found is not None:
         return found

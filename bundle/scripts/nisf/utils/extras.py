@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from nisf.utils.errors import InputError
 
-#: Extra to its modules.
+#: Modules of each extra.
 EXTRAS = {
     "train": ("sklearn", "tensorboard"),
     "mlflow": ("mlflow", "sqlalchemy", "alembic"),
@@ -23,6 +23,6 @@ def missing_of(extra: str) -> list[str]:
 
 
 def check_extra(extra: str, what: str) -> None:
-    """Raises ``InputError`` where modules are missing that ``what``, such as "training", cannot do without."""
+    """Raises ``InputError`` if modules that ``what``, such as "training", needs are missing."""
     if missing := missing_of(extra):
         raise InputError(f"{missing[0]} is not installed; {what} needs: pip install 'nisf[{extra}]'")

@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a run that is killed, never meets half a file."""
+"""Writing files so that neither a reader nor a killed run leaves or finds half a file."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nisf.utils.errors import InputError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` to write to; the file gets its own name when all is written and has reached the
-    disk, else it goes away.
+    """A temporary name beside ``path`` to write to; the file gets its final name when it is complete on disk, and is
+    removed otherwise.
 
     Raises:
         InputError: the folder cannot be written or the disk is full.
     """
-    # the ending stays, because it says how to write; the process id keeps parallel runs apart
+    # the ending stays, because it sets the format; the process id separates parallel runs
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         to_disk(temporary)
         os.replace(temporary, path)
         to_disk(path.parent)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError, in many words
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a long RuntimeError
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else "the disk may be full"
         if isinstance(error, (FileExistsError, NotADirectoryError)):
             reason = "a file stands where its folder should be"
@@ -37,14 +37,14 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def remove_parts(folder: Path) -> None:
-    """Removes what killed processes left half written in a folder in which no other process writes now."""
+    """Removes half-written files of killed processes from a folder that no other process writes to."""
     for part in folder.glob(".[0-9]*.*"):
         part.unlink(missing_ok=True)
 
 
 def to_disk(path: Path) -> None:
     """Waits until a file, or the names in a folder, would survive a power cut."""
-    if path.is_dir() and os.name == "nt":  # Windows knows no such wait for folders
+    if path.is_dir() and os.name == "nt":  # Windows cannot flush folders
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
@@ -57,7 +57,7 @@ def check_readable(path: str | os.PathLike) -> Path:
     """The path of a file that can be opened.
 
     Raises:
-        InputError: there is none, or it may not be read.
+        InputError: it is missing or not readable.
     """
     try:
         with open(path, "rb"):
@@ -72,7 +72,7 @@ def check_writable(folder: str | Path) -> Path:
     """The folder, made where it is missing.
 
     Raises:
-        InputError: nothing can be written there; said before hours are spent.
+        InputError: nothing can be written there.
     """
     folder = Path(folder)
     try:
@@ -86,7 +86,7 @@ def check_writable(folder: str | Path) -> Path:
 
 
 def write_text(file: str | os.PathLike, text: str) -> Path:
-    """Writes a text file in one move, making its folder; returns the path. Raises as `whole_file`."""
+    """Writes a text file in one move, making its folder; returns the path. Raises as ``whole_file``."""
     file = Path(file)
     with whole_file(file) as part:
         part.write_text(text, encoding="utf-8")
@@ -98,7 +98,7 @@ def walk_files(folder: str | os.PathLike) -> list[str]:
     found = []
     for root, dirs, files in os.walk(os.path.abspath(folder), followlinks=True):
         here = os.path.realpath(root) + os.sep
-        # a link to one of its own parents would be walked for ever
+        # a link to one of its parents would be walked forever
         dirs[:] = [
             d for d in dirs if not here.startswith(os.path.realpath(os.path.join(root, d)).rstrip(os.sep) + os.sep)
         ]

@@ -1,4 +1,4 @@
-"""Versions and settings that made a result."""
+"""Versions and settings behind a result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 
 def provenance(settings: Mapping[str, object]) -> dict[str, object]:
-    """Versions and settings that made a result, as plain types."""
+    """Versions and settings behind a result, as plain types."""
     plain = {
         key: value if isinstance(value, (int, float, bool, type(None))) else str(value)
         for key, value in settings.items()

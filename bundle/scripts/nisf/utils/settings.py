@@ -1,4 +1,4 @@
-"""Which settings a run id uses: those that its entry of a config leads to."""
+"""The settings that a run id uses: those that its config entry refers to."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from monai.bundle import ConfigParser, ReferenceResolver
 
 from nisf.utils.errors import InputError
 
-#: What a run does besides its run id.
+#: Ids that a run evaluates besides its run id.
 BESIDES = ("imports", "initialize", "finalize")
 
 
 def reached(config: Mapping, ids: Iterable[str]) -> set[str]:
-    """Ids of a config's entries that ``ids`` lead to by references, with the entries inside them that are built."""
+    """Ids of a config's entries that ``ids`` reach by references, with the entries inside them."""
     parser = ConfigParser(copy.deepcopy(dict(config)))
     parser.parse()
     found: set[str] = set()
@@ -33,9 +33,9 @@ class UsedSettings:
 
     Args:
         run_id: for example ``inference``.
-        config: merged, see ``nisf.utils.bundle.settings_of``.
-        given: values of settings; what a value refers to is used as well.
-        more: names that something else reads.
+        config: merged config, see ``nisf.utils.bundle.settings_of``.
+        given: values of settings; entries that a value refers to count as used.
+        more: names used elsewhere.
         besides: ids that are run before and after it.
     """
 
@@ -52,12 +52,12 @@ class UsedSettings:
         self.ids = {*more} | reached(config, ids) | reached(_changed(config, given), ids)
 
     def __contains__(self, name: str) -> bool:
-        """Whether an entry, a part of one (``train#trainer``) or something in it is used."""
+        """Whether an entry, a part of one (``train#trainer``) or something inside it is used."""
         id = ReferenceResolver.normalize_id(name)
         return any(one == id or one.startswith(f"{id}::") or id.startswith(f"{one}::") for one in self.ids)
 
     def check(self, names: Iterable[str]) -> None:
-        """Raises ``InputError`` for a setting that is not used: MONAI would take it, and it would do nothing."""
+        """Raises ``InputError`` for a setting that is not used: MONAI would accept it without effect."""
         for name in names:
             if name in self:
                 continue
@@ -69,7 +69,7 @@ class UsedSettings:
 
 
 def _changed(config: Mapping, given: Mapping[str, object]) -> dict:
-    """A config with other values; names that lead nowhere are left out."""
+    """A config with other values; unknown names are left out."""
     parser = ConfigParser(copy.deepcopy(dict(config)))
     for name, value in given.items():
         try:

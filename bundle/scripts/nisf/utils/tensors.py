@@ -1,4 +1,4 @@
-"""Tensors to files, arrays and classes."""
+"""Conversion of tensors to files, arrays and classes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from nisf.utils.files import whole_file
 
 
 def likeliest(classes: torch.Tensor) -> torch.Tensor:
-    """Numbers [...] of the largest of [K, ...]."""
-    # argmax does the same, and over the first axis takes several times as long
+    """Index [...] of the largest of [K, ...]."""
+    # argmax over the first axis gives the same, several times slower
     return classes.max(dim=0).indices
 
 
 def save_tensors(content: Mapping[str, object], path: str | Path) -> Path:
-    """``torch.save`` that leaves no half file under the final name.
+    """``torch.save`` that never leaves half a file under the final name.
 
     Raises:
         InputError: the folder cannot be written or the disk is full.
@@ -31,10 +31,10 @@ def save_tensors(content: Mapping[str, object], path: str | Path) -> Path:
 
 
 def plain_array(tensor: torch.Tensor | MetaTensor) -> np.ndarray:
-    """The numbers of a tensor, without its meta."""
+    """The values of a tensor, without metadata."""
     return (tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor).cpu().numpy()
 
 
 def as_intensity(image: torch.Tensor) -> torch.Tensor:
-    """Intensities in [0, 1] as float32, from 8-bit stored ones or as they are."""
+    """Intensities in [0, 1] as float32, from stored 8-bit values or unchanged."""
     return image.float() / 255 if image.dtype == torch.uint8 else image.float()

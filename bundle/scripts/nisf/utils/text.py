@@ -1,4 +1,4 @@
-"""Text for people and their spreadsheets."""
+"""Text for people and spreadsheets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 
 def clock(seconds: float) -> str:
-    """A time as people say it: 45 s, 12 min, 3 h 5 min."""
+    """A duration as readable text: 45 s, 12 min, 3 h 5 min."""
     minutes = round(seconds / 60)
     if seconds < 100:
         return f"{seconds:.0f} s"
@@ -19,8 +19,8 @@ def csv_text(rows: Sequence[Mapping[str, object]], columns: Sequence[str] | None
     """Rows as the text of a CSV file with a header and plain newlines.
 
     Args:
-        rows: name of a column to its value; a value that is None or not there leaves its cell empty.
-        columns: those to write, in this order; all that any row has, in the order in which they come, unless given.
+        rows: column name to value for each row; a value that is None or missing leaves its cell empty.
+        columns: columns to write, in this order; unless given, those of all rows in the order of appearance.
     """
     if columns is None:
         columns = list(dict.fromkeys(name for row in rows for name in row))

@@ -1,1 +1,1 @@
-"""How data sets lie on disk, one file a layout."""
+"""How data sets are stored on disk, one module for each layout."""

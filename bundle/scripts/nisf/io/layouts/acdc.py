@@ -14,7 +14,6 @@ from nisf.utils.errors import InputError
 logger = logging.getLogger(__name__)
 
 
-# ---------------------------------------------------------------------------------------------------------- ACDC
 ACDC_FRAME = re.compile(r"^(?P<id>.+)_frame(?P<number>\d+)$")
 
 
@@ -36,7 +35,7 @@ def read_acdc(folder, use_4d=False, strict=True) -> list[dict]:
         whole = {stem[:-3]: path for stem, path in files.items() if stem.endswith("_4d")}
         info = read_info_cfg(os.path.join(place, "Info.cfg"))
         for subject in {*frames, *whole}:
-            # a 4D file goes with label files alone too: patientNNN_frameFF_gt without patientNNN_frameFF
+            # labels of a 4D file need no image frames: patientNNN_frameFF_gt without patientNNN_frameFF
             labels = {int(s[len(subject) + 6 : -3]): p for s, p in files.items() if is_acdc_label(subject, s)}
             if subject in whole and (use_4d or subject not in frames):
                 subjects.append(acdc_cine(subject, whole[subject], labels, info, strict))
@@ -51,7 +50,7 @@ def is_acdc_label(subject, stem) -> bool:
 
 
 def read_info_cfg(path) -> dict[str, int]:
-    """ED, ES (frame numbers from 1) and NbFrame, as far as the file is there and says them."""
+    """ED, ES (frame numbers from 1) and NbFrame, as far as the file exists and holds them."""
     try:
         lines = Path(path).read_text(errors="replace").splitlines()
     except OSError:
@@ -71,7 +70,7 @@ def acdc_frames(subject, frames, labels, info) -> dict:
         times = [(number - 1) / info["NbFrame"] for number in numbers]
     else:
         logger.warning(
-            "%s: no Info.cfg that says how many frames the cycle has; taking the first frame as end diastole and the "
+            "%s: no Info.cfg with the number of frames of the cycle; taking the first frame as end diastole and the "
             "last as %.2f of the cycle.",
             subject,
             TYPICAL_ES,

@@ -1,4 +1,4 @@
-"""A data list of one's own: cohort.json."""
+"""A user's data list: cohort.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from nisf.io.layouts.common import SECTIONS, make_subject
 from nisf.utils.errors import InputError
 
 
-# --------------------------------------------------------------------------------------------------- cohort files
 def read_cohort(source, strict=True) -> list[dict]:
     """A cohort JSON file, or the folder that holds cohort.json; each subject also gets its "split".
 

@@ -22,11 +22,11 @@ SECTIONS = ("training", "validation", "test")
 NIFTI = re.compile(r"^(?P<stem>[^.].*)\.nii(\.gz)?$")
 
 
-# what segmentation and challenges write beside an image: never an image to segment when a folder is searched
+# endings of derived files beside an image: never segmented when a folder is searched
 DERIVED = ("_gt", "_seg", "_prob", "_recon", "_uncertainty", "_extrapolated")
 
 
-# where in the cycle end systole lies when nothing says so (about a third, at rest)
+# end systole as a fraction of the cycle where it is unknown (about a third, at rest)
 TYPICAL_ES = 0.35
 
 
@@ -47,7 +47,7 @@ def niftis_by_folder(folder) -> dict[str, dict[str, str]]:
 
 
 def make_subject(subject, image, label=None, **fields) -> dict:
-    """A subject with every key there; unnamed ones take the value that means "nothing special"."""
+    """A subject with every key; those not given take their neutral value."""
     if isinstance(label, list) and not any(label):
         label = None
     entry = {"subject": subject, "image": image, "label": label, "times": None, "labelled_frames": None}

@@ -19,7 +19,7 @@ def read_images(source, strict=True) -> list[dict]:
 
     Each NIfTI, MetaImage or NRRD file is a subject, and so is each DICOM examination (see `dicom_folders`). The id is
     the file's stem or the folder's name; where these repeat (a/sa.nii.gz, b/sa.nii.gz), the folders' names go before
-    it. In a folder, files named as in DERIVED (*_gt, *_seg, ...) are passed over; a file named itself is always
+    it. In a folder, files named as in DERIVED (*_gt, *_seg, ...) are skipped; a file given by name is always
     taken.
     """
     paths: list[str] = []
@@ -34,7 +34,7 @@ def read_images(source, strict=True) -> list[dict]:
         paths += [p for p in found if not image_stem(p).endswith(DERIVED)]
         passed = sum(image_stem(p).endswith(DERIVED) for p in found)
         if passed:
-            logger.info("%s: passed over %d files named %s.", item, passed, ", ".join("*" + d for d in DERIVED))
+            logger.info("%s: skipped %d files named %s.", item, passed, ", ".join("*" + d for d in DERIVED))
         paths += dicom_folders(item)
     paths = sorted(set(paths))
     stems = [image_stem(p) or os.path.basename(p).removesuffix(".dcm") for p in paths]
@@ -47,8 +47,8 @@ def read_images(source, strict=True) -> list[dict]:
 def dicom_folders(folder) -> list[str]:
     """The folders below `folder`, itself included, that hold one DICOM examination each.
 
-    An examination's folder is the one that holds all files of its study; where those of two lie within each other
-    they are one (a scan whose reader then refuses to mix patients).
+    An examination's folder is the one that holds all files of its study; where one contains the other they
+    count as one (a scan whose reader then refuses to mix patients).
     """
     places: dict[str, str] = {}
     named = [p for p in dicom_paths(folder) if image_stem(p) is None]

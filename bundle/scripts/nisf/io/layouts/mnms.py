@@ -10,7 +10,6 @@ from nisf.utils.errors import InputError
 from nisf.utils.files import walk_files
 
 
-# ---------------------------------------------------------------------------------------------------------- M&Ms
 def read_mnms(folder, strict=True) -> list[dict]:
     """<ID>_sa.nii.gz with <ID>_sa_gt.nii.gz (4D, labels at ED and ES only), or <ID>_sa_ED / <ID>_sa_ES (3D, + _gt).
 

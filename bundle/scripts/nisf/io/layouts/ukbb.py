@@ -1,4 +1,4 @@
-"""UK Biobank: a folder a subject."""
+"""UK Biobank: a folder for each subject."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 from nisf.io.layouts.common import make_subject, niftis_by_folder
 
 
-# ------------------------------------------------------------------------------------- UK Biobank, MSD, any images
 def read_ukbb(folder, strict=True) -> list[dict]:
     """<subject>/sa.nii.gz and <subject>/seg_sa.nii.gz (4D), as the authors' code has them."""
     places = niftis_by_folder(folder).items()
