@@ -7,6 +7,7 @@ import pytest
 from helpers.layout_files import ACDC_RULE, acdc_patient, entry, write_cohort
 
 from nisf.io.datalist import check_splits, find_subjects, load_split, split_subjects, write_splits
+from nisf.io.layouts.registry import READERS
 from nisf.utils.errors import InputError
 
 # ---- splits
@@ -82,7 +83,7 @@ def test_failed_write_keeps_the_old_splits(tmp_path, monkeypatch):
 # ---- what is not there
 
 
-@pytest.mark.parametrize("layout", ["acdc", "mnms", "ukbb", "msd", "cohort", "images"])
+@pytest.mark.parametrize("layout", sorted(READERS))
 def test_missing_and_empty_folders_name_the_layout(tmp_path, layout):
     for folder in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(InputError, match=layout):

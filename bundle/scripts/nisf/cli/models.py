@@ -32,7 +32,7 @@ def train(
         dataset: folder of the data, or a data list (cohort.json).
         output: folder of the results.
         config: kind of data: acdc (short-axis cine), phantom, hippocampus, or JSON files; as A,B.
-        layout: layout of the data on disk: acdc, mnms, ukbb, msd, cohort or images; the config's unless given, and
+        layout: layout of the data on disk, as acdc or msd (an unknown one lists all); the config's unless given, and
             cohort for a data list.
         splits: JSON file of subject ids by section (training, validation, test); the config's rule or the data list's
             own sections unless given.

@@ -22,6 +22,7 @@ def segment(
     mask: str | None = None,
     dicom_seg: str | bool | None = None,
     keep_ids: bool = False,
+    layout: str | None = None,
     config: str | None = None,
     model: str | None = None,
     unet_model: str | None = None,
@@ -55,6 +56,7 @@ def segment(
         mask: with one scan, a NIfTI file on its grid, nonzero where voxels are valid.
         dicom_seg: for DICOM scans, also write DICOM SEG objects of ED and ES (phases) or of every frame (all).
         keep_ids: keep the patient's identity in DICOM SEG objects; no other file ever holds it.
+        layout: layout of a data set, as acdc; files and folders of any form unless named. An unknown one lists all.
         config: settings of other weights or anatomies: phantom, hippocampus, or JSON files; as A,B.
         model: weights of the prior; the bundle's models/model.pt unless named.
         unet_model: weights of the U-Net; the bundle's models/unet.pt unless named.
@@ -70,6 +72,7 @@ def segment(
             scans,
             output,
             config,
+            layout=layout,
             fast=fast,
             adam=adam,
             device=device,
@@ -146,7 +149,7 @@ def cohort_run(
     Args:
         data: folder of scans, or a data list (cohort.json).
         output: folder of the results.
-        layout: layout of the data on disk: acdc, mnms, ukbb, msd, cohort or images; unless given, cohort for a data
+        layout: layout of the data on disk, as acdc or msd (an unknown one lists all); unless given, cohort for a data
             list and images for anything else.
         people: CSV file of the subjects, as nisf report takes it.
         overwrite: segment finished scans again.

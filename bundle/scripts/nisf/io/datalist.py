@@ -35,7 +35,7 @@ def find_subjects(layout: str, dataset_dir: Source, use_4d: bool = False, strict
     """All subjects of a data set, sorted by id, with absolute paths.
 
     Args:
-        layout: "acdc", "mnms", "ukbb", "msd", "cohort" (a cohort.json or its folder) or "images" (any image files,
+        layout: key of ``registry.READERS``, as "cohort" (a cohort.json or its folder) or "images" (any image files,
             folders of DICOM files).
         dataset_dir: the folder; for "cohort" also the JSON file, for "images" also a file or a list of files.
         use_4d: ACDC only: use patientNNN_4d.nii.gz as the image where it exists, not the single frames.
@@ -124,7 +124,9 @@ def _split_ids(subjects: list[Subject], rule: Mapping) -> dict[str, list[str]]:
         return _named_ids(_read_json(value), value)
     without = [subject["subject"] for subject in subjects if subject.get("split") not in SECTIONS]
     if without:
-        raise InputError(f'Subject "{without[0]}" has no split; give a split rule or a splits file.')
+        raise InputError(
+            f'Subject "{without[0]}" has no split; name a file of splits (--splits FILE), or take all subjects (--section all).'
+        )
     return {section: [s["subject"] for s in subjects if s["split"] == section] for section in SECTIONS}
 
 
