@@ -95,7 +95,7 @@ def test_a_batch_goes_on_where_it_stopped_and_names_what_cannot_be_done(segmente
     done = nisf("segment", "scans", "missing.nii.gz", "-o", "2024_11", cwd=folder)
     assert done.returncode == 1
     assert "1 of 3 scans done, 1 finished by an earlier run, 1 failed" in done.stdout
-    assert "heart: finished by an earlier run, skipped; --overwrite does it anew" in done.stdout
+    assert "heart: finished by an earlier run, skipped; --overwrite does it again" in done.stdout
     assert "missing.nii.gz: there is no such file" in done.stdout
     assert (folder / "2024_11" / "heart" / "heart_seg.nii.gz").stat().st_mtime_ns == before
     assert (folder / "2024_11" / "still" / "still_latent.pt").is_file()

@@ -132,7 +132,7 @@ def test_the_field_of_a_posed_frame_follows_the_heart():
 
 def test_a_scan_without_a_heart_is_refused_by_name():
     empty = MetaTensor(torch.zeros(1, 8, 8, 3, 1), affine=torch.eye(4), meta={"filename_or_obj": "scan7.nii.gz"})
-    with pytest.raises(NoHeartFound, match="scan7.nii.gz: no heart found, no voxel is of the classes .* is it in view"):
+    with pytest.raises(NoHeartFound, match="scan7.nii.gz: no heart found: no voxel has one of .* is it in view"):
         PoseOfd("label")({"label": empty})
     with pytest.raises(InputError, match="scan7.nii.gz: no organ found") as caught:
         PoseOfd("label", pointer=None)({"label": empty})
@@ -141,5 +141,5 @@ def test_a_scan_without_a_heart_is_refused_by_name():
 
 def test_a_posed_frame_without_a_pose_says_what_to_name():
     image = MetaTensor(torch.rand(1, 8, 8, 3, 1), affine=torch.eye(4), meta={"filename_or_obj": "a.nii"})
-    with pytest.raises(InputError, match="a.nii: nothing says where the organ lies; name an unet_model"):
+    with pytest.raises(InputError, match="a.nii: the organ's position is unknown; name a unet_model"):
         CropToFieldd("image", kind="posed")({"image": image})

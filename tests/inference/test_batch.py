@@ -40,7 +40,7 @@ def test_finished_scans_are_left_out_and_other_settings_are_named(tmp_path, capl
         batch = Batch(listed, str(out), ("seg",), {"seed": 0, "pose": True}, skip_finished=True)
     assert waiting(batch) == ["c"]
     lines = [record.getMessage() for record in caplog.records]
-    assert lines[0] == "a: finished by an earlier run, skipped; --overwrite does it anew"
+    assert lines[0] == "a: finished by an earlier run, skipped; --overwrite does it again"
     assert "with other settings (seed)" in lines[1]
     assert waiting(Batch(listed, str(out), ("seg",), {"seed": 0}, skip_finished=False)) == ["a", "b", "c"]
 

@@ -224,11 +224,11 @@ def test_what_is_no_dicom_is_refused_before_anything_is_fitted(tmp_path):
     path = save_nifti(subject, tmp_path / "heart.nii.gz")
     subjects = [{"image": str(folder)}, {"image": str(path)}]
     assert check_sources(subjects, None) == subjects and check_sources(subjects[:1], "all") == subjects[:1]
-    with pytest.raises(InputError, match="heart.nii.gz: is no DICOM scan, and a DICOM SEG must refer to .*; give the"):
+    with pytest.raises(InputError, match="heart.nii.gz: is not a DICOM scan, and a DICOM SEG must .*; give the"):
         check_sources(subjects, True)
     with pytest.raises(InputError, match="choose one of phases, all"):
         check_sources(subjects, "some")
-    with pytest.raises(InputError, match="is no DICOM scan"):
+    with pytest.raises(InputError, match="is not a DICOM scan"):
         write_segmentations(path, np.ones(subject.render().shape), tmp_path)
 
 
@@ -240,7 +240,7 @@ def test_labels_of_another_grid_or_anatomy_are_refused(tmp_path):
     nib.save(moved, tmp_path / "moved.nii.gz")
     with pytest.raises(InputError, match="moved.nii.gz: is not on the grid of"):
         write_segmentations(folder, tmp_path / "moved.nii.gz", tmp_path)
-    with pytest.raises(InputError, match="not of anterior"):
+    with pytest.raises(InputError, match="not for anterior"):
         write_segmentations(folder, np.ones(subject.render().shape), tmp_path, class_names={"1": "anterior"})
 
 

@@ -58,7 +58,7 @@ def test_a_calibration_is_that_of_its_own_weights(judge, tmp_path, caplog):
     assert judge.write(weights, network()) == calibration_file(weights) == tmp_path / "model_quality.json"
     assert Judge.beside(weights, network(), HEART)(GOOD, SLICES) == judge(GOOD, SLICES)
     assert Judge.beside(weights, network(1), HEART).prediction is None
-    assert "of other weights" in caplog.text
+    assert "for other weights" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"prediction": {"terms": [{"nose": 1}], "gate": 0, "level": 0}}'])

@@ -62,7 +62,7 @@ def test_a_long_series_is_thinned(tmp_path):
     "text, said",
     [
         ("x,y,z\n1,2,3\n", "no column 'intensity'"),
-        ("x,y,z,intensity\n1,2,3,many\n", "line 2 holds what is no number"),
+        ("x,y,z,intensity\n1,2,3,many\n", "line 2 has a value that is not a number"),
         ("x,y,z,intensity\n", "has no points"),
         ("x,y,z,intensity\n1,2,3,4\n5,6,7,4\n", "constant, NaN or infinite"),
         ("x,y,z,intensity\n1,2,3,4\n5,6,7,nan\n", "constant, NaN or infinite"),

@@ -1,4 +1,4 @@
-"""Slices that a fit did not see: where they lie in a file, and what the true labels of their neighbours would say."""
+"""Slices that a fit did not see: their position in a file, and baselines from the true labels of their neighbours."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class HeldOut:
     """Held-out slices on a file's own grid.
 
     Attributes:
-        axis: of the slices.
-        kept: numbers of those that the fit saw, ascending.
-        shape: of the grid, [X, Y, Z] in any order.
+        axis: axis of the slices.
+        kept: numbers of the slices that the fit saw, ascending.
+        shape: shape of the grid, [X, Y, Z] in any order.
     """
 
     axis: int
@@ -31,11 +31,11 @@ class HeldOut:
 
     @classmethod
     def of(cls, image: MetaTensor, affine: np.ndarray, shape: Sequence[int]) -> HeldOut | None:
-        """Of a fitted image whose ``Scan`` names ``kept_slices``; None where all were seen.
+        """The held-out slices of a fitted image whose ``Scan`` names ``kept_slices``; None if all were seen.
 
         Args:
-            image: in the canonical orientation, its affine [4, 4] or [1, 4, 4].
-            affine, shape: of the file's grid, which has the same slices in an order of its own.
+            image: image in the canonical orientation, with an affine [4, 4] or [1, 4, 4].
+            affine, shape: affine and shape of the file's grid, which has the same slices in its own order.
         """
         seen = scan_of(image).kept_slices
         if seen is None:
@@ -61,10 +61,10 @@ class HeldOut:
         class_names: Mapping,
         subject: str,
     ) -> list[dict]:
-        """Rows of what the true labels [X, Y, Z, T] of the seen slices would put into the others.
+        """Score rows of baselines that fill the held-out slices from the true labels [X, Y, Z, T] of the seen ones.
 
-        Regions ``held-out slices: nearest`` and ``held-out slices: shape-based``. No fit has these labels: a baseline
-        that it beats is beaten by intensities alone.
+        Regions ``held-out slices: nearest`` and ``held-out slices: shape-based``. A fit does not have these labels: it
+        beats a baseline by intensities alone.
         """
         across = [s for axis, s in enumerate(spacing) if axis != self.axis]
         labels = np.moveaxis(truth, self.axis, 2)
@@ -88,7 +88,7 @@ class HeldOut:
 
 
 def nearest_slice(label: np.ndarray, kept: Sequence[int]) -> np.ndarray:
-    """Each slice of [X, Y, Z] from the nearest of ``kept``, the basal one of two."""
+    """Each slice of [X, Y, Z] from the nearest of ``kept``; of two equally near, the basal one."""
     places = np.asarray(kept)
     nearest = [places[np.argmin(np.abs(places - z))] for z in range(label.shape[2])]
     return label[:, :, nearest]
@@ -97,12 +97,12 @@ def nearest_slice(label: np.ndarray, kept: Sequence[int]) -> np.ndarray:
 def shape_based(label: np.ndarray, kept: Sequence[int], spacing: Sequence[float]) -> np.ndarray:
     """Each slice of [X, Y, Z] by shape-based interpolation between its neighbours in ``kept``.
 
-    Signed distances to each class's outline in plane, background included, are interpolated linearly; a voxel belongs
-    to the class that it lies deepest in (Raya and Udupa, 1990). Beyond the outer slices the nearest is taken.
+    Signed distances to each class's outline in plane, background included, are interpolated linearly; a voxel gets
+    the class that it is deepest in (Raya and Udupa, 1990). Beyond the outer slices the nearest is taken.
 
     Args:
-        label: classes.
-        kept: numbers of the slices whose labels may be looked at, ascending.
+        label: class numbers.
+        kept: numbers of the slices whose labels may be used, ascending.
         spacing: mm along x and y.
     """
     classes = np.unique(label[:, :, list(kept)])
@@ -116,8 +116,8 @@ def shape_based(label: np.ndarray, kept: Sequence[int], spacing: Sequence[float]
 def _depths(inside: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     """Signed distance in mm to the outline of [X, Y, Z], slice by slice, positive inside.
 
-    A slice with no outline is a quarter of the picture's width away from it, so that a class which only one neighbour
-    shows ends about half way between the two.
+    A slice without an outline gets a quarter of the image width, so that a class in only one of two neighbours ends
+    about half way between them.
     """
     far = 0.25 * min(n * s for n, s in zip(inside.shape, spacing))
     out = np.empty(inside.shape)

@@ -1,12 +1,12 @@
-"""Dice and 95% Hausdorff distance per class, phase and region, by MONAI's metrics, as scores of whole volumes.
+"""Dice and 95% Hausdorff distance of whole volumes per class, phase and region, by MONAI's metrics.
 
     rows = score_subject(prediction, truth, {"ED": 0, "ES": 9}, spacing, {1: "LV", 2: "MYO", 3: "RV"}, "patient001")
     summary = summarise(rows)
     print(format_table(summary))
     write_scores(rows, summary, "output/scores", {"weights": "model.pt"})
 
-Empty classes follow MONAI: Dice is nan where the truth is empty, the distance is not finite (nan or inf, as the
-version of MONAI has it) where truth or prediction is. Such values are left out of the means and counted beside them.
+Empty classes follow MONAI: Dice is nan where the truth is empty, the distance is not finite (nan or inf,
+depending on the version of MONAI) where truth or prediction is. Such values are left out of the means and counted.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ def score_volume(prediction, truth, spacing: Sequence[float], class_names: Mappi
     Args:
         prediction, truth: [X, Y, Z] class numbers (array or tensor).
         spacing: voxel size in mm along X, Y, Z.
-        class_names: class number -> name; 0 (background) may be named and is not scored.
-        mask: optional [X, Y, Z]; scores count only inside (voxels for Dice; surface voxels, of the surfaces of the
-            unmasked volumes, for the distance).
+        class_names: class number -> name; 0 (background) may be named but is not scored.
+        mask: optional [X, Y, Z]; only what is inside counts (voxels for Dice; for the distance, surface voxels of the
+            unmasked volumes).
 
     Returns:
         [{"class", "dice", "hd95_mm", "empty_truth", "empty_prediction"}], in the order of `class_names`.
 
     Raises:
-        InputError: shapes differ, or there is a class number that `class_names` does not name.
+        InputError: shapes differ, or a class number is not in `class_names`.
     """
     names = {int(number): name for number, name in class_names.items() if int(number) != 0}
     prediction, truth = _labels(prediction, "prediction", names), _labels(truth, "truth", names)
@@ -65,7 +65,7 @@ def score_volume(prediction, truth, spacing: Sequence[float], class_names: Mappi
     spacing = [float(s) for s in spacing]
     if len(spacing) != 3 or not all(math.isfinite(s) and s > 0 for s in spacing):
         raise InputError(f"Voxel spacing must be three positive numbers in mm, not {spacing}.")
-    # surfaces and overlap lie where a class is, so the rest of the volume is not looked at
+    # surfaces and overlap are where a class is, so the rest of the volume is left out
     box = _bounding_box((prediction > 0) | (truth > 0))
     channels = [0, *names]
     y_pred, y = (torch.stack([torch.as_tensor(v[box] == c) for c in channels])[None] for v in (prediction, truth))
@@ -86,13 +86,13 @@ def _labels(volume, what: str, names: Mapping[int, str]) -> np.ndarray:
     unknown = sorted(set(np.unique(volume).tolist()) - {0, *names})
     if unknown:
         raise InputError(
-            f"The {what} holds the value {unknown[0]}, which is no class of {names}; map its labels first."
+            f"The {what} holds the value {unknown[0]}, which is not a class of {names}; map its labels first."
         )
     return volume
 
 
 def _bounding_box(foreground: np.ndarray, margin: int = 1) -> tuple[slice, ...]:
-    """Slices around the foreground; one voxel of margin keeps a surface inside what it was. One voxel if empty."""
+    """Slices around the foreground; one voxel of margin keeps the surfaces as they were. One voxel if empty."""
     found = find_objects(foreground.astype(np.uint8)) or [(slice(0, 1),) * foreground.ndim]
     return tuple(slice(max(part.start - margin, 0), part.stop + margin) for part in found[0])
 
@@ -108,7 +108,7 @@ def _hausdorff(y_pred: torch.Tensor, y: torch.Tensor, spacing: list[float], insi
             get_edge_surface_distance(p, t, spacing=spacing, symmetric=True, mask=inside)[1]
             for p, t in zip(y_pred[0, 1:], y[0, 1:])
         ]
-    # MONAI's Hausdorff distance takes no mask, its surface distances do: the same percentile and maximum of the two
+    # MONAI's Hausdorff distance takes no mask, its surface distances do: the same percentile, the larger of the two
     quantile = PERCENTILE / 100
     values = [[torch.quantile(d, quantile) if d.numel() else d.new_tensor(math.nan) for d in pair] for pair in pairs]
     return torch.stack([torch.stack(pair).max() for pair in values])
@@ -129,14 +129,14 @@ def score_subject(
         prediction, truth: [X, Y, Z, T] class numbers, or [X, Y, Z] for a static volume.
         frames: {"ED": i, "ES": j}; or the indices of the labelled frames (their phase is called "any"); None: all.
         spacing, class_names: see `score_volume`.
-        subject: id, written into the rows.
+        subject: name of the subject, written into the rows.
         regions: optional name -> mask [X, Y, Z] or [X, Y, Z, T], scored besides the whole volume (region "all").
 
     Returns:
         rows with the keys `ROW_KEYS`.
 
     Raises:
-        InputError: as `score_volume`, or a frame that is not there; the message begins with the subject.
+        InputError: as `score_volume`, or a frame does not exist; the message begins with the subject.
     """
     prediction, truth = (v[..., None] if v.ndim == 3 else v for v in (prediction, truth))
     if prediction.ndim != 4 or prediction.shape != truth.shape:
@@ -164,9 +164,9 @@ def score_subject(
 def summarise(rows: Sequence[Mapping]) -> list[dict]:
     """Mean and standard deviation over subjects, per region, phase and class, and over all classes and phases.
 
-    Scores of volumes are averaged within a subject first, so every subject weighs the same; the standard deviation
-    (of the population, as in MONAI's summaries) is between subjects. A class or phase called "mean" is that average.
-    Dice that is nan and distances that are nan or inf do not enter.
+    Scores of volumes are averaged within a subject first, so every subject has the same weight; the standard
+    deviation (of the population, as in MONAI's summaries) is between subjects. A class or phase called "mean" is the
+    average over all of them. Values that are nan or inf are left out.
 
     Returns:
         rows with the keys `SUMMARY_KEYS`: n is the number of scores (volumes x classes) in the group, n_failed how
@@ -206,9 +206,9 @@ def _summary_of(group: Sequence[Mapping]) -> dict:
 
 
 def write_scores(rows, summary, folder: str | os.PathLike, provenance: Mapping) -> Path:
-    """Write scores.csv, summary.csv and scores.json (rows, summary, provenance), each in one move; returns the folder.
+    """Writes scores.csv, summary.csv and scores.json (rows, summary, provenance), each atomically; returns the folder.
 
-    Values that are not finite are "nan" and "inf" in the CSV files and null in the JSON file, which knows no others.
+    Values that are not finite are "nan" and "inf" in the CSV files and null in the JSON file.
     """
     folder = Path(folder)
     write_text(folder / "scores.csv", csv_text(rows, ROW_KEYS))

@@ -1,4 +1,4 @@
-"""Whether class probabilities are true: reliability diagrams and calibration errors."""
+"""Calibration of class probabilities: reliability diagrams and calibration errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from nisf.plots.curves import reliability_curve
 from nisf.utils.files import write_text
 
-#: Stated probability of the background from which a voxel is plainly that.
+#: Stated probability of the background from which a voxel is plainly background.
 PLAINLY = 0.99
 #: Regions in which a reliability is counted: every voxel of the field; those that are not plainly background.
 REGIONS = ("field", "heart")
@@ -22,7 +22,7 @@ class Reliability:
     """Counts of how often the likeliest class was right, by its stated probability (Guo et al., ICML 2017).
 
     Args:
-        bins: equal parts of [0, 1].
+        bins: number of equal parts of [0, 1].
     """
 
     def __init__(self, bins: int = 15) -> None:
@@ -33,10 +33,10 @@ class Reliability:
         """Adds N voxels.
 
         Args:
-            probabilities: [K, N].
-            label: [N]; voxels with a negative one do not count.
-            background: [N] probabilities of the background that say which voxels lie in the heart, which must not be
-                said by the label; those of ``probabilities`` unless given.
+            probabilities: class probabilities [K, N].
+            label: true classes [N]; voxels with a negative one do not count.
+            background: probabilities [N] of the background that decide which voxels are in the heart, which the label
+                must not; those of ``probabilities`` unless given.
         """
         known = label >= 0
         heart = (probabilities[0] if background is None else background)[known] < PLAINLY
@@ -49,7 +49,7 @@ class Reliability:
             counts.index_add_(1, place[chosen], values[:, chosen])
 
     def add_counts(self, other: Reliability) -> None:
-        """Adds what another has counted."""
+        """Adds the counts of another."""
         for region, counts in other.counts.items():
             self.counts[region] += counts
 
@@ -59,14 +59,14 @@ class Reliability:
         return float((right - confidence).abs().sum() / number.sum()) if number.sum() > 0 else math.nan
 
     def curve(self, region: str = "field") -> dict[str, list[float]]:
-        """Of each bin: ``share`` of the voxels, mean ``confidence`` and share right (``accuracy``); NaN where empty."""
+        """By bin: ``share`` of the voxels, mean ``confidence`` and share right (``accuracy``); NaN where empty."""
         number, confidence, right = self.counts[region]
         parts = {"share": number / number.sum(), "confidence": confidence / number, "accuracy": right / number}
         return {name: values.tolist() for name, values in parts.items()}
 
 
 def write_reliability(output_dir: str | Path, found: Mapping[str, Reliability], record: Mapping[str, object]) -> None:
-    """``calibration.json`` and ``reliability.png``: errors and curves of each name in ``found``."""
+    """Writes ``calibration.json`` and ``reliability.png``: errors and curves of each name in ``found``."""
     folder = Path(output_dir)
     errors = {name: {region: r.error(region) for region in REGIONS} for name, r in found.items()}
     curves = {name: {region: r.curve(region) for region in REGIONS} for name, r in found.items()}

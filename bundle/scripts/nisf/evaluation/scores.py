@@ -1,4 +1,4 @@
-"""Handlers of inference and evaluation: a line a scan, and the scores of labelled scans."""
+"""Handler that scores labelled scans, and the run of an evaluation."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ logger = logging.getLogger(__name__)
 class ScoreScans:
     """Scores each segmentation against its label on the file's own grid: Dice and 95% Hausdorff distance.
 
-    Volume scores per class and frame, by MONAI's metrics. Labels outside the fitted field count as missed. Where slices
-    were held out, the seen and the held-out ones are scored by themselves as well, beside two baselines (``HeldOut``).
-    After the run ``write`` leaves ``scores.csv``, ``summary.csv``, ``scores.json``, ``cases.png`` (best, median and
+    Volume scores per class and frame, by MONAI's metrics. Labels outside the fitted field count as missed. If slices
+    were held out, the seen and the held-out ones are also scored separately, with two baselines (``HeldOut``).
+    After the run ``write`` writes ``scores.csv``, ``summary.csv``, ``scores.json``, ``cases.png`` (best, median and
     worst subject), and the reliability of the class probabilities on the voxels of the field, before and after
     calibration.
 
     Args:
         class_names: inside label value (text) to name.
-        output_dir: folder.
-        settings: kept beside the scores.
+        output_dir: folder of the files.
+        settings: settings that are kept with the scores.
     """
 
     def __init__(self, class_names: Mapping[str, str], output_dir: str, settings: Mapping[str, object]) -> None:
@@ -52,7 +52,7 @@ class ScoreScans:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Scores the scan that was just done, if it has a label."""
+        """Scores the current scan, if it has a label."""
         output, batch = engine.state.output, engine.state.batch
         if not output or "truth" not in batch:
             return
@@ -95,7 +95,7 @@ class ScoreScans:
         }
 
     def of_all(self) -> None:
-        """Takes in the scores of the other processes; a call of all of them."""
+        """Collects the scores of all processes; each of them must call it."""
         self.rows = all_of(self.rows)
         self.cases = dict(all_of(list(self.cases.items())))
         found = all_of(list(self.reliability.items()))
@@ -118,7 +118,7 @@ class ScoreScans:
 
 
 def read_scores(folder: str | Path, region: str = "all") -> list[dict]:
-    """The summary rows of an evaluation's ``scores.json``, of one region."""
+    """The summary rows of one region in an evaluation's ``scores.json``."""
     rows = json.loads((Path(folder) / "scores.json").read_text())["summary"]
     return [row for row in rows if row["region"] == region]
 
@@ -126,11 +126,11 @@ def read_scores(folder: str | Path, region: str = "all") -> list[dict]:
 def evaluate(evaluator: ScanEvaluator, scores: ScoreScans, output_dir: str) -> None:
     """Fits every labelled scan, writes what inference writes and the scores, and prints their table.
 
-    Of several processes each fits its share; the first writes the scores of all.
+    Each of several processes fits its share; the first writes the scores of all.
 
     Raises:
         InputError: no scan had a label.
-        SystemExit: status 1 when a scan failed.
+        SystemExit: status 1 if a scan failed.
     """
     check_writable(output_dir)
     if len(evaluator.data_loader):  # there may be more processes than scans

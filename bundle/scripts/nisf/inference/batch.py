@@ -1,4 +1,4 @@
-"""A batch of scans: which are waiting, what became of each, a table and a machine-readable summary in the end."""
+"""A batch of scans: those waiting, the outcome of each, and in the end a table and a machine-readable summary."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ DONE, FINISHED, FAILED = "done", "finished", "failed"
 
 @dataclass
 class Outcome:
-    """What became of one scan.
+    """The outcome of one scan.
 
     Attributes:
-        scan: the subject.
+        scan: name of the subject.
         state: ``done``, ``finished`` (by an earlier run) or ``failed``.
-        seconds: reading, fit, sampling and writing; None where nothing was done.
-        files: written.
+        seconds: time for reading, fit, sampling and writing; None where nothing was done.
+        files: files written.
         quality: ``Quality.known``.
         verdict: ``Quality.verdict``.
-        reason: of a failure.
+        reason: reason of a failure.
     """
 
     scan: str
@@ -52,18 +52,18 @@ class Outcome:
 
 
 class Batch:
-    """The scans of a run of ``inference``: those that wait, and an ``Outcome`` of each.
+    """The scans of a run of ``inference``: those waiting, and the ``Outcome`` of each.
 
     Args:
-        subjects: of a data list.
+        subjects: entries of a data list.
         output_dir: folder of the results.
-        keys: results that a finished scan has, ``<stem>_<key>.nii.gz``.
-        settings: of this run; a finished scan that was made with others is named.
-        skip_finished: leave out scans whose results are there and newer than their files.
+        keys: names of the results that a finished scan has, ``<stem>_<key>.nii.gz``.
+        settings: settings of this run; the log names finished scans that were made with others.
+        skip_finished: leave out scans whose results exist and are newer than their files.
 
     Attributes:
-        waiting: subjects to be done.
-        outcomes: of all, in the order of the data list; filled as the run goes on.
+        waiting: subjects still to do.
+        outcomes: outcome by subject; filled as the run goes on.
     """
 
     def __init__(
@@ -87,15 +87,15 @@ class Batch:
         self._began = time.perf_counter()
 
     def results_of(self, subject: Mapping) -> ScanResults:
-        """Where the results of a scan are put."""
+        """The places of a scan's results."""
         return ScanResults.of_subject(self.output_dir, subject)
 
     def files_of(self, subject: Mapping) -> list[Path]:
-        """What is to be written of a scan, the latent file last."""
+        """The files to be written for a scan, the latent file last."""
         return self.results_of(subject).files(sources_of(subject), self.keys)
 
     def is_done(self, subject: Mapping) -> bool:
-        """Whether the results of a scan are there, see ``ScanResults.is_done``."""
+        """Whether the results of a scan exist, see ``ScanResults.is_done``."""
         return self.results_of(subject).is_done(sources_of(subject), self.keys)
 
     def _skip(self, subject: Mapping) -> None:
@@ -107,17 +107,17 @@ class Batch:
             made, quality = {}, Quality()
         other = sorted(name for name in self.settings if self.settings[name] != made.get(name))
         how = f" with other settings ({', '.join(other)})" if other else ""
-        logger.info("%s: finished by an earlier run%s, skipped; --overwrite does it anew", scan, how)
+        logger.info("%s: finished by an earlier run%s, skipped; --overwrite does it again", scan, how)
         written = [str(path) for path in files]
         self.outcomes[scan] = Outcome(scan, FINISHED, None, written, quality.known(), quality.verdict())
 
     def attach(self, engine: Engine) -> None:
-        """Registers for each scan."""
+        """Registers for the start of the run and each scan."""
         engine.add_event_handler(Events.STARTED, lambda _: setattr(self, "_began", time.perf_counter()))
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Notes the scan that was just done."""
+        """Records the outcome of the current scan."""
         scan, now = str(engine.state.batch.get("subject", "?")), time.perf_counter()
         seconds, self._began = now - self._began, now
         output = engine.state.output or {}
@@ -130,18 +130,18 @@ class Batch:
             self.outcomes[scan] = Outcome(scan, FAILED, round(seconds, 2), verdict=verdict, reason=failure.reason)
 
     def count(self, state: str) -> int:
-        """How many scans came to ``state``."""
+        """Number of scans in ``state``."""
         return sum(outcome.state == state for outcome in self.outcomes.values())
 
     def write(self, name: str = SUMMARY) -> Path:
-        """Writes the summary, ``<output_dir>/scans.json``; a quality number that is not known is null."""
+        """Writes the summary, ``<output_dir>/scans.json``; an unknown quality number is null."""
         counts = {state: self.count(state) for state in (DONE, FINISHED, FAILED)}
         rows = [asdict(one) for one in self.outcomes.values()]
         content = {**counts, "output": str(self.output_dir), "scans": rows, **provenance(self.settings)}
         return write_text(self.output_dir / name, json.dumps(content, indent=1) + "\n")
 
     def table(self) -> str:
-        """A line a scan, and the count."""
+        """One line per scan, and the counts."""
         width = max([len("scan"), *map(len, self.outcomes)])
         features = [sign.replace("_", " ") for sign in FEATURES]
         lines = ["  ".join([f"{'scan':<{width}}", f"{'':<8}", "seconds", "expected Dice", *features]).rstrip()]
@@ -149,7 +149,7 @@ class Batch:
         return "\n".join([*lines, self.counts()])
 
     def counts(self) -> str:
-        """How many scans came to which end, in a line."""
+        """Number of scans in each state, in one line."""
         done, finished, failed = (self.count(state) for state in (DONE, FINISHED, FAILED))
         parts = [f"{done} of {len(self.outcomes)} scans done"]
         parts += [f"{finished} finished by an earlier run"] * bool(finished) + [f"{failed} failed"] * bool(failed)

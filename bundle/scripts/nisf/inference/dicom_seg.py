@@ -1,4 +1,4 @@
-"""Segmentations as DICOM SEG objects that refer to the images that they were made of. Research use only."""
+"""Segmentations as DICOM SEG objects that refer to the images they were made from. Research use only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nisf.utils.extras import check_extra
 from nisf.utils.files import whole_file
 from nisf.utils.provenance import __version__
 
-#: Said in every object.
+#: Notice in every object.
 NOTICE = "Research use only, not for diagnosis"
 
 
@@ -31,14 +31,14 @@ NOTICE = "Research use only, not for diagnosis"
 TYPES = {"LV": "LeftVentricle", "MYO": "LeftVentricleMyocardium", "RV": "RightVentricle"}
 
 
-#: What names a patient or tells of a visit among what a DICOM SEG takes over from its images; left empty unless asked.
+#: Attributes copied from the images that identify a patient or a visit; left empty unless they are asked for.
 IDENTIFIERS = (
     *("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "ReferringPhysicianName", "StudyID"),
     *("StudyDate", "StudyTime", "StudyDescription", "InstitutionName", "OtherPatientIDs", "IssuerOfPatientID"),
 )
 
 
-#: What may be written: ED and ES, or every frame.
+#: Frames that may be written: ED and ES, or all.
 CHOICES = ("phases", "all")
 
 
@@ -47,9 +47,9 @@ class SaveDicomSegd(ResultWriter):
 
     Args:
         output_dir: folder of the results.
-        which: ``phases`` (ED and ES), ``all`` (every frame), or None: nothing is written.
+        which: ``phases`` (ED and ES), ``all`` (every frame), or None to write nothing.
         class_names: inside class number (text) to name.
-        keep_ids: name the patient as the images do.
+        keep_ids: keep the patient's identifiers of the images.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class SaveDicomSegd(ResultWriter):
 
 
 def check_sources(subjects: Sequence[Mapping], which: str | None) -> list[Mapping]:
-    """The subjects, if DICOM SEG objects can be written of all of them (or are not asked for).
+    """The subjects, if DICOM SEG objects can be written for all of them (or are not asked for).
 
     Raises:
-        InputError: ``which`` is unknown, a scan did not come as DICOM, or highdicom is not installed; said before
+        InputError: ``which`` is unknown, a scan is not DICOM, or highdicom is not installed; raised before
             anything is fitted.
     """
     if _choice(which) is not None:
@@ -93,35 +93,37 @@ def write_segmentations(
     class_names: Mapping[str, str] | None = None,
     keep_ids: bool = False,
 ) -> list[Path]:
-    """Writes ``<scan>_seg_ED.dcm`` and ``_ES.dcm``, or ``_frame01.dcm`` and so on, a binary segment for each class.
+    """Writes ``<scan>_seg_ED.dcm`` and ``_ES.dcm``, or ``_frame01.dcm`` and so on, with one binary segment per class.
 
-    The study's and the images' unique identifiers are those of the source, for the objects refer to them. The patient
-    is named, and the visit dated, only with ``keep_ids``: an archive that files by patient wants it.
+    The unique identifiers of study and images are those of the source, because the objects refer to them. Patient and
+    date of the visit are named only with ``keep_ids``, which an archive sorted by patient needs.
 
     Args:
         source: folder (or enhanced file) of DICOM images that was segmented.
         labels: whole numbers [X, Y, Z, T] on the scan's own grid, or the ``_seg.nii.gz`` that ``nisf segment`` wrote.
-        output_dir: where to.
-        which: ``phases``, ``all``, or names to frame numbers. ``phases`` are the frames in which the LV blood pool
-            is largest and smallest.
+        output_dir: folder to write to.
+        which: ``phases`` (the frames in which the LV blood pool is largest and smallest), ``all``, or a mapping of
+            names to frame numbers.
         class_names: class number (text) to name; LV, MYO and RV unless given.
-        keep_ids: take over ``IDENTIFIERS``.
+        keep_ids: keep the ``IDENTIFIERS``.
 
     Returns:
         the files, in the order of the frames' names.
 
     Raises:
-        InputError: the source is no DICOM; the labels are not on its grid or show no LV; or a file cannot be written.
+        InputError: the source is not DICOM; the labels are not on its grid or show no LV; or a file cannot be written.
     """
     check_extra("dicom-seg", "writing DICOM SEG")
     import pydicom
 
-    logging.getLogger("highdicom").setLevel(logging.WARNING)  # it tells of every module that it copies
+    logging.getLogger("highdicom").setLevel(logging.WARNING)  # it logs every module that it copies
     _check_source(str(source))
     names = {int(k): v for k, v in (class_names or {"1": "LV", "2": "MYO", "3": "RV"}).items() if int(k) > 0}
     unknown = [name for name in names.values() if name not in TYPES]
     if unknown:
-        raise InputError(f"{source}: DICOM SEG is written of {', '.join(TYPES)}, not of {unknown[0]}; leave it out")
+        raise InputError(
+            f"{source}: DICOM SEG can be written for {', '.join(TYPES)}, not for {unknown[0]}; leave it out"
+        )
     scan, stem = find_scan(source), stem_of(source)
     array = _on_grid(labels, scan, str(source))
     frames = phases_of(array, names, str(source)) if which == "phases" else which
@@ -143,7 +145,7 @@ def write_segmentations(
 
 
 def _named(header, keep_ids: bool):
-    """A header, its ``IDENTIFIERS`` empty unless they are to be kept."""
+    """The header, with its ``IDENTIFIERS`` emptied unless they are kept."""
     for keyword in IDENTIFIERS if not keep_ids else ():
         if keyword in header:
             setattr(header, keyword, None)
@@ -151,7 +153,7 @@ def _named(header, keep_ids: bool):
 
 
 def phases_of(labels: np.ndarray, names: Mapping[int, str], source: str = "") -> dict[str, int]:
-    """{"ED": frame, "ES": frame} where the LV of ``labels`` [X, Y, Z, T] is largest and smallest; ED alone of a still.
+    """{"ED": frame, "ES": frame} where the LV of ``labels`` [X, Y, Z, T] is largest and smallest; a still has ED alone.
 
     Raises:
         InputError: no frame shows an LV.
@@ -164,7 +166,7 @@ def phases_of(labels: np.ndarray, names: Mapping[int, str], source: str = "") ->
 
 
 def _choice(which: str | None) -> str | None:
-    """``which`` with True for phases and False for None, as a command line gives them."""
+    """``which``, with True for phases and False for None, as given on a command line."""
     found = {True: "phases", False: None}.get(which, which) if isinstance(which, bool) else which
     if found not in (None, *CHOICES):
         raise InputError(f"dicom_seg is '{which}'; choose one of {', '.join(CHOICES)}")
@@ -174,7 +176,7 @@ def _choice(which: str | None) -> str | None:
 def _check_source(source: str) -> None:
     if not os.path.isdir(source) and (image_stem(source) is not None or not is_dicom(source)):
         raise InputError(
-            f"{source}: is no DICOM scan, and a DICOM SEG must refer to the images that it was made of; give the "
+            f"{source}: is not a DICOM scan, and a DICOM SEG must refer to the images it was made from; give the "
             "folder of DICOM files or leave dicom_seg out"
         )
 
@@ -194,18 +196,18 @@ def _on_grid(labels: np.ndarray | str | os.PathLike, scan: DicomScan, source: st
 def _segmentation(
     pictures: Sequence[Picture], headers: Mapping, array: np.ndarray, names: Mapping[int, str], name: str, number: int
 ):
-    """One object of the slices [Z, rows, columns] of one frame; every slice is stated for every class, empty or not."""
+    """One object for the slices [Z, rows, columns] of one frame; it has every slice for every class, empty or not."""
     import highdicom
     from pydicom.uid import generate_uid
 
     first = headers[pictures[0].path]
-    # the same labels of the same images are the same object
+    # the same labels of the same images give the same object
     made_of = ["nisf", __version__, name, array.tobytes().hex(), *(p.uid for p in pictures)]
     uids = [generate_uid(entropy_srcs=[what, *made_of]) for what in ("series", "instance")]
     where = {}
     if len(headers) == len(pictures):
         images = _as_one_series([headers[picture.path] for picture in pictures])
-    else:  # one enhanced file: which of its frames these are is told by their places
+    else:  # one enhanced file: positions tell which of its frames these are
         images, where = [first], _places(highdicom, pictures)
     numbers = np.zeros(max(names) + 1, np.uint8)
     numbers[sorted(names)] = np.arange(1, len(names) + 1)  # segments count from 1 without gaps
@@ -236,7 +238,7 @@ def _segmentation(
 
 
 def _as_one_series(headers: list) -> list:
-    """Headers as highdicom takes them, which knows no stack whose slices are series of their own."""
+    """Headers with one series identifier: highdicom does not accept a stack whose slices are separate series."""
     first = headers[0].SeriesInstanceUID
     for header in headers:
         header.SeriesInstanceUID = first
@@ -244,7 +246,7 @@ def _as_one_series(headers: list) -> list:
 
 
 def _refer_to_series(made, pictures: Sequence[Picture]) -> None:
-    """Lists the instances that were used under the series that they are really of (PS3.3 C.12.2)."""
+    """Lists the referenced instances under their real series (PS3.3 C.12.2)."""
     import pydicom
 
     listed = {

@@ -1,4 +1,4 @@
-"""The engine that fits one scan after another, and what it says meanwhile."""
+"""The engine that fits one scan after another, and its progress messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def one_item(batch: Sequence[dict]) -> dict:
-    """Collation of scans, which differ in size: the one item itself."""
+    """Collate function for scans, which differ in size: returns the only item."""
     if len(batch) != 1:
         raise InputError(f"scans are fitted one at a time, but the batch size is {len(batch)}; set it to 1")
     return batch[0]
@@ -30,20 +30,20 @@ def one_item(batch: Sequence[dict]) -> dict:
 def prepare_scan(
     item: Mapping[str, object], device: torch.device, non_blocking: bool = False, **kwargs: object
 ) -> tuple:
-    """A scan for an inferer: image [1, C, X, Y, Z, T]; its label, where there is one, as target and argument."""
+    """A scan for an inferer: image [1, C, X, Y, Z, T]; its label, if any, as target and argument."""
     label = item.get("label")
-    label = label.unsqueeze(0) if isinstance(label, torch.Tensor) else None  # inference leaves a label file unread
+    label = label.unsqueeze(0) if isinstance(label, torch.Tensor) else None  # inference does not read a label file
     return item["image"].unsqueeze(0), label, (label,), {}
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A scan that could not be done.
+    """A scan that failed.
 
     Attributes:
         subject: name in the data list.
         reason: one sentence.
-        unexpected: whether it is no ``InputError``: a fault that another try may not meet.
+        unexpected: whether the error is not an ``InputError``, so that another try may succeed.
         no_heart: whether no heart was found in the scan.
     """
 
@@ -54,7 +54,7 @@ class Failure:
 
     @classmethod
     def of(cls, subject: str, error: Exception) -> Failure:
-        """From what a transform, a fit or a writer raised."""
+        """The failure for an error raised by a transform, a fit or a writer."""
         found = input_error_in(error)
         return cls(subject, reason_of(error), found is None, isinstance(found, NoHeartFound))
 
@@ -62,8 +62,8 @@ class Failure:
 class ScanEvaluator(SupervisedEvaluator):
     """MONAI's evaluator over scans that goes on with the next scan when one fails.
 
-    The ``failure`` of a data item (see ``ScanDataset``) and whatever goes wrong during the fit or the writing are put
-    into ``failures``.
+    The ``failure`` of a data item (see ``ScanDataset``) and errors during the fit or the writing are put into
+    ``failures``.
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -84,12 +84,12 @@ class ScanEvaluator(SupervisedEvaluator):
         return {}
 
 
-#: Numbers of ``quality_of`` that are told of each scan.
+#: Quality features reported for each scan.
 FEATURES = ("reconstruction_error", "disagreement")
 
 
 class ScanProgress:
-    """A line a scan: what was done, how long it took, and how much time is left."""
+    """Logs one line per scan: what was done, how long it took, and how much time is left."""
 
     def attach(self, engine: Engine) -> None:
         """Registers for the start of the run and each scan."""
@@ -97,7 +97,7 @@ class ScanProgress:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Reports."""
+        """Logs the line of a scan."""
         done, total = engine.state.iteration, len(engine.data_loader)
         gone = time.time() - self.started
         detail = _said_of(engine.state.output["scan"]) if engine.state.output else "failed"
@@ -114,7 +114,7 @@ class ScanProgress:
 
 
 def _said_of(scan: Scan) -> str:
-    """What a line tells of a fitted scan."""
+    """The part of the line that describes a fitted scan."""
     fit, numbers = scan.fit, scan.quality.numbers
     features = ", ".join(f"{name.replace('_', ' ')} {numbers[name]:.3f}" for name in FEATURES if name in numbers)
     detail = f"loss {fit.history[-1]['loss']:.4f}, {len(fit.history)} steps, fit {fit.seconds:.1f} s, {fit.reason}"

@@ -1,8 +1,8 @@
 """Scan in, fitted and sampled prediction out.
 
-MONAI calls an inferer with the image alone, so what else is known of the scan is the ``Scan`` in the image's meta (see
-``transforms.scan``); a MetaTensor or a tensor without one is fitted too, in the relative frame of its affine. The
-prediction's meta has the same ``Scan`` with the fit and its quality in it.
+MONAI calls an inferer with the image alone, so everything else about the scan is in the ``Scan`` in the image's meta
+(see ``transforms.scan``); an image without one is fitted too, in the relative frame of its affine. The prediction's
+meta has the same ``Scan``, with the fit and its quality.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from nisf.utils.errors import InputError
 
 
 def points_of(image: torch.Tensor, network: NISF) -> GridPoints:
-    """The point source of an image [C, X, Y, Z, T] by its ``Scan``; in the relative frame where that has none."""
+    """The point source of an image [C, X, Y, Z, T] by its ``Scan``; in the relative frame if it has none."""
     if image.ndim != 5 or image.shape[0] != network.in_channels:
         raise InputError(f"the scan has shape {tuple(image.shape)}; [{network.in_channels}, X, Y, Z, T] is needed")
     scan, frame = scan_of(image), scan_of(image).frame
@@ -41,7 +41,7 @@ def points_of(image: torch.Tensor, network: NISF) -> GridPoints:
         frame = CoordinateFrame.relative(affine, tuple(image.shape[1:4]), scan.times, network.coord_dims)
     plain = image.as_tensor() if isinstance(image, MetaTensor) else image
     unet_prob = None
-    if scan.unet_prob is not None:  # points of the frames that it was made of
+    if scan.unet_prob is not None:  # points of the frames that the U-Net has seen
         seen = replace(frame, times=tuple(frame.times[t] for t in scan.unet_prob.frames))
         unet_prob = GridPoints(seen, scan.unet_prob.values.cpu(), scan.kept_slices, mask=scan.mask)
     return GridPoints(frame, plain.cpu(), scan.kept_slices, unet_prob, scan.kept_frames, scan.mask)
@@ -50,18 +50,18 @@ def points_of(image: torch.Tensor, network: NISF) -> GridPoints:
 class NISFInferer(Inferer):
     """Fits a latent to a scan and samples the network on the scan's grid.
 
-    Works wherever MONAI calls ``inferer(inputs, network)`` under ``no_grad``. No label is used. The Scans of the last
-    call, with their fits, are kept in ``fitted``.
+    Works wherever MONAI calls ``inferer(inputs, network)`` under ``no_grad``. It uses no label. ``fitted`` keeps the
+    Scans of the last call, with their fits.
 
     Args:
         fit: ``fit(network, points) -> LatentFit``: ``fit_gauss_newton`` or ``fit_adam`` with their options bound.
-        chunk: points sampled at once.
+        chunk: number of points sampled at once.
         bf16: sample in bfloat16 where the hardware has it.
-        uncertainty_draws: draws from the posterior for maps of uncertainty; 0 for none.
-        seed: of those draws.
-        unet_blend: weight of the U-Net probabilities, where there is any, in the class probabilities.
+        uncertainty_draws: number of posterior draws for uncertainty maps; 0 for no maps.
+        seed: random seed of these draws.
+        unet_blend: weight of the U-Net probabilities, if any, in the class probabilities.
         step: as in ``sample_grid``.
-        judge: makes a verdict of the fit's quality.
+        judge: judge of the fit's quality.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class NISFInferer(Inferer):
         self.fit, self.chunk, self.bf16, self.draws, self.seed = fit, chunk, bf16, uncertainty_draws, seed
 
     def __call__(self, inputs: torch.Tensor, network: NISF, *args: object, **kwargs: object) -> torch.Tensor:
-        """Prediction of scans.
+        """Predicts scans.
 
         Args:
             inputs: [B, C, X, Y, Z, T]; a MetaTensor keeps its file name, affine and ``Scan``.
@@ -96,8 +96,8 @@ class NISFInferer(Inferer):
 
         Returns:
             [B, C + K, X, Y, Z, T] float16: reconstruction, then class probabilities; with ``uncertainty_draws`` also
-            the K + 2 maps of ``sample_uncertainty``. As a MetaTensor it has the ``Scan`` with its fit, of a collated
-            batch a list of them, which MONAI takes apart.
+            the K + 2 maps of ``sample_uncertainty``. As a MetaTensor it has the ``Scan`` with its fit; for a collated
+            batch a list of them, which MONAI decollates.
         """
         predictions, self.fitted = [], []
         for image in inputs:
@@ -114,7 +114,7 @@ class NISFInferer(Inferer):
         return out
 
     def _sample(self, network: NISF, fit: LatentFit, points: GridPoints) -> tuple[torch.Tensor, Quality]:
-        """What is predicted by a fit, and how good it is; the fit gets its ``correction``."""
+        """The prediction of a fit and its quality; sets the fit's ``correction``."""
         frame = points.frame
         values = sample_grid(network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16, step=self.step)
         classes = values[network.in_channels :]
@@ -136,15 +136,14 @@ class NISFInferer(Inferer):
 
 
 class FitCurveInferer(Inferer):
-    """Adam fits with the labels looking on: Dice and loss along the steps, to choose the early stop on validation
-    subjects.
+    """Dice and loss along the steps of Adam fits, to choose the early stop on validation subjects.
 
-    The labels only score; the fit never sees them. Dice is that of the points drawn for each step, over all labelled
+    The labels only score; the fit never sees them. The Dice of a step is over the points drawn for it in all labelled
     frames.
 
     Args:
-        steps: the most steps.
-        options: of ``fit_adam``.
+        steps: maximum number of steps.
+        options: options of ``fit_adam``.
     """
 
     def __init__(self, steps: int, **options: object) -> None:
@@ -156,7 +155,7 @@ class FitCurveInferer(Inferer):
     ) -> dict:
         """``dice`` [B, steps, K - 1] (NaN where a class has no point) and ``loss`` [B, steps]."""
         if label is None:
-            label = -torch.ones_like(inputs[:, :1])  # nobody labelled this scan: its Dice is NaN throughout
+            label = -torch.ones_like(inputs[:, :1])  # no labels: the Dice is NaN throughout
         curves = [self._curve(image, truth, network) for image, truth in zip(inputs, label)]
         return {"dice": torch.stack([c[0] for c in curves]), "loss": torch.stack([c[1] for c in curves])}
 

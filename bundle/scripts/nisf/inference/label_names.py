@@ -12,7 +12,7 @@ from nisf.io.results import folder_of
 from nisf.plots.style import class_colour
 from nisf.utils.files import write_text
 
-#: Names in full of the heart's classes.
+#: Full names of the heart's classes.
 TITLES = {"LV": "LV blood pool", "MYO": "LV myocardium", "RV": "RV blood pool"}
 
 
@@ -41,8 +41,8 @@ def write_label_names(stem: str | Path, class_names: Mapping[str, str]) -> tuple
     """Writes ``<stem>.txt`` (ITK-SNAP: Import Label Descriptions) and ``<stem>.ctbl`` (3D Slicer: Colors).
 
     Args:
-        stem: folder and name without ending.
-        class_names: class number (text) to name; 0, the background, need not be there.
+        stem: folder and file name without extension.
+        class_names: class number (text) to name; 0, the background, may be left out.
 
     Raises:
         InputError: the folder cannot be written or the disk is full.

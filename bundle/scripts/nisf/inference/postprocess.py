@@ -1,4 +1,4 @@
-"""Transforms after the fit: from a prediction to label, probabilities and reconstruction on the scan's own grid."""
+"""Transforms after the fit: from a prediction to label map, probabilities and reconstruction on the scan's grid."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from nisf.utils.tensors import likeliest
 
 
 class SplitPredictiond(Transform):
-    """Takes an inferer's prediction apart.
+    """Splits an inferer's prediction.
 
-    Reads ``pred`` [1, C + K, X, Y, Z, T], or without the batch's axis, as label servers hand it on; adds ``recon``
-    [C, ...], ``prob`` [K, ...], ``seg`` [1, ...] uint8, all on the grid that was fitted, ``seg_fitted``, a copy of
-    ``seg`` that stays on that grid, as does ``pred_fitted`` [C + K, ...], and the prediction's ``scan``. Where
-    ``pred`` has more channels they are ``uncertainty`` (see ``sample_uncertainty``).
+    Reads ``pred`` [1, C + K, X, Y, Z, T], or without the batch axis, as label servers pass it. Adds ``recon`` [C, ...],
+    ``prob`` [K, ...] and ``seg`` [1, ...] uint8 on the fitted grid; ``seg_fitted``, a copy of ``seg``, and
+    ``pred_fitted`` [C + K, ...], which stay on that grid; and the prediction's ``scan``. Further channels of ``pred``
+    become ``uncertainty`` (see ``sample_uncertainty``).
 
     Args:
-        in_channels: C.
-        num_classes: K.
+        in_channels: number of image channels, C.
+        num_classes: number of classes, K.
     """
 
     def __init__(self, in_channels: int = 1, num_classes: int = 4) -> None:
@@ -46,11 +46,11 @@ class SplitPredictiond(Transform):
 
 
 class BackgroundElsewhered(Transform):
-    """Gives voxels outside the fitted field, zero in every class after ``Invertd``, to the background.
+    """Makes voxels outside the fitted field, zero in every class after ``Invertd``, background.
 
     Args:
-        keys: of maps [K or more, X, Y, Z, T] that begin with class probabilities, background first.
-        num_classes: K.
+        keys: keys of maps [K or more, X, Y, Z, T] that begin with class probabilities, background first.
+        num_classes: number of classes, K.
     """
 
     def __init__(self, keys: KeysCollection = ("prob", "uncertainty"), num_classes: int = 4) -> None:
@@ -68,9 +68,9 @@ class OnlyClassesd(Transform):
     """Keeps some classes of the label map; the others become background. The labels keep their numbers.
 
     Args:
-        only: names or numbers of the classes to keep; None or nothing keeps all.
+        only: names or numbers of the classes to keep; None or an empty list keeps all.
         class_names: inside class number (text) to name.
-        key: of the label map.
+        key: key of the label map.
 
     Raises:
         InputError: a class is unknown.
@@ -89,7 +89,7 @@ class OnlyClassesd(Transform):
         self.kept = [numbers[one.lower()] for one in wanted]
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """The item, its label map changed where a class is not wanted."""
+        """The item, with unwanted classes removed from its label map."""
         item = dict(data)
         if self.kept:
             label = item[self.key]
@@ -99,13 +99,13 @@ class OnlyClassesd(Transform):
 
 
 class LabelAsPredictiond(Transform):
-    """Puts the label map where label servers (MONAI Label) look for the answer.
+    """Puts the label map where label servers (MONAI Label) expect the result.
 
     ``pred`` becomes ``seg`` without its channel, [X, Y, Z] where the scan has one frame, else [X, Y, Z, T], with the
     affine of the scan's file.
     """
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """The item with another ``pred``."""
+        """The item with the new ``pred``."""
         label = data["seg"][0]
         return {**data, "pred": label[..., 0] if label.shape[-1] == 1 else label}

@@ -1,4 +1,4 @@
-"""What the run id ``inference`` does once its config is built; ``nisf.runs`` says which other ways there are."""
+"""What the run id ``inference`` does once its config is built; ``nisf.runs`` lists the other ways to run it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from nisf.utils.files import check_writable
 
 
 def infer(evaluator: ScanEvaluator, output_dir: str, batch: Batch) -> None:
-    """Fits and writes every scan that waits, then says what became of each.
+    """Fits every waiting scan, writes the results, then prints the outcome of each.
 
     Raises:
-        SystemExit: status 1 when a scan failed; what the others gave is on disk.
+        SystemExit: status 1 if a scan failed; the results of the others are on disk.
     """
     check_writable(output_dir)
     if batch.waiting:

@@ -38,10 +38,10 @@ class ResultWriter(Transform):
 
 
 class SaveCined(ResultWriter):
-    """Writes predictions as NIfTI files on the input's own grid, one a frame where the scan came as one file a frame.
+    """Writes predictions as NIfTI files on the input's own grid, one per frame if the scan has one file per frame.
 
-    ``<output_dir>/<scan>/<stem>_<name>.nii.gz``; the item's ``scan`` names the files, the written paths are put into
-    the item under ``saved``.
+    The files are ``<output_dir>/<scan>/<stem>_<name>.nii.gz``, with the stems of the files of the item's ``scan``; the
+    item's ``saved`` gets their paths.
 
     Args:
         keys: item keys to write, each [C, X, Y, Z, T].
@@ -73,15 +73,16 @@ class SaveCined(ResultWriter):
 
 
 class SaveLatentd(ResultWriter):
-    """Writes ``<output_dir>/<scan>/<scan>_latent.pt``: what was fitted of the item's ``scan``.
+    """Writes ``<output_dir>/<scan>/<scan>_latent.pt``: the fit of the item's ``scan``.
 
     Tensors and plain types only, so ``torch.load(weights_only=True)`` reads it.
 
     Args:
         output_dir: folder of the results.
-        settings: what made the fit; kept in the file beside the versions.
-        network: that was fitted; its form and the digest of its weights are kept, so that ``FittedScan`` finds them.
-        weights: file that they came from.
+        settings: settings of the run; kept in the file with the versions.
+        network: the fitted network; its options and the digest of its weights are kept, so that ``FittedScan`` finds
+            them.
+        weights: file of its weights.
         class_names: inside class number (text) to name.
     """
 
@@ -96,12 +97,12 @@ class SaveLatentd(ResultWriter):
         super().__init__(output_dir)
         self.settings = dict(settings)
         self.class_names = dict(class_names)
-        # later than here the network may have been compiled or moved
+        # later on the network may have been compiled or moved
         where = str(Path(weights).resolve())
         self.network = {"options": network.options(), "weights": where, "digest": digest_of(network)}
 
     def content_of(self, scan: Scan) -> dict[str, object]:
-        """What the file of a fitted scan holds."""
+        """The content of a fitted scan's file."""
         fit, start = scan.fit, scan.fit.start(scan.frame)
         return {
             "latent": fit.latent.cpu(),

@@ -1,6 +1,6 @@
-"""What a fit knows of its own quality, from the scan alone: no label is looked at.
+"""Quality features of a fit, from the scan alone, without labels.
 
-``benchmarks/failures.py`` says how well each number tells failures apart; ``verdict.py`` makes a verdict of them.
+``benchmarks/failures.py`` measures how well each of them detects failures; ``verdict.py`` makes a verdict of them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from nisf.quality.stack_features import cut_ends, upside_down
 def quality_of(
     network: NISF, fit: LatentFit, points: GridPoints, values: torch.Tensor, final: torch.Tensor | None = None
 ) -> dict[str, float]:
-    """The numbers of ``assess`` alone."""
+    """The numbers of ``assess``, without those of the slices."""
     return assess(network, fit, points, values, final)[0]
 
 
@@ -41,38 +41,38 @@ def quality_of(
 def assess(
     network: NISF, fit: LatentFit, points: GridPoints, values: torch.Tensor, final: torch.Tensor | None = None
 ) -> tuple[dict[str, float], dict[str, list]]:
-    """Numbers by which a failed fit shows, of the whole scan and of its slices.
+    """Numbers that reveal a failed fit, for the whole scan and for its slices.
 
     Args:
-        network: with its prior.
-        fit: of ``points``.
-        points: the scan.
+        network: network with its prior.
+        fit: fit of ``points``.
+        points: points of the scan.
         values: the latent's own prediction [C + K, X, Y, Z, T] on the scan's grid, see ``sample_grid``.
-        final: classes [K, X, Y, Z, T] with the U-Net probabilities blended in; None where nothing was.
+        final: classes [K, X, Y, Z, T] with the U-Net probabilities blended in; None if they were not.
 
     Returns:
-        two dictionaries. Of the scan, NaN where a number cannot be known, as without U-Net probabilities:
+        two dictionaries. For the scan, NaN where a number is unknown, for example without U-Net probabilities:
 
         ``reconstruction_error``: root mean square difference of reconstruction and image, intensities in [0, 1]; the
-        reconstruction with the gain and offset of the acquisition, where they were fitted. ``slice_error``: that of
-        the worst slice. ``ncc``: correlation of image and reconstruction about the organ.
-        ``prior_distance``: of the latent from the prior's mean, in standard deviations, root mean square over its
-        numbers; ``pose_distance``: the same of the pose's change.
-        ``uncertainty``: mean over the voxels taken for a class of one minus its probability; 1 where none is.
-        ``unet_uncertainty``: the same of the U-Net probabilities. ``expected_dice``: of the final classes by their own
-        probabilities.
+        reconstruction has the gain and offset of the acquisition if they were fitted. ``slice_error``: that of the
+        worst slice. ``ncc``: normalised cross-correlation of image and reconstruction around the organ.
+        ``prior_distance``: distance of the latent from the prior's mean in standard deviations, root mean square over
+        its numbers; ``pose_distance``: the same for the change of pose.
+        ``uncertainty``: mean over the voxels taken for a class of one minus its probability; 1 if there are none.
+        ``unet_uncertainty``: the same for the U-Net probabilities. ``expected_dice``: Dice of the final classes
+        expected from their own probabilities.
         ``disagreement``: one minus the mean Dice between the latent's own classes and those of the U-Net probabilities.
-        ``worst_disagreement``: of the worst class.
-        ``slice_shift``: mm, of the slice that lies most out of line. ``empty_slices``: their number.
+        ``worst_disagreement``: that of the worst class.
+        ``slice_shift``: mm, of the slice furthest out of line. ``empty_slices``: number of empty slices.
         ``contrast``: by how much the first class is brighter than the second; ``contrast_error``: its difference from
-        the reconstruction's. ``noise``: standard deviation of the pixels' noise.
+        the reconstruction's. ``noise``: standard deviation of the pixel noise.
         ``volume``, ``unet_volume``: mL, all classes, mean over frames, of the final classes and of the U-Net.
-        ``least_share``: the rarest class's part of it. ``roughness``: of the first class's volume curve.
+        ``least_share``: the rarest class's share of it. ``roughness``: roughness of the first class's volume curve.
         ``upside_down``: nats by which the U-Net fits a mean heart better with base and apex exchanged.
         ``base_cut``, ``apex_cut``: see ``cut_ends``.
 
-        Of the slices that were seen: ``number`` (from the base, 0-based), ``error``, ``shift_mm``, and the numbers of
-        those that are ``empty``.
+        For the slices that were seen: ``number`` (from the base, 0-based), ``error``, ``shift_mm``, and ``empty``, the
+        numbers of the empty ones.
     """
     comparison = Comparison.of(network, fit, points, values, final)
     slices = {
@@ -107,7 +107,7 @@ def assess(
 
 
 def _against_unet(comparison: Comparison) -> dict[str, float]:
-    """What the U-Net probabilities says of itself and of the latent's classes; NaN without U-Net."""
+    """Features from the U-Net probabilities and their comparison with the latent's classes; NaN without a U-Net."""
     if comparison.unet_prob is None:
         return dict.fromkeys(("disagreement", "worst_disagreement", "unet_uncertainty", "unet_volume"), math.nan)
     dice = _dice(comparison.own.argmax(dim=0), comparison.unet_prob.argmax(dim=0), len(comparison.own))
@@ -126,7 +126,7 @@ def _distance(factor: torch.Tensor, offset: torch.Tensor) -> float:
 
 
 def _dice(found: torch.Tensor, said: torch.Tensor, classes: int) -> list[float]:
-    """Dice of two class maps, of each class that the second has; [0] where it has none."""
+    """Dice of two class maps, for each class in the second; [0] if it has none."""
     first, second = (F.one_hot(one.flatten(), classes).t().unsqueeze(0) for one in (found, said))
     dice = compute_dice(first, second, include_background=False)[0]
     return dice[dice.isfinite()].tolist() or [0.0]

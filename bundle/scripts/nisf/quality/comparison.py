@@ -1,4 +1,4 @@
-"""What was seen of a scan, and what latent, U-Net probabilities and both together say of it, side by side."""
+"""A scan, its reconstruction, and the classes by latent, U-Net and both together, side by side for comparison."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from nisf.geometry.orientation import spacing_of
 from nisf.models.nisf import NISF
 from nisf.utils.tensors import as_intensity
 
-#: The most frames that are looked at where there is no U-Net probabilities.
+#: Maximum number of frames compared without U-Net probabilities.
 FRAMES = 10
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Some frames of a scan, in the slices that may be seen. Z' slices, T' frames.
+    """Some frames of a scan, in the slices that may be seen: Z' slices, T' frames.
 
     Attributes:
         image, recon: [C, X, Y, Z', T'], intensities in [0, 1]; the reconstruction as the scanner would show it.
         own: class probabilities of the latent alone, [K, X, Y, Z', T'].
-        final: of latent and U-Net probabilities together.
-        unet_prob: of the U-Net probabilities alone, or None without.
+        final: class probabilities of latent and U-Net together.
+        unet_prob: U-Net probabilities, or None without a U-Net.
         mask: voxels [X, Y, Z'] that may be seen, or None for all.
         spacing: mm along x, y and the slices.
         slices: numbers of the slices in the scan.
-        times: fraction of the cycle of each frame.
+        times: fraction of the cardiac cycle of each frame.
     """
 
     image: torch.Tensor
@@ -46,14 +46,14 @@ class Comparison:
     def of(
         cls, network: NISF, fit: LatentFit, points: GridPoints, values: torch.Tensor, final: torch.Tensor | None = None
     ) -> Comparison:
-        """From a scan and what was sampled on its grid.
+        """The comparison for a scan and the values sampled on its grid.
 
         Args:
-            network: that was fitted.
-            fit: of ``points``.
-            points: the scan.
+            network: the fitted network.
+            fit: fit of ``points``.
+            points: points of the scan.
             values: reconstruction and the latent's own classes, [C + K, X, Y, Z, T].
-            final: classes [K, X, Y, Z, T] with the U-Net probabilities blended in; None where nothing was.
+            final: classes [K, X, Y, Z, T] with the U-Net probabilities blended in; None if they were not.
         """
         seen = points.kept_frames or list(range(values.shape[-1]))
         frames = points.unet_frames or [
@@ -83,10 +83,10 @@ class Comparison:
         )
 
     def known(self, values: torch.Tensor) -> torch.Tensor:
-        """Of [C, X, Y, Z', T'] those voxels that may be seen."""
+        """The voxels of [C, X, Y, Z', T'] that may be seen."""
         return values if self.mask is None else values[:, self.mask]
 
     @property
     def baseline(self) -> torch.Tensor:
-        """What the latent's classes are held against: the U-Net, or without any the final classes."""
+        """The classes that the latent's are compared with: the U-Net's, or the final ones without a U-Net."""
         return self.final if self.unet_prob is None else self.unet_prob

@@ -1,9 +1,9 @@
 """The Dice that an expert's labels would give a fit, predicted from the numbers of ``quality.assess``.
 
 A product of two monotone logistic regressions, ``Dice = sigmoid(a + sum_i g_i x_i) sigmoid(b + sum_i c_i x_i)``: the
-first says whether what was found is the organ at all, the second how well it was outlined. Each ``x_i`` is one number,
-transformed and turned so that more of it is better, and no coefficient is below zero. One alone cannot be both: it
-would have to fall from 0.9 to 0 over the numbers' whole range. Kept as JSON beside the weights.
+first says whether the organ was found at all, the second how well it was outlined. Each ``x_i`` is one number,
+transformed and signed so that more is better, and no coefficient is negative. One regression alone cannot do both: it
+would have to fall from 0.9 to 0 over the numbers' whole range. Saved as JSON beside the weights.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-#: Numbers that tell, how each is transformed, and whether more of it is better (1) or worse (-1).
+#: Numbers used, how each is transformed, and whether more of it is better (1) or worse (-1).
 TERMS = {
     "unet_uncertainty": ("log", -1),
     "disagreement": ("log", -1),
@@ -33,15 +33,15 @@ TERMS = {
 }
 
 
-#: Standard deviations beyond which a number counts no more: nothing was learned there.
+#: Standard deviations at which a number is clipped: nothing was learned beyond.
 REACH = 4.0
 
 
-#: Chosen by leaving validation subjects out, the phantom's and ACDC's.
+#: Ridge weights, chosen by cross-validation on the validation subjects of the phantom and ACDC.
 RIDGE = (3e-4, 3e-3)
 
 
-#: Of the residuals' pseudo-Huber loss, which is close to their absolute value.
+#: Width of the pseudo-Huber loss of the residuals, which is close to their absolute value.
 SOFT = 0.02
 
 
@@ -50,12 +50,12 @@ class Term:
     """One number's part in the regression.
 
     Attributes:
-        name: of the number.
-        transform: ``plain``, ``log``, ``logit`` or ``shortfall``: how far the logarithm lies below ``start``'s.
+        name: name of the number.
+        transform: ``plain``, ``log``, ``logit`` or ``shortfall``: how far the logarithm is below that of ``start``.
         sign: 1 where more of the number is better, -1 where it is worse.
-        mean, scale: of the transformed number, turned so that more is better.
+        mean, scale: mean and standard deviation of the transformed number, signed so that more is better.
         gate, level: coefficients in the first and the second regression, zero or more.
-        start: of a shortfall.
+        start: start of a shortfall.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Term:
     start: float = 1.0
 
     def raw(self, value: float | None) -> float:
-        """The transformed number; NaN where it is not known."""
+        """The transformed number; NaN if it is not known."""
         if value is None or math.isnan(value):
             return math.nan
         if self.transform == "log":
@@ -80,7 +80,7 @@ class Term:
         return self.sign * value
 
     def of(self, value: float | None) -> float:
-        """In standard deviations from the mean; 0 where the number is not known."""
+        """The number in standard deviations from the mean; 0 if it is not known."""
         raw = (self.raw(value) - self.mean) / self.scale
         return 0.0 if math.isnan(raw) else min(max(raw, -REACH), REACH)
 
@@ -100,12 +100,12 @@ class DicePrediction:
         return float(expit(gate) * expit(self.level + sum(t.level * value for t, value in zip(self.terms, x))))
 
     def to_dict(self) -> dict:
-        """Plain, for JSON."""
+        """Plain types, for JSON."""
         return {"gate": self.gate, "level": self.level, "terms": [asdict(term) for term in self.terms]}
 
     @classmethod
     def from_dict(cls, plain: Mapping) -> DicePrediction:
-        """What ``to_dict`` gave."""
+        """The inverse of ``to_dict``."""
         return cls(tuple(Term(**term) for term in plain["terms"]), float(plain["gate"]), float(plain["level"]))
 
     @classmethod
@@ -116,10 +116,10 @@ class DicePrediction:
         start: float,
         ridge: tuple[float, float] = RIDGE,
     ) -> DicePrediction:
-        """From scans with known Dice.
+        """Fitted to scans with known Dice.
 
         Args:
-            numbers: of ``quality.assess``, a scan each.
+            numbers: numbers of ``quality.assess`` for each scan.
             dice: true mean Dice of each.
             start: mL, the volume below which an organ is too small.
             ridge: weights of the two regressions' squared coefficients against the mean absolute error.
@@ -136,7 +136,7 @@ class DicePrediction:
 
 
 def _scaled(term: Term, numbers: Sequence[Mapping[str, float]]) -> Term | None:
-    """The term with the mean and scale that it has in these scans; None where it does not vary."""
+    """The term with its mean and scale in these scans; None if it does not vary."""
     raw = np.array([term.raw(one.get(term.name)) for one in numbers])
     raw = raw[np.isfinite(raw)]
     scale = float(raw.std()) if len(raw) else 0.0
@@ -144,7 +144,7 @@ def _scaled(term: Term, numbers: Sequence[Mapping[str, float]]) -> Term | None:
 
 
 def _regressions(x: np.ndarray, y: np.ndarray, ridge: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Intercept and coefficients [1 + M] of both, of numbers [N, M] and Dice [N], by the least soft absolute error."""
+    """Intercept and coefficients [1 + M] of both, for numbers [N, M] and Dice [N], by least soft absolute error."""
     size = 1 + x.shape[1]
     design = np.column_stack([np.ones(len(x)), x])
     weight = np.concatenate([[0.0], np.full(size - 1, ridge[0]), [0.0], np.full(size - 1, ridge[1])])

@@ -1,15 +1,15 @@
-"""Flags: one plain sentence for each thing about a scan that whoever uses its segmentation ought to look at."""
+"""Flags: one plain sentence for each thing about a scan that a user of its segmentation should check."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-#: Limits beyond which a number is flagged, where no calibration says otherwise.
+#: Limits beyond which a number is flagged, unless a calibration says otherwise.
 LIMITS = {
     "least_volume": 15.0,  # mL, all classes
     "largest_volume": 1500.0,
-    "upside_down": 0.1,  # nats a point of U-Net probabilities
+    "upside_down": 0.1,  # nats per point of the U-Net probabilities
     "contrast": 0.02,  # of the intensities' range
     "disagreement": 0.35,
     "slice_shift": 6.0,  # mm
@@ -22,20 +22,20 @@ LIMITS = {
 }
 
 
-#: From this disagreement of latent and U-Net probabilities on nothing is to be trusted; and this part of empty slices.
+#: Disagreement of latent and U-Net from which a scan is not trusted, and the same for the share of empty slices.
 SPLIT, HOLES = 0.5, 1 / 3
 
 
-#: How far beyond what good scans have shown a limit is set, and the volumes.
+#: Factors by which limits are set beyond the worst of good scans, and for the smallest and largest volume.
 BEYOND, LEAST, LARGEST = 1.5, 1 / 3, 2.0
 
 
 def flags_of(numbers: Mapping[str, float], slices: Mapping[str, list], limits: Mapping[str, float]) -> list[dict]:
-    """What is to be looked at: of each flag its ``name``, ``text`` and whether it is ``severe``.
+    """The flags of a scan, each with ``name``, ``text`` and whether it is ``severe``.
 
     Args:
-        numbers, slices: what ``quality.assess`` gave.
-        limits: by the names of ``LIMITS``.
+        numbers, slices: results of ``quality.assess``.
+        limits: limits with the names of ``LIMITS``.
     """
     found: list[dict] = []
 
@@ -43,15 +43,15 @@ def flags_of(numbers: Mapping[str, float], slices: Mapping[str, list], limits: M
         found.append({"name": name, "text": text, "severe": severe})
 
     if numbers["volume"] < limits["least_volume"]:
-        # of what else is said of a heart that is not there nothing is true
+        # without a heart nothing else about it is true
         add(
             "no_heart",
-            f"No heart was found, only {numbers['volume']:.0f} mL of anything like one; is it in view?",
+            f"No heart was found, only {numbers['volume']:.0f} mL of something like one; is it in view?",
             True,
         )
         return [*found, *_of_image(numbers, limits)]
     if numbers["volume"] > limits["largest_volume"]:
-        text = f"What was outlined holds {numbers['volume']:.0f} mL, more than a heart does; check the voxel size."
+        text = f"The outlines enclose {numbers['volume']:.0f} mL, more than a heart has; check the voxel size."
         add("large_volume", text)
     if numbers["upside_down"] > limits["upside_down"]:
         text = "The stack seems to be upside down, its apex where the file says the base is; check the orientation."
@@ -59,7 +59,7 @@ def flags_of(numbers: Mapping[str, float], slices: Mapping[str, list], limits: M
     if numbers["contrast"] < limits["contrast"]:
         add("contrast", "Blood is not brighter than muscle in this image; is it a bright-blood cine?", True)
     if numbers["disagreement"] > limits["disagreement"]:
-        text = f"Whole heart and single slices were outlined differently (Dice {1 - numbers['disagreement']:.2f})"
+        text = f"The outlines of the whole heart and of single slices differ (Dice {1 - numbers['disagreement']:.2f})"
         add("disagreement", f"{text}; check the outlines.", numbers["disagreement"] > SPLIT)
     return [*found, *_of_slices(numbers, slices, limits), *_of_image(numbers, limits)]
 
@@ -79,7 +79,7 @@ def _of_slices(numbers: Mapping[str, float], slices: Mapping[str, list], limits:
             continue
         text = f"{_named(far, 'lie')} up to {numbers['slice_shift']:.0f} mm out of line with the others (breathing?)."
         if name == "slice_error":
-            text = f"{_named(far, 'look')} unlike what the model can draw; check for artefacts."
+            text = f"{_named(far, 'look')} unlike anything the model can draw; check for artefacts."
         found.append({"name": name, "text": text, "severe": False})
     for end in ("base", "apex"):
         if numbers[f"{end}_cut"] > limits[f"{end}_cut"]:
@@ -92,7 +92,7 @@ def _of_image(numbers: Mapping[str, float], limits: Mapping[str, float]) -> list
     """Flags of the scan as a whole."""
     words = {
         "noise": "The image is much noisier than usual.",
-        "prior_distance": "This looks unlike the hearts that the model has learned from; check the outlines.",
+        "prior_distance": "This heart is unlike those that the model has learned from; check the outlines.",
         "roughness": "The LV volume jumps from frame to frame; are the frames in order and well triggered?",
     }
     return [
@@ -101,7 +101,7 @@ def _of_image(numbers: Mapping[str, float], limits: Mapping[str, float]) -> list
 
 
 def _named(slices: Sequence[int], verb: str = "hold") -> str:
-    """Slices by their number from the base on, and a verb: "Slices 3 and 5 from the base hold"."""
+    """Slices by their number from the base, and a verb: "Slices 3 and 5 from the base hold"."""
     numbers = [str(k + 1) for k in slices]
     if len(numbers) == 1:
         return f"Slice {numbers[0]} from the base {verb}s"
@@ -109,9 +109,9 @@ def _named(slices: Sequence[int], verb: str = "hold") -> str:
 
 
 def limits_of(good: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Limits from the numbers of scans that are as they should be: somewhat beyond the worst of them.
+    """Limits from the numbers of good scans: somewhat beyond the worst of them.
 
-    Those that stand for something of their own (mm out of line, an end that is cut off) stay, or are made milder.
+    Limits with a meaning independent of the model (mm out of line, an end cut off) stay or become milder.
     """
     found = {}
     for name in ("disagreement", "slice_shift", "noise", "prior_distance", "slice_error", "roughness"):
@@ -120,7 +120,7 @@ def limits_of(good: Sequence[Mapping[str, float]]) -> dict[str, float]:
             found[name] = BEYOND * max(known)
     found["slice_shift"] = max(found.get("slice_shift", 0.0), LIMITS["slice_shift"])
     found["roughness"] = max(found.get("roughness", 0.0), LIMITS["roughness"])
-    for end in ("base_cut", "apex_cut"):  # where good stacks end early as a rule, that is nothing to look at
+    for end in ("base_cut", "apex_cut"):  # if good stacks usually end early, that needs no check
         found[end] = max(LIMITS[end], max(one[end] for one in good))
     volumes = [one["volume"] for one in good]
     return {**LIMITS, **found, "least_volume": LEAST * min(volumes), "largest_volume": LARGEST * max(volumes)}

@@ -1,4 +1,4 @@
-"""Features of a scan that a fit cannot do well by: noise, contrast, the volumes that come out, an unsure result."""
+"""Quality features of the whole scan: noise, contrast, volumes, and the uncertainty of the result."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 
 from nisf.quality.comparison import Comparison
 
-#: Frames from which a volume curve can be called rough, and the harmonics that a smooth one is made of.
+#: Minimum number of frames of a volume curve for its roughness, and the number of harmonics of a smooth one.
 CURVE, HARMONICS = 12, 4
 
 
-#: A class that is seen in fewer voxels has no brightness.
+#: Minimum number of voxels to measure a class's brightness.
 LEAST = 20
 
 
@@ -21,7 +21,7 @@ def noise_of(comparison: Comparison) -> float:
     """Standard deviation of the pixels' noise, from the median of their mixed second differences in plane."""
     corners = [comparison.image[:, a : a - 1 or None, b : b - 1 or None] for a in (0, 1) for b in (0, 1)]
     mixed = corners[0] - corners[1] - corners[2] + corners[3]
-    known = torch.stack([(one > 0) & (one < 1) for one in corners]).all(dim=0)  # clipped intensities have lost theirs
+    known = torch.stack([(one > 0) & (one < 1) for one in corners]).all(dim=0)  # clipped intensities have no noise
     mixed = mixed[known]
     return float(1.4826 * mixed.abs().median() / 2) if len(mixed) else 0.0
 
@@ -29,7 +29,7 @@ def noise_of(comparison: Comparison) -> float:
 def contrast_of(comparison: Comparison) -> tuple[float, float]:
     """By how much the first class (LV blood) is brighter than the second (myocardium), in image and reconstruction.
 
-    By the median, where latent and U-Net probabilities are of one mind; NaN where either class is not seen.
+    Medians over the voxels where latent and U-Net agree; NaN if either class is too small there.
     """
     own = comparison.own.argmax(dim=0)
     agreed = own == comparison.baseline.argmax(dim=0)
@@ -41,7 +41,7 @@ def contrast_of(comparison: Comparison) -> tuple[float, float]:
 
 
 def ncc(comparison: Comparison) -> float:
-    """Correlation of image and reconstruction about the organ; 0 where there is none."""
+    """Normalised cross-correlation of image and reconstruction around the organ; 0 if there is no organ."""
     near = (comparison.own[0] < 0.5) | (comparison.baseline[0] < 0.5)
     if int(near.sum()) < LEAST:
         return 0.0
@@ -51,26 +51,25 @@ def ncc(comparison: Comparison) -> float:
 
 
 def volume_of(classes: torch.Tensor, comparison: Comparison) -> float:
-    """All classes' volume in the slices, mL, mean over frames, of probabilities [K, X, Y, Z', T']."""
+    """Volume of all classes in the slices, mL, mean over frames, from probabilities [K, X, Y, Z', T']."""
     voxel = float(np.prod(comparison.spacing)) / 1000
     return float((classes.argmax(dim=0) > 0).sum()) * voxel / len(comparison.times)
 
 
 def least_share(classes: torch.Tensor) -> float:
-    """Part of all classes' voxels that is of the rarest class, of probabilities [K, ...]; 0 where nothing is found."""
+    """Share of the rarest class in all classes' voxels, from probabilities [K, ...]; 0 if nothing is found."""
     found = classes.argmax(dim=0)
     counts = [int((found == kind).sum()) for kind in range(1, len(classes))]
     return min(counts) / sum(counts) if sum(counts) else 0.0
 
 
 def roughness(classes: torch.Tensor) -> float:
-    """How uneven the first class's volume curve is: what is left of it without its slow part, by its range.
+    """How uneven the first class's volume curve is: root mean square of its fast part, relative to its range.
 
-    The slow part is the mean and the first ``HARMONICS`` of the cycle, by which a beating heart is well described; of
-    the rest the root mean square is taken.
+    The fast part is the curve without its mean and first ``HARMONICS`` harmonics, which describe a beating heart well.
 
     Args:
-        classes: probabilities [K, X, Y, Z, T] of all frames of a closed cycle, evenly spread.
+        classes: probabilities [K, X, Y, Z, T] of all frames of a full cycle, evenly spaced.
 
     Returns:
         NaN for fewer than ``CURVE`` frames or a curve that does not move.
@@ -86,10 +85,10 @@ def roughness(classes: torch.Tensor) -> float:
 
 
 def expected_dice(classes: torch.Tensor) -> float:
-    """Mean Dice of the likeliest classes, were the probabilities [K, ...] right and voxels independent.
+    """Mean Dice of the likeliest classes if the probabilities [K, ...] were right and voxels independent.
 
-    Of each class the ratio of expected sums, ``2 sum p / (n + sum p)`` with the upper sum over the n voxels that are
-    taken for it; 0 where nothing is taken for any class.
+    For each class the ratio of expected sums, ``2 sum p / (n + sum p)``, with the upper sum over the n voxels taken
+    for it; 0 if no voxel is taken for any class.
     """
     found, scores = classes.argmax(dim=0), []
     for kind in range(1, len(classes)):
@@ -101,7 +100,7 @@ def expected_dice(classes: torch.Tensor) -> float:
 
 
 def uncertainty_of(classes: torch.Tensor) -> float:
-    """Mean over the voxels taken for a class of one minus its probability; 1 where none is."""
+    """Mean over the voxels taken for a class of one minus its probability; 1 if there are none."""
     best, found = classes.max(dim=0)
     inside = found > 0
     return float((1 - best)[inside].mean()) if bool(inside.any()) else 1.0

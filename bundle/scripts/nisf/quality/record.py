@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Quality:
-    """Numbers by which a failed fit shows, and what they come to.
+    """Numbers that reveal a failed fit, and the verdict from them.
 
     Attributes:
-        numbers: by name, see ``quality.assess``; NaN where one is not known.
-        slices: by name, a list each, see ``quality.assess``.
-        predicted_dice: expected mean Dice; None where not calibrated.
-        trusted: None where not known.
-        flags: what is to be looked at, the severe first; of each ``name``, ``text`` and ``severe``.
+        numbers: number by name, see ``quality.assess``; NaN if not known.
+        slices: list over the slices by name, see ``quality.assess``.
+        predicted_dice: expected mean Dice; None if not calibrated.
+        trusted: whether the segmentation is trusted; None if not known.
+        flags: things to check, severe ones first, each with ``name``, ``text`` and ``severe``.
     """
 
     numbers: Mapping[str, float] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Quality:
 
     @classmethod
     def without_heart(cls) -> Quality:
-        """That of a scan which was refused because no heart was found in it."""
+        """The quality of a scan that was refused because no heart was found in it."""
         text = "No heart was found in this scan; check that it is a short-axis stack of the heart."
         return cls(predicted_dice=0.0, trusted=False, flags=[{"name": "no_heart", "text": text, "severe": True}])
 
@@ -40,22 +40,22 @@ class Quality:
         return {"predicted_dice": self.predicted_dice, "trusted": self.trusted, "flags": list(self.flags)}
 
     def record(self) -> dict[str, object]:
-        """As reports and ``measures.json`` have it: the verdict, and the ``numbers`` that are known."""
+        """As in reports and ``measures.json``: the verdict, and the ``numbers``."""
         return {**self.verdict(), "numbers": self.known()}
 
     def to_dict(self) -> dict[str, object]:
-        """As a latent file has it: the numbers beside the verdict and the ``slices``."""
+        """As in a latent file: the numbers beside the verdict and the ``slices``."""
         return {**self.numbers, **self.verdict(), "slices": dict(self.slices)}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, object]) -> Quality:
-        """What ``to_dict`` gave; files of earlier versions may hold numbers alone, or nothing."""
+        """The inverse of ``to_dict``; files of earlier versions may hold numbers alone, or nothing."""
         rest = {name: plain[name] for name in ("predicted_dice", "trusted", "flags", "slices") if name in plain}
         return cls({name: value for name, value in plain.items() if name not in rest}, **rest)
 
 
 def in_a_word(verdict: Mapping[str, object]) -> str:
-    """A verdict (``Quality.verdict``) for one line of a summary: empty where there is nothing to say."""
+    """A verdict (``Quality.verdict``) for one line of a summary; empty if there is nothing to say."""
     flags = verdict.get("flags") or []
     if verdict.get("trusted") is False:
         return "NOT TO BE TRUSTED: " + " ".join(flag["text"] for flag in flags if flag["severe"])

@@ -1,4 +1,4 @@
-"""Features of a failed fit that each slice of a stack shows by itself."""
+"""Quality features of the single slices of a stack."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from nisf.quality.comparison import Comparison
 BODY = (1, 2)
 
 
-#: A slice whose cut through the body is smaller has no place worth comparing, mm2.
+#: Minimum area of the body in a slice whose position is compared, mm2.
 LEAST_AREA = 150.0
 
 
-#: A slice is empty where its intensities spread by less.
+#: Standard deviation of the intensities below which a slice is empty.
 LEAST_STD = 0.01
 
 
@@ -28,16 +28,16 @@ def slice_errors(comparison: Comparison) -> list[float]:
 
 
 def empty_slices(comparison: Comparison) -> list[int]:
-    """Numbers of the slices in which there is nothing to see."""
+    """Numbers of the empty slices."""
     std = comparison.image.std(dim=(1, 2), correction=0).amax(dim=(0, 2))
     return [number for number, one in zip(comparison.slices, std.tolist()) if one < LEAST_STD]
 
 
 def slice_shifts(comparison: Comparison) -> list[float]:
-    """How far each slice lies out of line in plane, mm; 0 where the body is too small to tell.
+    """How far each slice is out of line in plane, mm; 0 where the body is too small to tell.
 
-    The way from the body's centroid in the latent's own classes, which know of no breath-holds, to that in the class
-    U-Net, less the median way of all slices.
+    The offset from the body's centroid in the latent's own classes, which know of no breath-holds, to that in the U-Net
+    probabilities, minus the median offset of all slices.
     """
     if comparison.unet_prob is None:
         return [0.0] * len(comparison.slices)

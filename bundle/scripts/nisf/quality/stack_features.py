@@ -1,4 +1,4 @@
-"""Whether a stack lies as its file says and holds the whole organ: base and apex exchanged, or an end missing."""
+"""Quality features of the stack: whether base and apex are exchanged, or an end of the organ is missing."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from nisf.geometry.pose import Pose
 from nisf.models.nisf import NISF
 from nisf.quality.slice_features import BODY
 
-#: Points of U-Net probabilities that are looked at.
+#: Number of points of the U-Net probabilities that are compared.
 POINTS = 4096
 
 
-#: Every so many voxels are read along x and y beyond the stack, and points at once.
+#: Voxels from one point to the next along x and y beyond the stack, and number of points evaluated at once.
 STEP, CHUNK = 2, 8192
 
 
 def flipped(frame: CoordinateFrame) -> CoordinateFrame:
-    """The same scan with its slices mirrored about the organ's centre."""
+    """The frame of the same scan with its slices mirrored about the organ's centre."""
     middle = (frame.pose or Pose()).z
     scale, offset = list(frame.scale), list(frame.offset)
     scale[2], offset[2] = -scale[2], 2 * middle - offset[2]
@@ -33,11 +33,11 @@ def flipped(frame: CoordinateFrame) -> CoordinateFrame:
 
 @torch.no_grad()
 def upside_down(network: NISF, points: GridPoints, seed: int = 0) -> float:
-    """By how much the U-Net probabilities fits the population's mean heart better once the stack is flipped.
+    """How much better the U-Net probabilities fit the population's mean heart when the stack is flipped.
 
-    The difference of mean cross entropies (nats a point), the stack as it is less the stack flipped, of points near the
-    organ: above zero the flipped one fits better. The latent is the prior's mean, because a fitted one has bent itself
-    to the stack as it is. NaN without U-Net probabilities.
+    The difference of mean cross entropies (nats per point) at points near the organ, as it is minus flipped: above
+    zero the flipped stack fits better. The latent is the prior's mean, because a fitted one has adapted to the stack as
+    it is. NaN without U-Net probabilities.
     """
     unet_prob = points.unet_prob
     if unet_prob is None or unet_prob.frame.pose is None:
@@ -58,11 +58,10 @@ def _loss(network: NISF, unet_prob: GridPoints, number: torch.Tensor) -> float:
 
 @torch.no_grad()
 def cut_ends(network: NISF, fit: LatentFit, points: GridPoints) -> tuple[float, float]:
-    """How much of the organ's body goes on beyond the stack's first and last slice, by the fitted latent.
+    """How much of the organ's body continues beyond the stack's first and last slice, by the fitted latent.
 
-    The latent's classes are read one slice distance beyond either end, in the first frame that may be seen: the area of
-    the body there, by that of the largest slice of the stack. 0 where nothing of it is left, 1 where it has not begun
-    to get smaller.
+    The area of the body one slice distance beyond either end, in the first frame that may be seen, relative to that in
+    the largest slice of the stack: 0 where the body has ended, 1 where it is as large as ever.
     """
     frame, depth = fit.frame(points.frame), points.frame.shape[2]
     time = frame.times[points.kept_frames[0] if points.kept_frames else 0]

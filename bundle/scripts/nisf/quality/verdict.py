@@ -1,4 +1,4 @@
-"""Whether a segmentation is to be trusted, and what to look at: a verdict from the numbers of ``quality.assess``."""
+"""Whether to trust a segmentation, and what to check: a verdict from the numbers of ``quality.assess``."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from nisf.utils.errors import InputError
 logger = logging.getLogger(__name__)
 
 
-#: A scan is trusted from this predicted Dice on.
+#: Predicted Dice from which a scan is trusted.
 TRUSTED = 0.7
 
 
 @dataclass(frozen=True)
 class Judge:
-    """What was found of one weight file's numbers on validation scans.
+    """Quality calibration of one weight file, from validation scans.
 
     Attributes:
-        prediction: of the Dice, or None where nothing was calibrated: then no scan is called trusted.
-        limits: beyond which a number is flagged, see ``flags.LIMITS``.
-        about: how it was found.
-        heart: whether the organ is a heart; of others nothing is flagged.
+        prediction: prediction of the Dice, or None without calibration: then no scan is called trusted.
+        limits: limits beyond which a number is flagged, see ``flags.LIMITS``.
+        about: how the calibration was made.
+        heart: whether the organ is a heart; for others nothing is flagged.
     """
 
     prediction: DicePrediction | None = None
@@ -41,11 +41,11 @@ class Judge:
 
     @classmethod
     def beside(cls, weights: str | Path, network: torch.nn.Module, class_names: Mapping[str, str]) -> Judge:
-        """From ``<weights>_quality.json`` beside a weight file; without a calibration where there is none of these.
+        """The judge from ``<weights>_quality.json`` beside a weight file; without calibration if there is none for it.
 
         Args:
-            weights: file that ``network`` has been loaded from.
-            network: its digest is compared with that in the file.
+            weights: file that ``network`` was loaded from.
+            network: network whose digest is compared with that in the file.
             class_names: inside class number (text) to name; a heart has an LV.
 
         Raises:
@@ -61,18 +61,18 @@ class Judge:
             )
             digest = content["weights"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{file}: is damaged or of another version; delete it or find it anew") from error
+            raise InputError(f"{file}: is damaged or of another version; delete it or make it again") from error
         if digest != digest_of(network):
-            logger.warning("%s: is of other weights than %s, left aside", file, Path(weights).name)
+            logger.warning("%s: is for other weights than %s and is ignored", file, Path(weights).name)
             return cls(heart=heart)
         return replace(found, heart=heart)
 
     def __call__(self, numbers: Mapping[str, float], slices: Mapping[str, list]) -> Quality:
-        """The verdict on a scan, of which ``quality.assess`` gave ``numbers`` and ``slices``."""
+        """The verdict on a scan, from the ``numbers`` and ``slices`` of ``quality.assess``."""
         dice = None if self.prediction is None else self.prediction(numbers)
         flags = flags_of(numbers, slices, self.limits) if self.heart else []
         if dice is not None and dice < TRUSTED:
-            text = f"The overlap with an expert's outlines (Dice) is expected to be {dice:.2f} only; check all of them."
+            text = f"The expected overlap with an expert's outlines (Dice) is only {dice:.2f}; check all outlines."
             flags.append({"name": "low_dice", "text": text, "severe": True})
         bad = any(flag["severe"] for flag in flags)
         trusted = False if bad else None if dice is None else True
@@ -92,5 +92,5 @@ class Judge:
 
 
 def calibration_file(weights: str | Path) -> Path:
-    """``<weights>_quality.json``."""
+    """The path ``<weights>_quality.json``."""
     return Path(weights).with_name(f"{Path(weights).stem}_quality.json")

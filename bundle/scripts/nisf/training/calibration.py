@@ -1,4 +1,4 @@
-"""Whether the stated class probabilities are true: reliability, calibration error, a temperature that mends it."""
+"""Calibration of the class probabilities: reliability, calibration error, and the temperature that corrects it."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def fit_temperature(logits: torch.Tensor, label: torch.Tensor) -> float:
     """The temperature that makes the true classes likeliest, between 1/20 and 20.
 
     Args:
-        logits: [K, N].
-        label: [N].
+        logits: class logits [K, N].
+        label: true classes [N].
     """
 
     def loss(log_temperature: float) -> float:
@@ -56,21 +56,21 @@ def calibrate(
     points: int = 20000,
     unet_blend: float = 0.0,
 ) -> dict | None:
-    """Fits labelled scans by their intensities, sets the network's ``temperature`` and writes what came of it.
+    """Fits labelled scans by their intensities and sets the network's ``temperature``.
 
-    ``calibration.json`` and ``reliability.png`` in ``output_dir``. Scans without a label take no part.
+    Writes ``calibration.json`` and ``reliability.png`` to ``output_dir``. Scans without a label are left out.
 
     Args:
-        network: trained, with its prior; its ``temperature`` is set.
+        network: trained network with its prior; its ``temperature`` is set.
         scans: items with ``image`` and ``label``, as the validation store gives them.
         fit: as in ``NISFInferer``.
-        output_dir: folder.
+        output_dir: folder of the two files.
         class_names: inside label value (text) to name.
-        points: labelled points of a scan that are looked at, spread evenly.
+        points: number of labelled points used per scan, spread evenly.
         unet_blend: as in ``NISFInferer``; points of frames that the U-Net has not seen are left out.
 
     Returns:
-        the record, or None where no scan has a label.
+        the record, or None if no scan has a label.
     """
     seen = [found for scan in scans if (found := _looked_at(network, scan, fit, points, unet_blend)) is not None]
     if not seen:
@@ -99,7 +99,7 @@ def calibrate(
 def _looked_at(
     network: NISF, scan: Mapping, fit: Callable[[NISF, GridPoints], LatentFit], points: int, unet_blend: float
 ) -> tuple[torch.Tensor, torch.Tensor, LatentFit] | None:
-    """Class logits [K, N] and labels [N] of a scan's labelled points, and its fit; None where it has none."""
+    """Class logits [K, N] and labels [N] of a scan's labelled points, and its fit; None if it has none."""
     source = points_of(scan["image"], network)
     number = labelled_points(source, scan["label"], points)
     unet_prob = None
@@ -114,7 +114,7 @@ def _looked_at(
 
 
 def _record(seen: Sequence[tuple], temperature: float, names: list[str]) -> dict:
-    """Dice and seconds of what ``_looked_at`` gave."""
+    """Temperature, and Dice and seconds of the results of ``_looked_at``."""
     every = np.stack([dice_of(logits.argmax(dim=0), label, 1 + len(names)) for logits, label, _ in seen])
     dice = dict(zip(names, average(every, axis=0).tolist()))
     return {
@@ -127,7 +127,7 @@ def _record(seen: Sequence[tuple], temperature: float, names: list[str]) -> dict
 
 
 def labelled_points(source: GridPoints, label: torch.Tensor, count: int) -> torch.Tensor:
-    """Numbers of about ``count`` points spread evenly over the labelled frames; empty where there is none."""
+    """Numbers of about ``count`` points spread evenly over the labelled frames; empty if there are none."""
     frames = [t for t in range(label.shape[-1]) if bool((label[..., t] >= 0).all())]
     number = source.sampling_order(count * label.shape[-1] // max(len(frames), 1), seed=1)
     return number[label.reshape(-1)[source.flat(number)] >= 0] if frames else number[:0]
@@ -144,11 +144,11 @@ def logits_at(
 
 
 def dice_of(predicted: torch.Tensor, label: torch.Tensor, num_classes: int) -> np.ndarray:
-    """MONAI's Dice of each class but the background at N points, [K - 1]; NaN where the truth has none of it.
+    """MONAI's Dice of each class but the background at N points, [K - 1]; NaN where the truth lacks the class.
 
     Args:
         predicted, label: classes [N].
-        num_classes: K.
+        num_classes: number of classes, K.
     """
     first, second = (F.one_hot(values.long(), num_classes).t().unsqueeze(0) for values in (predicted, label))
     return compute_dice(first, second, include_background=False)[0].numpy()
@@ -165,13 +165,13 @@ def calibrate_anew(
     initial_draws: int,
     unet_blend: float,
 ) -> None:
-    """The end of ``train`` alone, for weights that lie there: pose prior, initial latent of a fit and calibration.
+    """The last part of ``train`` alone, for existing weights: pose prior, initial latent of a fit and calibration.
 
-    They belong to the U-Net, and to the way of fitting, that inference will use.
+    They depend on the U-Net and the fit that inference will use.
 
     Args:
-        network: takes the weights of ``model``.
-        model: the weights to calibrate; the file stays as it is.
+        network: network that takes the weights of ``model``.
+        model: file of the weights to calibrate; it stays as it is.
         train_dataset, val_dataset: stores of subjects.
         output_dir: folder of the calibrated ``model.pt``.
         fit, class_names, initial_draws, unet_blend: as in ``train``.
@@ -194,7 +194,7 @@ def write_weights(
     initial_draws: int,
     unet_blend: float,
 ) -> None:
-    """What inference needs besides the weights, found once the training is over; writes ``model.pt``."""
+    """Finds what inference needs besides the trained weights, and writes ``model.pt``."""
     network.eval()
     frames = (scan_of(train_dataset.stored(index)["image"]).frame for index in range(len(train_dataset)))
     changes = [_change_of(val_dataset.stored(index)) for index in range(len(val_dataset))]
@@ -208,7 +208,7 @@ def write_weights(
 
 
 def _change_of(item: Mapping[str, object]) -> torch.Tensor | None:
-    """From the pose that the U-Net probabilities showed to the labels' own, [6]; None where there is no such pair."""
+    """Change from the pose in the U-Net probabilities to that of the labels, [6]; None if either is missing."""
     frame = scan_of(item["image"]).frame
     if frame.pose is None or "label_pose" not in item:
         return None

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: written whole and to the disk, found again, never mixed with those of another training."""
+"""Checkpoints of a training: written completely to disk, found again, never mixed with those of another training."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PATTERN = "checkpoint_epoch={global_step}.{ext}"
 
 
 def checkpoints_in(folder: str | Path) -> list[Path]:
-    """The checkpoints of a folder, those with the fewest epochs first."""
+    """The checkpoints of a folder, by increasing number of epochs."""
     return sorted(Path(folder).glob("checkpoint_epoch=*.pt"), key=epochs_of)
 
 
 def epochs_of(path: Path) -> int:
-    """Epochs that a checkpoint has behind it, by its name."""
+    """Number of epochs of a checkpoint, from its name."""
     return int(path.stem.split("=")[1])
 
 
@@ -39,24 +39,24 @@ def newest_checkpoint(folder: str | Path) -> Path | None:
 
 
 def load_checkpoint(path: Path) -> dict:
-    """The content of a checkpoint, tensors and plain types alone.
+    """The content of a checkpoint, only tensors and plain types.
 
     Raises:
-        InputError: it is cut off, damaged, or holds code.
+        InputError: the file is cut off, damaged, or holds code.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a different type for each way in which a file can be broken
         raise InputError(
             f"{path}: the checkpoint is damaged or cut off ({type(error).__name__}); "
-            "delete it to use the one before, or start anew"
+            "delete it to use the one before, or start again"
         ) from error
 
 
 class ToDisk(BaseSaveHandler):
-    """Where Ignite's ``Checkpoint`` puts its files: in a folder, each in one move, by the first process alone.
+    """Saves the files of Ignite's ``Checkpoint`` in a folder, each atomically, by the first process alone.
 
-    Ignite's own ``DiskSaver`` does not wait for the disk. What a killed run left half written goes away.
+    Ignite's own ``DiskSaver`` does not wait for the disk. Half-written files of a killed run are removed.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -66,9 +66,9 @@ class ToDisk(BaseSaveHandler):
                 part.unlink(missing_ok=True)
 
     def __call__(self, checkpoint: Mapping, filename: str, metadata: Mapping | None = None) -> None:
-        """Writes one. Raises as ``save_tensors``.
+        """Writes a checkpoint. Raises as ``save_tensors``.
 
-        Two are kept. The older one goes before the newer is written: one is always whole, and there is room.
+        Two are kept. The older is removed before a new one is written, so that one is always whole and space is free.
         """
         if rank() == 0:
             for path in checkpoints_in(self.folder)[:-1]:
@@ -76,7 +76,7 @@ class ToDisk(BaseSaveHandler):
             save_tensors(checkpoint, self.folder / filename)
 
     def remove(self, filename: str) -> None:
-        """Takes one away; Ignite calls it where it keeps count itself."""
+        """Removes a checkpoint; Ignite calls it if it counts them itself."""
         (self.folder / filename).unlink(missing_ok=True)
 
 
@@ -92,8 +92,7 @@ def saver_of(objects: Mapping[str, object], folder: str | Path) -> Checkpoint:
 
 
 def set_aside(folder: str | Path) -> None:
-    """Moves the checkpoints of an earlier training out of the way of one that starts anew: ``resume`` would take them
-    for its own."""
+    """Moves the checkpoints of an earlier training aside for a new one, so that ``resume`` does not use them."""
     found = checkpoints_in(folder)
     if not found or rank() > 0:
         return
@@ -109,14 +108,14 @@ def set_aside(folder: str | Path) -> None:
 def run_trainer(
     trainer: SupervisedTrainer, state: Mapping[str, object], folder: Path, checkpoint_interval: int, resume: bool
 ) -> None:
-    """Runs a trainer to its end with checkpoints in ``folder``, from the newest of them if told to."""
+    """Runs a trainer to its end with checkpoints in ``folder``, with ``resume`` from the newest of them."""
     objects = dict(state)
     if resume:
         newest = newest_checkpoint(folder)
         if newest is None:
             raise InputError(f"{folder}: holds no checkpoint_epoch=N.pt to resume from; leave out --resume")
         content = load_checkpoint(newest)
-        if epochs_of(newest) >= trainer.state.max_epochs:  # nothing is left but the end
+        if epochs_of(newest) >= trainer.state.max_epochs:  # all epochs are done
             Checkpoint.load_objects(objects, content)
             return
         CheckpointLoader(str(newest), objects, map_location="cpu").attach(trainer)

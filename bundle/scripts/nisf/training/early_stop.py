@@ -22,13 +22,13 @@ class EarlyStopFound:
     """Finds the fit's best number of steps on the validation subjects and stores it in the network (``fit_steps``).
 
     Attached to the validation evaluator. The Dice of a step is the mean over subjects and classes, smoothed over
-    neighbouring steps because each step draws other points. ``history`` keeps one entry a validation; the curves are
+    neighbouring steps because each step draws other points. ``history`` has one entry per validation; the curves are
     written to ``output_dir/validation.json``.
 
     Args:
-        network: whose ``fit_steps`` is set.
-        output_dir: folder for the record.
-        smooth: width in steps of the moving average.
+        network: network whose ``fit_steps`` is set.
+        output_dir: folder of the record.
+        smooth: width of the moving average, in steps.
     """
 
     def __init__(self, network: NISF, output_dir: str, smooth: int = 9) -> None:
@@ -54,7 +54,7 @@ class EarlyStopFound:
         loss = np.concatenate([curve["loss"] for curve in curves])
         if not np.isfinite(dice).any():
             raise InputError(
-                "no validation subject has a label to choose the early stop by; name others for validation"
+                "no validation subject has a label, so the early stop cannot be chosen; name others for validation"
             )
         per_class = moving_average(average(dice, 0), self.smooth)
         mean = moving_average(average(average(dice, 0), 1), self.smooth)
@@ -69,7 +69,7 @@ class EarlyStopFound:
             "dice": {n: float(per_class[best - 1, i]) for i, n in enumerate(names)},
         }
         self.history.append(entry)
-        # per class, subject and step; of the last validation alone, it is the largest part of the record
+        # per class, subject and step; only of the last validation, because it is the largest part of the record
         self.curve = {"dice": dice.transpose(2, 0, 1).round(4).tolist(), "loss": loss.mean(axis=0).round(5).tolist()}
         engine.state.metrics["val_mean_dice"] = entry["mean_dice"]
         engine.state.metrics["best_step"] = best
@@ -88,18 +88,18 @@ class EarlyStopFound:
         return {"history": json.dumps(self.history)}
 
     def load_state_dict(self, state: dict) -> None:
-        """Takes the history of a checkpoint."""
+        """Restores the history from a checkpoint."""
         self.history = json.loads(state["history"])
 
 
 def average(values: np.ndarray, axis: int) -> np.ndarray:
-    """Mean of the finite values along an axis; NaN where there is none."""
+    """Mean of the finite values along an axis; NaN where there are none."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # numpy's word about an empty mean
+        warnings.simplefilter("ignore", RuntimeWarning)  # numpy warns of an empty mean
         return np.nanmean(values, axis=axis)
 
 
 def moving_average(values: np.ndarray, width: int) -> np.ndarray:
-    """Mean of the finite values among ``width`` neighbours along the first axis; NaN where there is none."""
+    """Mean of the finite values among ``width`` neighbours along the first axis; NaN where there are none."""
     half, count = width // 2, len(values)
     return np.stack([average(values[max(0, i - half) : min(count, i + half + 1)], 0) for i in range(count)])

@@ -1,4 +1,4 @@
-"""Ignite handlers: seeding, progress, the early stop found on validation subjects, the shipped weights."""
+"""Ignite handlers: seeding, progress, checks and clipping, the prior of the latents, pictures."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def named(handler: object) -> object:
 
 
 class ListedOutput:
-    """Puts the output of each iteration into a list of one, the last of a trainer's own handlers.
+    """Puts the output of each iteration into a list of one; the last of a trainer's own handlers.
 
-    MONAI's handlers of experiment tracking (``--tracking mlflow``) are put behind it; they look for a decollated list
-    and take the loss of its first item. Points of many subjects are not worth taking apart for that.
+    MONAI's experiment tracking handlers (``--tracking mlflow``) come after it; they expect a decollated list and take
+    the loss of its first item. Decollating the points of many subjects is not worth the time.
     """
 
     def attach(self, engine: Engine) -> None:
@@ -41,19 +41,19 @@ class ListedOutput:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Wraps."""
+        """Wraps the output."""
         engine.state.output = [engine.state.output]
 
 
 class EpochSeed:
-    """Seeds everything random anew at the start of each epoch, so that a resumed training goes on exactly as an
-    unbroken one.
+    """Seeds everything random at the start of each epoch, so that a resumed training goes on exactly as an
+    uninterrupted one.
 
     Args:
         seed: base seed.
-        generator: of the sampler that orders the subjects.
+        generator: generator of the sampler that orders the subjects.
         transform: the training transforms (``monai.transforms.Compose``), whose random state is set.
-        rank: of this process, where each of several draws for itself.
+        rank: number of this process, if several draw independently.
     """
 
     def __init__(self, seed: int, generator: torch.Generator, transform: object, rank: int = 0) -> None:
@@ -73,12 +73,12 @@ class EpochSeed:
 
 
 class Progress:
-    """A line an epoch: losses, points per second, time gone and left; every loss also kept in ``history``.
+    """Logs one line per epoch: losses, points per second, time gone and left; ``history`` keeps every loss.
 
     Args:
         loss: the training loss, whose parts are averaged; None for a loss without parts.
         interval: epochs between lines.
-        unit: what is counted: ``points`` of [B, D, N], or the items of a batch by another name.
+        unit: what is counted: ``points`` of [B, D, N]; with any other name, the items of a batch.
     """
 
     def __init__(self, loss: TrainingLoss | None = None, interval: int = 1, unit: str = "points") -> None:
@@ -88,7 +88,7 @@ class Progress:
     def attach(self, engine: Engine) -> None:
         """Registers for the start of the run, each iteration and each epoch."""
         engine.add_event_handler(Events.STARTED, self.start)
-        # no earlier: a checkpoint, and with it the epoch, is loaded when the run has started
+        # not earlier: a checkpoint, and with it the epoch, is loaded after the run has started
         engine.add_event_handler(Events.EPOCH_STARTED, self.first)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.iteration)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch)
@@ -99,12 +99,12 @@ class Progress:
         self.clock = time.time()
 
     def first(self, engine: Engine) -> None:
-        """Notes how many epochs lie before this run."""
+        """Records how many epochs were done before this run."""
         if self.before is None:
             self.before = engine.state.epoch - 1
 
     def iteration(self, engine: Engine) -> None:
-        """Adds up."""
+        """Adds up points and losses."""
         inputs = engine.state.output["image"]
         self.points += inputs.shape[0] * (inputs.shape[2] if self.unit == "points" else 1)
         self.number += 1
@@ -113,7 +113,7 @@ class Progress:
             self.sums[name] = self.sums.get(name, 0.0) + float(value)
 
     def epoch(self, engine: Engine) -> None:
-        """Reports."""
+        """Logs the line of the epoch."""
         epoch, last = engine.state.epoch, engine.state.max_epochs
         means = dict(zip(self.sums, mean_over([total / max(self.number, 1) for total in self.sums.values()])))
         self.history.append({"epoch": epoch, **means})
@@ -149,7 +149,7 @@ def _clock(seconds: float) -> str:
 
 
 class FiniteLoss:
-    """Ends a training whose loss is no longer a number; the last checkpoint is from before."""
+    """Ends a training whose loss is no longer a finite number; the last checkpoint is from before that."""
 
     def attach(self, engine: Engine) -> None:
         """Registers for each iteration."""
@@ -165,13 +165,13 @@ class FiniteLoss:
 
 
 class ClipGradients:
-    """Scales the gradients of the network's weights down to a norm before each step.
+    """Scales the gradients of the network's weights down to a maximum norm before each step.
 
-    Gabor networks trained long at a large step size otherwise come apart all at once.
+    Without it, long training of Gabor networks at a large step size can suddenly diverge.
 
     Args:
-        network: whose weights are trained.
-        norm: the largest norm; None leaves the gradients as they are.
+        network: network whose weights are trained.
+        norm: maximum norm; None leaves the gradients as they are.
     """
 
     def __init__(self, network: torch.nn.Module, norm: float | None) -> None:
@@ -183,14 +183,14 @@ class ClipGradients:
             engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Clips."""
+        """Clips the gradients."""
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.norm)
 
 
 class PriorOfLatents:
     """Keeps the Gaussian prior in the network's buffers up to date (``nisf.fit.prior.set_prior``).
 
-    Attached to the trainer it acts at the end of each epoch, before validation and checkpoints.
+    Attached to the trainer, it acts at the end of each epoch, before validation and checkpoints.
     """
 
     def __init__(self, network: NISF, latents: LatentTable) -> None:
@@ -201,7 +201,7 @@ class PriorOfLatents:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Takes mean and covariance over subjects."""
+        """Sets the prior to mean and covariance over subjects."""
         set_prior(self.network, self.latents.whole())
 
 
@@ -212,9 +212,9 @@ class Curves:
     step, last validation) and ``training.json``.
 
     Args:
-        progress: keeps the losses.
-        early_stop: keeps the validations.
-        output_dir: folder.
+        progress: handler with the losses.
+        early_stop: handler with the validations.
+        output_dir: folder of the files.
         class_names: inside label value (text) to name.
     """
 
@@ -233,7 +233,7 @@ class Curves:
         engine.add_event_handler(Events.COMPLETED, lambda _: self())
 
     def __call__(self) -> None:
-        """Writes."""
+        """Writes the files."""
         history, validations = self.progress.history, self.early_stop.history
         self.drawn = len(validations)
         write_text(self.output_dir / "training.json", json.dumps(history, indent=1))

@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 
 class InChunks(nn.Module):
-    """A network whose points are evaluated ``chunk`` at a time where there are more; see ``Population``."""
+    """A network evaluated at no more than ``chunk`` points at a time; see ``Population``."""
 
     def __init__(self, network: nn.Module, chunk: int) -> None:
         super().__init__()
         self.network, self.chunk = network, chunk
 
     def forward(self, coords: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
-        """As the network."""
+        """The output of the network."""
         if coords.shape[2] <= self.chunk:
             return self.network(coords, latent)
         parts = coords.split(self.chunk, dim=2)
@@ -35,17 +35,17 @@ class InChunks(nn.Module):
 
 
 class Population(nn.Module):
-    """Network and latents of the training subjects as the one module that a trainer trains.
+    """Network and latents of the training subjects, as the one module that a trainer trains.
 
-    Where there are several processes, each has all of it; see ``PopulationAdam`` for the latents' gradients.
+    Each of several processes has all of it; see ``PopulationAdam`` for the latents' gradients.
 
     Args:
-        network: shared by all subjects.
-        latents: one row a subject.
-        compile: compile the network where the machine can.
-        bf16: run it in bfloat16 where the hardware has it (CPU or GPU); the losses stay in float32.
-        chunk: points of a subject evaluated at once; beyond it activations are computed anew in the backward pass,
-            so that a step over all voxels of a frame (the paper's recipe) fits in memory.
+        network: network shared by all subjects.
+        latents: table with one row per subject.
+        compile: compile the network if the machine can.
+        bf16: run it in bfloat16 if the hardware has it (CPU or GPU); the losses stay in float32.
+        chunk: points of a subject evaluated at once; with more, activations are recomputed in the backward pass, so
+            that a step over all voxels of a frame (the paper's recipe) fits in memory.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Population(nn.Module):
         self.network, self.latents = network, latents
         device = network.latent_mean.device
         self.bf16 = bf16 and has_bf16(device)
-        # outside the module tree, so that checkpoints know the plain network alone
+        # outside the module tree, so that checkpoints contain only the plain network
         self.__dict__["fast"] = trained_together(InChunks(compiled(network, compile, device), chunk))
 
     def forward(self, coords: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -67,10 +67,10 @@ class Population(nn.Module):
 
 
 class DrawnSampler(RandomSampler):
-    """PyTorch's RandomSampler that draws all of an epoch at its start.
+    """PyTorch's RandomSampler, drawing a whole epoch at its start.
 
-    Otherwise it draws once more at the end where the epoch is a multiple of the subjects, and Ignite asks for that end
-    after the generator has been seeded for the next epoch: a resumed training would go on differently.
+    Otherwise, if the epoch is a multiple of the subjects, it draws once more at its end, which Ignite asks for after
+    the generator was seeded for the next epoch: a resumed training would go on differently.
     """
 
     def __iter__(self) -> Iterator[int]:
@@ -88,7 +88,7 @@ def prepare_points(
 class TrainingLoss(nn.Module):
     """``NISFLoss`` on what ``Population`` returns; keeps the parts of the last call in ``parts`` for the log.
 
-    Of several processes each computes the loss of all their subjects: Dice is one number of a whole step.
+    Each of several processes computes the loss over the subjects of all: Dice is one number for a whole step.
     """
 
     def __init__(self, loss: NISFLoss) -> None:
@@ -106,17 +106,17 @@ class TrainingLoss(nn.Module):
 
 
 class PopulationAdam(torch.optim.Optimizer):
-    """Adam over the weights, and over the latents an Adam whose moments move with the rows of a step alone.
+    """Adam for the weights, and for the latents an Adam that updates only the rows and moments of a step.
 
     With plain Adam the rows that a step does not touch drift on along old gradients, and there may be a hundred times
-    more rows than subjects in a step. Several processes send each other the rows of their step, however many subjects
+    more rows than subjects in a step. Several processes exchange only the rows of their step, however many subjects
     there are.
 
     Args:
         population: network and latents.
         lr: step size of the weights.
         latent_lr: step size of the latents.
-        weight_decay: the paper's L2 on weights.
+        weight_decay: the paper's L2 penalty on the weights.
     """
 
     def __init__(self, population: Population, lr: float, latent_lr: float, weight_decay: float) -> None:
@@ -129,23 +129,23 @@ class PopulationAdam(torch.optim.Optimizer):
         self._share_groups()
 
     def _share_groups(self) -> None:
-        """Schedules change the groups of this optimiser; they are those of its parts."""
+        """Makes the groups of this optimiser, which schedules change, those of its parts."""
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
-        """One step of both."""
+        """One step of both optimisers."""
         for latents in self.param_groups[1]["params"]:
             latents.grad = mean_of_rows(latents.grad)
         for part in self.parts:
             part.step()
 
     def state_dict(self) -> dict:
-        """Of both parts."""
+        """The state of both optimisers."""
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state: dict) -> None:
-        """Of both parts."""
+        """Restores the state of both optimisers."""
         for part, saved in zip(self.parts, state["parts"]):
             part.load_state_dict(saved)
         self._share_groups()

@@ -1,4 +1,4 @@
-"""Draws from the store that depend on a seed of their own, so that several processes draw what one would."""
+"""Draws from the store, each with its own seed, so that several processes draw what one would."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SeededSampler(DrawnSampler):
 
 
 class SeededDraws(Dataset):
-    """Items of (subject, seed): the random transforms see the seed alone, not what was drawn before.
+    """Items of (subject, seed): the random transforms depend only on the seed, not on earlier draws.
 
     Args:
         dataset: store of all subjects.

@@ -28,8 +28,8 @@ class RandSliced(RandomizableTransform):
     """Draws a labelled frame and a slice of a stored stack: ``image`` [3 C, H, W] and ``label`` [1, H, W].
 
     Args:
-        pixel: mm, to which the slice is resampled.
-        alone: probability for each neighbour to be replaced by the slice itself, as at the ends of a stack.
+        pixel: pixel size of the resampled slice, mm.
+        alone: probability that a neighbour is replaced by the slice itself, as at the ends of a stack.
     """
 
     def __init__(self, pixel: float = 1.5, alone: float = 0.15) -> None:
@@ -52,10 +52,10 @@ class RandSliced(RandomizableTransform):
 
 
 def labelled(label: torch.Tensor) -> list[int]:
-    """Frames of [1, X, Y, Z, T] that are labelled.
+    """Labelled frames of [1, X, Y, Z, T].
 
     Raises:
-        InputError: none is.
+        InputError: there are none.
     """
     frames = [t for t in range(label.shape[-1]) if bool((label[..., t] >= 0).all())]
     if not frames:
@@ -84,7 +84,7 @@ class StackInferer(Inferer):
 
 
 def labelled_frames(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Predicted and true classes of a validated stack, one-hot, the frames as a batch: [T, K, X, Y, Z] each."""
+    """Predicted and true classes of a validated stack, one-hot, with the frames as a batch: [T, K, X, Y, Z] each."""
     number = output["pred"].shape[1]
     predicted, true = likeliest(output["pred"][0]), output["label"][0, 0].long()
     first, second = (F.one_hot(classes, number).permute(3, 4, 0, 1, 2) for classes in (predicted, true))
@@ -100,7 +100,7 @@ def train_unet(
     checkpoint_interval: int,
     resume: bool,
 ) -> None:
-    """Trains the U-Net and writes ``unet.pt``, in half precision.
+    """Trains the U-Net and writes ``unet.pt`` in half precision.
 
     Args:
         trainer: the training engine.

@@ -1,8 +1,8 @@
-"""Stacks of the training subjects in the memory of the training's device, and a step's points drawn there for all its
+"""Stacks of the training subjects in the memory of the training device, where a step's points are drawn for all its
 subjects at once.
 
-From the store a draw is some hundred small operations for each subject of a step, about a millisecond; a GPU would wait
-for them, and a processor has better things to do.
+A draw from the store takes some hundred small operations for each subject of a step, about a millisecond, for which a
+GPU would wait.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ SHARE = 0.6
 
 
 def bytes_of(dataset: MappedDataset, subjects: Sequence[int]) -> int:
-    """Of the images and labels of some subjects of the store, both one byte a voxel."""
+    """Size in bytes of the images and labels of some subjects of the store, both one byte per voxel."""
     items = (dataset.stored(subject) for subject in subjects)
     return sum(item["image"].numel() + item["label"].numel() for item in items)
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a device; of the machine's own, this process's part."""
+    """Free memory of a device; of main memory, this process's share."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available // idist.get_nproc_per_node()
 
 
 class CachedStacks:
-    """Images, labels and frames of S subjects as a few tensors of one device.
+    """Images, labels and frames of S subjects as a few tensors on one device.
 
     Args:
-        dataset: the store, every subject in it.
-        subjects: which of them.
-        device: where.
+        dataset: the filled store.
+        subjects: numbers of the subjects.
+        device: device of the tensors.
     """
 
     def __init__(self, dataset: MappedDataset, subjects: Sequence[int], device: torch.device | str) -> None:
@@ -67,7 +67,7 @@ class CachedStacks:
             self._table([getattr(frame, name) for frame in frames]) for name in ("scale", "offset")
         )
         self.pose = self._table([astuple(frame.pose or Pose()) for frame in frames])
-        # one after another the time points of all subjects, the boxes of their labels and their voxels
+        # the time points of all subjects one after another, then the boxes of their labels, then their voxels
         counts = [len(frame.times) for frame in frames]
         self.frames, self.first_frame = self._table(counts, torch.long), self._table(_starts(counts), torch.long)
         self.times = self._table([time for frame in frames for time in frame.times])
@@ -87,10 +87,10 @@ class CachedStacks:
     def draw(
         self, places: torch.Tensor, sampling: RandPointsd, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What ``RandFramed`` and ``RandPointsd`` would draw of the subjects at ``places`` [B].
+        """Draws as ``RandFramed`` and ``RandPointsd`` do, from the subjects at ``places`` [B].
 
         Returns:
-            a frame [B] and voxels [B, 3, N] of each.
+            a frame [B] and voxels [B, 3, N] for each.
         """
         drawn = own_rand(len(places), generator=generator, device=self.device)
         frame = (drawn * self.frames[places]).long().minimum(self.frames[places] - 1)
@@ -123,7 +123,7 @@ class CachedStacks:
 
 
 def own_rand(number: int, *shape: int, **options: object) -> torch.Tensor:
-    """``torch.rand``: this process's rows of what one process would draw for the subjects of all."""
+    """``torch.rand``: this process's rows of what a single process would draw for all subjects."""
     world, rank = distributed.world(), distributed.rank()
     return torch.rand(number * world, *shape, **options)[rank::world]
 
@@ -140,19 +140,19 @@ def _within(unit: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.
 
 
 class CachedLoader(DataLoader):
-    """MONAI's DataLoader over a store; with ``cache`` its stacks lie on ``device``, where the batches are made.
+    """MONAI's DataLoader over a store; with ``cache`` the stacks are on ``device``, where the batches are made.
 
-    Where they do not fit, where every voxel is wanted and where the random transforms are others than ``RandFramed``,
-    ``RandPointsd`` and ``RandVirtualSubjectd``, the batches come from the store, and the log says so. The draws are
-    seeded anew for each epoch. Each of several processes holds the stacks of all subjects and draws its rows of a step.
+    If they do not fit, if every voxel is wanted, or if the random transforms are not ``RandFramed``, ``RandPointsd``
+    and ``RandVirtualSubjectd``, the batches come from the store, and the log says so. The draws are seeded for each
+    epoch. Each of several processes holds the stacks of all subjects and draws its rows of a step.
 
     Args:
-        dataset: what the DataLoader reads.
+        dataset: dataset that the DataLoader reads.
         store: the store behind it.
-        cache: whether to.
-        device: of the training.
-        seeds: the generator whose seed ``handlers.EpochSeed`` sets.
-        options: of the DataLoader.
+        cache: whether to keep the stacks on ``device``.
+        device: device of the training.
+        seeds: generator whose seed ``handlers.EpochSeed`` sets.
+        options: options of the DataLoader.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class CachedLoader(DataLoader):
         return self._batches() if self.cached else super().__iter__()
 
     def _fill(self) -> None:
-        """Brings the stacks to the device, if all processes can."""
+        """Copies the stacks to the device, if every process can."""
         subjects, hindrance = range(len(self.store)), self._hindrance()
         if hindrance is None:
             needed, free = bytes_of(self.store, subjects), free_bytes(self.device)
@@ -192,7 +192,7 @@ class CachedLoader(DataLoader):
         logger.info("%s: the stacks are kept there", sizes)
 
     def _hindrance(self) -> str | None:
-        """Why the random transforms cannot be done here."""
+        """Why the points cannot be drawn on the device, or None."""
         steps = self.store.transform.flatten().transforms
         first = next((place for place, step in enumerate(steps) if isinstance(step, Randomizable)), len(steps))
         if [type(step) for step in steps[first:]] != [RandFramed, RandPointsd, RandVirtualSubjectd]:
@@ -200,7 +200,7 @@ class CachedLoader(DataLoader):
         return "every voxel is wanted" if steps[-2].num_points is None else None
 
     def _batches(self) -> Iterator[dict[str, torch.Tensor]]:
-        """An epoch."""
+        """The batches of an epoch."""
         seed = int(np.random.SeedSequence([self.seeds.initial_seed() % 2**63, 0]).generate_state(1)[0])
         generator = torch.Generator(self.device).manual_seed(seed)
         for batch in self.batch_sampler:

@@ -25,16 +25,16 @@ from nisf.utils.files import walk_files
 logger = logging.getLogger(__name__)
 
 
-#: Of what the deterministic transforms put into the store; a new number makes old entries unused.
+#: Version of what the deterministic transforms put into the store; a new number makes old entries unused.
 VERSION = 2
 
 
 class MappedDataset(PersistentDataset):
-    """MONAI's PersistentDataset whose cached tensors are mapped from their files instead of read.
+    """MONAI's PersistentDataset with cached tensors that are mapped from their files instead of read.
 
-    The deterministic transforms run once a subject; later reads touch only the pages of the voxels drawn. A subject's
-    file is opened once a process. Changed transforms, data list entries or files (their size or time of change) make
-    new cache entries.
+    The deterministic transforms run once per subject; later reads touch only the pages of the drawn voxels. A subject's
+    file is opened once per process. Changed transforms, data list entries or files (their size or modification time)
+    make new cache entries.
 
     Args:
         data: subjects of a data list; each gets its position as ``index``, the row of its latent.
@@ -42,7 +42,7 @@ class MappedDataset(PersistentDataset):
         cache_dir: folder of the store.
 
     Raises:
-        InputError: the folder cannot be made or written.
+        InputError: the folder cannot be created or written.
     """
 
     def __init__(self, data: Sequence, transform: Sequence[Callable] | Callable, cache_dir: str) -> None:
@@ -62,15 +62,15 @@ class MappedDataset(PersistentDataset):
         if index not in self._opened:
             item = {key: value for key, value in self.data[index].items() if key != "index"}
             if part := self._discard_part(item):
-                logger.warning("%s: is cut off or damaged; made anew", part)
+                logger.warning("%s: is cut off or damaged; it is made again", part)
             try:
                 with config.patch("load.mmap", True):
                     self._cachecheck(item)  # writes the file where there is none
                     self._opened[index] = typed(self._cachecheck(item))
             except (OSError, RuntimeError) as error:
                 if isinstance(error, RuntimeError) and error.__cause__ is not None:
-                    raise  # out of a transform; torch reports a full disk as RuntimeError too, but without a cause
-                self._discard_part(item)  # MONAI copies the file from the temporary folder, which may end half way
+                    raise  # from a transform; torch reports a full disk as RuntimeError too, but without a cause
+                self._discard_part(item)  # MONAI copies the file from the temporary folder, and the copy may be partial
                 raise _unwritable(self.cache_dir, error) from error
         return self._opened[index]
 
@@ -78,7 +78,7 @@ class MappedDataset(PersistentDataset):
         return self._post_transform({**self.stored(index), "index": index})
 
     def _discard_part(self, item: Mapping[str, object]) -> Path | None:
-        """Removes the item's file where a killed run or a full disk left a part of one, or a disk changed a bit."""
+        """Removes the item's file if a killed run or a full disk left only part of it, or the disk corrupted it."""
         file = self.cache_dir / f"{self.hash_func(item).decode()}{self.transform_hash}.pt"
         if not file.is_file() or is_whole(file):
             return None
@@ -86,8 +86,8 @@ class MappedDataset(PersistentDataset):
         return file
 
     def fill(self, progress: Callable[[int, int], None] | None = None) -> MappedDataset:
-        """Preprocesses every subject now, so that a bad file is named before hours are spent; of several processes
-        each does its share, and all wait for each other."""
+        """Preprocesses every subject now, so that a bad file is found before hours are spent; each of several processes
+        does its share, and all wait for each other."""
         own = shares(len(self))
         for done, index in enumerate(own, 1):
             self[index]
@@ -98,7 +98,7 @@ class MappedDataset(PersistentDataset):
 
 
 def typed(plain: Mapping[str, object]) -> dict[str, object]:
-    """A stored subject as it was before ``ToStored`` made plain types of it: an image with its ``Scan``."""
+    """A stored subject as it was before ``ToStored`` reduced it to plain types: an image with its ``Scan``."""
     item = {key: value for key, value in plain.items() if key not in ("frame", "unet_prob")}
     frame = CoordinateFrame.from_dict(plain["frame"]) if "frame" in plain else None
     count = item["image"].shape[-1]
@@ -114,7 +114,7 @@ def typed(plain: Mapping[str, object]) -> dict[str, object]:
 
 
 def is_whole(file: str | os.PathLike) -> bool:
-    """Whether every part of a file of ``torch.save`` is there and has its checksum."""
+    """Whether every part of a ``torch.save`` file exists and matches its checksum."""
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.testzip() is None
@@ -127,9 +127,9 @@ def _unwritable(folder: str | Path, error: Exception) -> InputError:
     return InputError(f"{folder}: the store cannot be written ({reason}); free space or choose another cache_dir")
 
 
-# JSON, because a pickle of equal values can differ with the way in which they were made
+# JSON, because pickles of equal values can differ
 def _fingerprint(item: Mapping[str, object]) -> bytes:
-    """A hash of a subject's entry and of the size and time of change of the files that it names (a folder: holds)."""
+    """A hash of a subject's entry and of size and modification time of its files (or of those in its folder)."""
     named = [path for key in ("image", "label") for path in _paths(item.get(key))]
     named = [file for path in named for file in (walk_files(path) if os.path.isdir(path) else [path])]
     stats = [os.stat(path) if os.path.exists(path) else None for path in named]

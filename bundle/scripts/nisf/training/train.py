@@ -1,4 +1,4 @@
-"""What the run id training does."""
+"""What the run id ``training`` does."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def train(
     initial_draws: int,
     unet_blend: float,
 ) -> None:
-    """Trains the prior: fills the stores, goes on from the newest checkpoint if told to, and writes ``model.pt``.
+    """Trains the prior: fills the stores, resumes from the newest checkpoint if told to, and writes ``model.pt``.
 
-    At the end the initial latent of a fit and the calibration of the class probabilities are added to the weights.
+    At the end, the initial latent of a fit and the calibration of the class probabilities are added to the weights.
 
     Args:
         trainer: the training engine.
@@ -46,8 +46,8 @@ def train(
         train_dataset, val_dataset: stores of subjects.
         output_dir: folder of checkpoints, curves and weights.
         checkpoint_interval: epochs between checkpoints.
-        resume: go on from the newest checkpoint in ``output_dir``, as if nothing had happened.
-        fit: the inference that the calibration is for.
+        resume: go on from the newest checkpoint in ``output_dir``, as if the training had not been interrupted.
+        fit: fit that the calibration is for, as in ``NISFInferer``.
         class_names: inside label value (text) to name.
         initial_draws: latents drawn from the prior to find the initial latent of a fit.
         unet_blend: as in ``NISFInferer``.
@@ -61,13 +61,13 @@ def train(
 
 
 def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:
-    """The data folder named by the user, or a phantom population made on the spot where none was named.
+    """The data folder named by the user, or that of a new phantom population if none was named.
 
-    Of several processes the first makes it.
+    The first of several processes makes it.
 
     Raises:
         InputError: no data was named, and the layout is not the phantoms'; or packages that training needs are missing,
-            which is said before anything is read.
+            which is reported before anything is read.
     """
     check_extra("train", "training")
     if dataset_dir:

@@ -17,7 +17,7 @@ from nisf.io.images import read_image, read_volume
 from nisf.transforms.scan import WorldPoints, scan_of, with_scan
 from nisf.utils.errors import InputError
 
-#: The most points of a series that are kept.
+#: Maximum number of points kept of a series.
 MOST = 200_000
 
 
@@ -25,12 +25,12 @@ COLUMNS = ("x", "y", "z", "intensity")
 
 
 def with_partial(subjects: Sequence[Mapping], series: Sequence[str] | str, mask: str | None) -> list[dict]:
-    """Subjects with the ``series`` and the ``mask`` of the only one.
+    """The subjects, with ``series`` and ``mask`` added to the only one.
 
     Args:
-        subjects: of a data list.
+        subjects: entries of a data list.
         series: images or CSV files of the same subject.
-        mask: image on the scan's grid, not zero where its voxels are valid.
+        mask: image on the scan's grid, nonzero where its voxels are valid.
 
     Raises:
         InputError: there are several subjects, or a file is missing.
@@ -47,17 +47,17 @@ def with_partial(subjects: Sequence[Mapping], series: Sequence[str] | str, mask:
 
 
 class LoadPartiald(Transform):
-    """Reads ``mask`` and ``series`` of an item whose image is loaded into the image's ``Scan``.
+    """Reads an item's ``mask`` and ``series`` into the ``Scan`` of its loaded image.
 
-    The voxels outside the mask get the median of the others, so that what they hold does no harm.
+    Voxels outside the mask get the median of the others, so that their values do no harm.
 
     Raises:
-        InputError: a file cannot be read, the mask is of another grid or empty, or a CSV's columns are not x, y, z,
-            intensity and, if any, time.
+        InputError: a file cannot be read, the mask has another grid or is empty, or a CSV's columns are not x, y, z,
+            intensity and, optionally, time.
     """
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """The item without the paths."""
+        """The item without these paths."""
         item = dict(data)
         mask, series = item.pop("mask", None), item.pop("series", [])
         image = item["image"] if mask is None else _masked(item["image"], str(mask))
@@ -69,10 +69,10 @@ class LoadPartiald(Transform):
 def _masked(image: MetaTensor, path: str) -> MetaTensor:
     array, affine = read_volume(path)
     if array.shape[:3] != tuple(image.shape[1:4]) or not np.allclose(affine, np.asarray(image.affine), atol=1e-2):
-        raise InputError(f"{path}: the mask's grid is not that of the scan; give a mask of this scan")
+        raise InputError(f"{path}: the mask's grid is not that of the scan; give a mask for this scan")
     valid = torch.from_numpy((array != 0).all(axis=3))
     if not bool(valid.any()):
-        raise InputError(f"{path}: the mask is empty; give one that is not zero where the scan's voxels are valid")
+        raise InputError(f"{path}: the mask is empty; give one that is nonzero where the scan's voxels are valid")
     plain = image.as_tensor().clone()
     plain[:, ~valid] = plain[:, valid].median()
     return with_scan(MetaTensor(plain, meta=dict(image.meta)), replace(scan_of(image), mask=valid))
@@ -105,7 +105,7 @@ def _of_csv(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
         if missing:
             raise InputError(
-                f"{path}: has no column '{missing[0]}'; give x, y, z (RAS mm), intensity and, if any, time"
+                f"{path}: has no column '{missing[0]}'; give x, y, z (RAS mm), intensity and, optionally, time"
             )
         try:
             rows = [
@@ -113,7 +113,9 @@ def _of_csv(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 for row in reader
             ]
         except (TypeError, ValueError) as error:
-            raise InputError(f"{path}: line {reader.line_num} holds what is no number ({error}); correct it") from error
+            raise InputError(
+                f"{path}: line {reader.line_num} has a value that is not a number ({error}); correct it"
+            ) from error
     if not rows:
         raise InputError(f"{path}: has no points")
     table = np.array(rows)

@@ -1,4 +1,4 @@
-"""Slices and frames that a fit may not see."""
+"""Slices and frames hidden from a fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nisf.utils.errors import InputError
 
 
 class HoldOutd(MapTransform):
-    """Notes in the ``Scan`` of images which slices and frames a fit may see; the voxels stay as they are.
+    """Records in the ``Scan`` of each image which slices and frames a fit may see; the voxels stay as they are.
 
     Args:
         keys: images [C, X, Y, Z, T].
@@ -22,7 +22,7 @@ class HoldOutd(MapTransform):
         frames: numbers or ``every_K``; None keeps all.
 
     Raises:
-        InputError: it is none of these, names what the scan does not have, or leaves nothing.
+        InputError: the value has none of these forms, names what the scan does not have, or leaves nothing.
     """
 
     WORDS = {"slices": ("every", "basal", "apical"), "frames": ("every",)}
@@ -36,7 +36,7 @@ class HoldOutd(MapTransform):
         super().__init__(keys, allow_missing_keys=True)
         self.held = {"slices": slices, "frames": frames}
         for what, held in self.held.items():
-            self._held_of(what, held, 10**6)  # an unknown word is said before a scan is read
+            self._held_of(what, held, 10**6)  # an unknown word is reported before a scan is read
 
     def _held_of(self, what: str, held: str | int | list[int] | None, number: int) -> list[int]:
         """Which of ``number`` slices or frames are held out."""
@@ -63,11 +63,11 @@ class HoldOutd(MapTransform):
             )
         kept = sorted(set(range(number)) - {k % number for k in held})
         if not kept:
-            raise InputError(f"{what} to hold out: none of the {number} is left; hold out fewer")
+            raise InputError(f"{what} to hold out: none of the {number} would remain; hold out fewer")
         return kept
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """The item with what is kept in the Scans."""
+        """The item, with the kept slices and frames in the Scans."""
         item = dict(data)
         for key in self.key_iterator(item):
             before = item[key]

@@ -1,4 +1,4 @@
-"""Transforms of whole stacks that keep their own note of how to go back."""
+"""Transforms of whole stacks that record how to invert them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nisf.transforms.scan import SCAN
 
 
 class GridTransform(MapTransform, InvertibleTransform):
-    """Shared by transforms of [C, X, Y, Z, T] tensors that keep their own note of how to go back."""
+    """Base of transforms of [C, X, Y, Z, T] tensors that record how to invert them."""
 
     def noted(self, item: Mapping[Hashable, object]) -> list[Hashable]:
-        """Keys to invert: the transform's own, and the point set made of the image later in the chain."""
+        """Keys to invert: the transform's own, and the point set made from the image later in the chain."""
         points = [POINTS] if isinstance(item.get(POINTS), MetaTensor) and POINTS not in self.keys else []
         return [*self.key_iterator(item), *points]
 
@@ -26,11 +26,11 @@ class GridTransform(MapTransform, InvertibleTransform):
         return out
 
     def restore(self, tensor: MetaTensor, plain: torch.Tensor, extra: dict) -> MetaTensor:
-        meta = {key: value for key, value in tensor.meta.items() if key != SCAN}  # it was of the grid that is left
+        meta = {key: value for key, value in tensor.meta.items() if key != SCAN}  # it describes the transformed grid
         out = MetaTensor(plain, meta=meta, applied_operations=list(tensor.applied_operations))
         out.affine = torch.as_tensor(extra["affine"], dtype=torch.float64)
         return out
 
 
-#: Key of the point set that ``GridToPointsd`` makes of the image.
+#: Key of the point set that ``GridToPointsd`` makes from the image.
 POINTS = "intensity"

@@ -1,4 +1,4 @@
-"""Reading a subject's scan and labels, and writing results on the grid of the files that they came from."""
+"""Reading a subject's scan and labels."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ def _check_intensities(path: str, array: np.ndarray) -> None:
 class LoadCined(MapTransform):
     """Reads a data list's subject into MetaTensors: ``image`` [C, X, Y, Z, T] and, if any, ``label`` [1, X, Y, Z, T].
 
-    A subject is one 3D or 4D file, one 3D file a frame, or a folder of DICOM files (see ``io.datalist``,
-    ``io.images``). The image has a ``Scan``: times, duration of a frame (read from the header), files, subject and
-    what a DICOM header tells of the person. Label values are mapped to the inside order; frames without label hold -1.
+    A subject is one 3D or 4D file, one 3D file per frame, or a folder of DICOM files (see ``io.datalist``,
+    ``io.images``). The image has a ``Scan``: times, frame duration (read from the header), files, subject and
+    what a DICOM header says about the person. Label values are mapped to the inside order; unlabelled frames hold -1.
 
     Args:
-        keys: of ``image`` and ``label``, in this order.
-        num_classes: classes that the inside labels may have, background included.
+        keys: keys of ``image`` and ``label``, in this order.
+        num_classes: number of classes of the inside labels, background included.
         fourth_axis: what a 4D file's last axis is, ``time`` or ``channel``.
 
     Raises:
-        InputError: a file is missing, damaged, 2D, a single slice, constant, holds NaN or unknown label values; image
-            and label do not share one grid; or the data list's times, labelled frames or label map do not fit.
+        InputError: a file is missing, damaged, 2D, a single slice, constant, or has NaN or unknown label values; image
+            and label have different grids; or the data list's times, labelled frames or label map do not match.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class LoadCined(MapTransform):
         """The item with tensors in place of paths."""
         item = dict(data)
         array, affine, scan = self._image(item)
-        meta = {"filename_or_obj": scan.files[0]}  # MONAI's name for it
+        meta = {"filename_or_obj": scan.files[0]}  # MONAI's key
         image = MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(affine), meta=dict(meta))
         item[self.image_key] = with_scan(image, scan)
         if self.label_key and item.get(self.label_key) is not None:
@@ -103,7 +103,7 @@ class LoadCined(MapTransform):
         times = item.get("times") or [i / image.shape[-1] for i in range(image.shape[-1])]
         if len(times) != image.shape[-1]:
             raise InputError(
-                f"{files[0]}: has {image.shape[-1]} frames, but the data list {len(times)} times; correct the list"
+                f"{files[0]}: has {image.shape[-1]} frames, but the data list has {len(times)} times; correct the list"
             )
         scan = Scan(
             times=tuple(float(t) for t in times),
@@ -150,7 +150,7 @@ class LoadCined(MapTransform):
             if float(value) not in mapping:
                 known = ", ".join(f"{k:g}" for k in sorted(mapping))
                 raise InputError(
-                    f"{path}: holds the label value {value:g}, none of {known}; state a label_map in the data list"
+                    f"{path}: holds the label value {value:g}, not one of {known}; state a label_map in the data list"
                 )
             out[array == value] = mapping[float(value)]
         return out

@@ -18,16 +18,16 @@ from nisf.utils.tensors import as_intensity
 
 
 class ToStored(MapTransform):
-    """What the store keeps of a preprocessed subject: 8-bit tensors that can be memory-mapped, frame after frame."""
+    """Makes what the store keeps of a preprocessed subject: 8-bit tensors that can be memory-mapped, frame by frame."""
 
     def __init__(self, image_key: str = "image", label_key: str = "label") -> None:
         super().__init__([image_key, label_key], allow_missing_keys=True)
         self.image_key, self.label_key = image_key, label_key
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """``image`` uint8 [C, X, Y, Z, T] (intensity * 255), ``label`` int8 [1, X, Y, Z, T] (-1 without),
-        ``subject``, ``boxes``, the voxel ranges of each frame's labels, ``spacing`` in mm along the axes and of the
-        image's ``Scan`` its ``frame`` and ``unet_prob``, all as plain types; ``training.store`` makes a Scan of them.
+        """``image`` uint8 [C, X, Y, Z, T] (intensity * 255), ``label`` int8 [1, X, Y, Z, T] (-1 where
+        unlabelled), ``subject``, ``boxes`` (voxel ranges of each frame's labels), ``spacing`` in mm along the axes, and
+        ``frame`` and ``unet_prob`` of the image's ``Scan``, all as plain types; ``training.store`` rebuilds the Scan.
         """
         image = torch.as_tensor(data[self.image_key]).mul(255).round().to(torch.uint8)
         label = data.get(self.label_key)
@@ -35,7 +35,7 @@ class ToStored(MapTransform):
         label = (
             torch.full(shape, UNLABELLED, dtype=torch.int8) if label is None else torch.as_tensor(label).to(torch.int8)
         )
-        # frames outermost in memory, so that reading one frame touches its own pages alone
+        # frames outermost in memory, so that reading one frame touches only its own pages
         frames_first = [t.permute(4, 0, 1, 2, 3).contiguous().permute(1, 2, 3, 4, 0) for t in (image, label)]
         kept = {key: data[key] for key in ("subject", "phases", "label_pose") if key in data}
         scan = scan_of(data[self.image_key])
@@ -50,7 +50,7 @@ class ToStored(MapTransform):
 
 
 def label_box(label: torch.Tensor) -> list[list[int]]:
-    """Half-open voxel ranges [[low, high]] * 3 of what is labelled in [X, Y, Z]; the whole grid where nothing is."""
+    """Half-open voxel ranges [[low, high]] * 3 of labelled voxels in [X, Y, Z]; the whole grid if there are none."""
     inside = (label > 0).nonzero()
     if len(inside) == 0:
         return [[0, n] for n in label.shape]
@@ -68,7 +68,7 @@ def gather_points(item: Mapping[Hashable, object], indices: torch.Tensor) -> dic
 
 
 def _at(tensor: torch.Tensor, where: tuple[np.ndarray, ...]) -> torch.Tensor:
-    """Values [C, N] of [C, X, Y, Z, T] at grid positions; by numpy, whose small look-ups cost less than torch's."""
+    """Values [C, N] of [C, X, Y, Z, T] at grid positions; by numpy, whose small look-ups are cheaper than torch's."""
     return torch.from_numpy(tensor.numpy()[(slice(None), *where)])
 
 
@@ -97,9 +97,9 @@ class RandPointsd(RandomizableTransform):
 
     Args:
         num_points: N; None takes every voxel once, as the paper does.
-        foreground: share of the points drawn from the bounding box of the label (of the first frame's where there are
+        foreground: share of the points drawn from the bounding box of the label (the first frame's if there are
             several), widened by ``margin`` voxels in plane and one slice; the others come from the whole grid.
-        margin: voxels.
+        margin: widening in voxels.
     """
 
     def __init__(self, num_points: int | None = 1024, foreground: float = 0.0, margin: int = 6) -> None:
@@ -108,7 +108,7 @@ class RandPointsd(RandomizableTransform):
 
     @property
     def near(self) -> int:
-        """Number of points that are drawn about the label."""
+        """Number of points drawn around the label."""
         return round(self.num_points * self.foreground)
 
     @property
@@ -135,7 +135,7 @@ class RandPointsd(RandomizableTransform):
 
 
 class GridToPointsd(GridTransform):
-    """Every voxel of the grid as a point set, and the way back for what was predicted at the points.
+    """Turns the voxels of the grid into a point set, and predictions at the points back into a grid.
 
     Adds ``coords`` [D, N], ``intensity`` [C, N] and, with a label, ``label_points`` [1, N]. With
     ``monai.transforms.Invertd``, ``intensity`` as the original key and the whole chain as the transform, a prediction
@@ -143,7 +143,7 @@ class GridToPointsd(GridTransform):
     file name.
 
     Args:
-        keys: of the point sets that can be inverted; ``image`` and ``label`` are read from the item.
+        keys: keys of the point sets that can be inverted; ``image`` and ``label`` are read from the item.
     """
 
     def __init__(self, keys: KeysCollection = (POINTS,)) -> None:

@@ -1,8 +1,8 @@
-"""What is known of a scan beside its voxels, as one typed object that goes with the image through every transform.
+"""What is known about a scan besides its voxels: one typed object that goes with the image through every transform.
 
 MONAI gives an inferer the image alone, so the ``Scan`` is an entry of the image's meta: ``LoadCined`` puts it there,
 each transform after it puts a changed copy in its place, and ``NISFInferer`` returns a prediction whose meta has the
-same ``Scan`` with its fit. ``scan_of`` reads it, ``with_scan`` puts it in; nothing else knows where it is.
+same ``Scan`` with its fit. ``scan_of`` reads it and ``with_scan`` sets it; nothing else knows where it is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SCAN = "scan"
 
 @dataclass(frozen=True, eq=False)
 class UNetProb:
-    """What the U-Net says of some frames.
+    """U-Net probabilities of some frames.
 
     Attributes:
         values: class probabilities [K, X, Y, Z, T'] on the image's grid, uint8 (255 for one) or float in [0, 1].
@@ -40,11 +40,11 @@ class UNetProb:
 
 @dataclass(frozen=True, eq=False)
 class WorldPoints:
-    """Another series of the subject as loose points.
+    """Another series of the subject, as points.
 
     Attributes:
         points: [N, 3], RAS mm.
-        times: fraction of the cardiac cycle, [N].
+        times: fractions of the cardiac cycle, [N].
         intensity: [1, N] in [0, 1].
     """
 
@@ -55,21 +55,21 @@ class WorldPoints:
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """What is known of a scan whose image [C, X, Y, Z, T] is a MetaTensor with an affine.
+    """What is known about a scan whose image [C, X, Y, Z, T] is a MetaTensor with an affine.
 
     Attributes:
         times: fraction of the cardiac cycle of each frame.
         subject: name in the data list.
-        files: that the image was read from; several where each frame is a file.
-        frame_duration: seconds; 0 where unknown.
-        person: what a DICOM header tells of patient and beat, see ``io.dicom_cine.DicomScan``.
-        header: of a NIfTI file on the file's grid, where the file is none itself.
-        frame: coordinate frame of the image's grid, once there is one.
-        kept_slices, kept_frames: those that a fit may see; None is all of them.
-        mask: voxels [X, Y, Z] that a fit may see; None is all of them.
-        unet_prob: what the U-Net says, or None.
+        files: files that the image was read from; several where each frame is a file.
+        frame_duration: seconds per frame; 0 if unknown.
+        person: what a DICOM header says about patient and heartbeat, see ``io.dicom_cine.DicomScan``.
+        header: NIfTI header of the file's grid, if the file itself is not NIfTI.
+        frame: coordinate frame of the image's grid, once it is set.
+        kept_slices, kept_frames: slices and frames that a fit may see; None for all of them.
+        mask: voxels [X, Y, Z] that a fit may see; None for all of them.
+        unet_prob: U-Net probabilities, or None.
         series: other series of the subject.
-        fit: what was fitted, and ``quality``, how good it is; None before.
+        fit, quality: the fit and how good it is; None before.
     """
 
     times: tuple[float, ...]
@@ -86,19 +86,19 @@ class Scan:
     series: Sequence[WorldPoints] = ()
     fit: LatentFit | None = None
     quality: Quality | None = None
-    ndim: ClassVar[int] = 0  # MONAI's decollate_batch asks what it does not know for axes and an item
+    ndim: ClassVar[int] = 0  # MONAI's decollate_batch asks objects of unknown type for ndim and item()
 
     def item(self) -> Scan:
         """Itself: one item of a batch."""
         return self
 
     def turned(self, order: Sequence[int], flips: Sequence[bool]) -> Scan:
-        """After the image's axes were put in ``order`` and then flipped, before anything but a mask depends on them."""
+        """The Scan after the image's axes were put in ``order`` and flipped; only a mask may depend on them by then."""
         mask = self.mask if self.mask is None else turned(self.mask[None, ..., None], order, flips)[0, ..., 0]
         return replace(self, mask=mask)
 
     def cropped(self, box: Sequence[tuple[int, int]], frame: CoordinateFrame) -> Scan:
-        """After the image was cut to the voxel ranges ``box``, a grid with the coordinate frame ``frame``."""
+        """The Scan after the image was cropped to the voxel ranges ``box``, with the coordinate frame ``frame``."""
         inside = tuple(slice(low, high) for low, high in box)
         mask = self.mask if self.mask is None else self.mask[inside]
         unet_prob = self.unet_prob
@@ -107,7 +107,7 @@ class Scan:
         return replace(self, frame=frame, mask=mask, unet_prob=unet_prob)
 
     def at(self, number: int) -> Scan:
-        """Of one frame alone, without fit and U-Net probabilities."""
+        """The Scan of one frame alone, without fit and U-Net probabilities."""
         time = (self.times[number],)
         frame = self.frame if self.frame is None else replace(self.frame, times=time)
         return replace(self, times=time, frame=frame, kept_frames=None, unet_prob=None, fit=None, quality=None)
@@ -120,20 +120,20 @@ def turned(values: torch.Tensor, order: Sequence[int], flips: Sequence[bool]) ->
 
 
 def scan_of(image: torch.Tensor) -> Scan:
-    """The Scan of an image [C, X, Y, Z, T]; of one that has none its frames spread evenly over the cycle."""
+    """The Scan of an image [C, X, Y, Z, T]; without one, a Scan with evenly spaced frames."""
     found = image.meta.get(SCAN) if isinstance(image, MetaTensor) else None
     return Scan(tuple(t / image.shape[-1] for t in range(image.shape[-1]))) if found is None else found
 
 
 def with_scan(image: torch.Tensor, scan: Scan) -> MetaTensor:
-    """The same voxels with another Scan; the image that is given keeps its own."""
+    """The same voxels with another Scan; the given image keeps its own."""
     if not isinstance(image, MetaTensor):
         return MetaTensor(image, meta={SCAN: scan})
     return MetaTensor(image, meta={**image.meta, SCAN: scan}, applied_operations=image.applied_operations)
 
 
 def _listed(batch: Sequence[Scan], *, collate_fn_map: Mapping | None = None) -> list[Scan]:
-    """A batch of Scans is a list; PyTorch's way to make a type known to ``default_collate``."""
+    """A batch of Scans is a list; this registers the type with PyTorch's ``default_collate``."""
     return list(batch)
 
 

@@ -24,7 +24,7 @@ from nisf.utils.errors import InputError, NoHeartFound
 logger = logging.getLogger(__name__)
 
 
-#: How short-axis files that have lost their orientation are nearly always stored.
+#: Array axes of nearly all short-axis files that have lost their orientation.
 USUAL_AXES = ["lateral", "inferior", "apex"]
 
 
@@ -34,7 +34,7 @@ class CanonicalOrientationd(GridTransform):
     Args:
         keys: tensors to turn; the first is the image, whose ``Scan`` is turned with it.
         target: ``short_axis``: x to the lateral wall, y to the inferior wall, slices last from base to apex, decided
-            from the affine, or from the item's ``array_axes`` where the data list states them; or codes as ``RAS``.
+            from the affine, or from the item's ``array_axes`` if the data list states them; or axis codes as ``RAS``.
     """
 
     def __init__(self, keys: KeysCollection = ("image", "label"), target: str = "short_axis") -> None:
@@ -50,7 +50,7 @@ class CanonicalOrientationd(GridTransform):
         stated = item.get("array_axes")
         if not stated and not orientation.has_orientation(affine):
             logger.warning(
-                "%s: the affine has lost the scan's orientation, taken as %s; state array_axes in the data list if not",
+                "%s: the affine has lost the scan's orientation, assumed %s; state array_axes in the data list if not",
                 item[self.keys[0]].meta.get("filename_or_obj", "image"),
                 USUAL_AXES,
             )
@@ -78,7 +78,7 @@ class CanonicalOrientationd(GridTransform):
         return item
 
     def inverse(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """Back to the file's own array orientation."""
+        """The item back in the file's own array orientation."""
         item = dict(data)
         for key in self.noted(item):
             extra = self.pop_transform(item[key])[TraceKeys.EXTRA_INFO]
@@ -91,11 +91,11 @@ class CanonicalOrientationd(GridTransform):
 def motion_center(
     image: torch.Tensor, spacing: tuple[float, float, float], smooth: float = 6.0, power: float = 6.0
 ) -> tuple[float, float]:
-    """Where a cine moves most, in mm in plane from the stack's centre: a initial latent of the heart's place.
+    """Where a cine moves most, in mm in plane from the stack's centre: an initial guess of the heart's position.
 
     The standard deviation over frames, smoothed in plane and averaged over slices and channels, is raised to ``power``
-    and its centroid taken. Image [C, X, Y, Z, T]; needs two frames or more. On the 70 ACDC training patients the
-    labels' centroid spreads about it by 11 x 11 mm, about the stack's centre by 14 x 20 mm (benchmarks/heart_position).
+    and its centroid taken. Image [C, X, Y, Z, T] with two frames or more. On the 70 ACDC training patients the
+    labels' centroid deviates from it by 11 x 11 mm, from the stack's centre by 14 x 20 mm (benchmarks/heart_position).
     """
     moving = image.float().std(dim=-1, correction=0).mean(dim=(0, 3)).numpy()
     moving = ndimage.gaussian_filter(moving, [smooth / spacing[0], smooth / spacing[1]])
@@ -106,19 +106,19 @@ def motion_center(
 
 
 class PoseOfd(MapTransform):
-    """Finds the pose that a segmentation of the scan shows and puts it into the item, a list of six numbers.
+    """Finds the pose of the organ in a segmentation and puts it into the item, as a list of six numbers.
 
     Args:
-        keys: of the segmentation [1, X, Y, Z, T], ``label`` in training; frames without labels do not count.
-        unit: mm that make one in normalised coordinates.
-        body: classes whose centre and extent make the pose; None leaves the item as it is.
-        pointer: class that shows the direction; None for organs without.
-        radius, length: mm, root mean square distances of the body from its centre in plane and along the long axis that
-            count as of size one.
-        name: key under which the pose is put.
+        keys: key of the segmentation [1, X, Y, Z, T], ``label`` in training; frames without labels do not count.
+        unit: mm per unit of the normalised coordinates.
+        body: classes whose centre and extent give the pose; None leaves the item as it is.
+        pointer: class that shows the direction; None for organs without one.
+        radius, length: mm, root mean square distances of the body from its centre, in plane and along the long axis,
+            at which its size is one.
+        name: key of the pose.
 
     Raises:
-        NoHeartFound: the segmentation shows no body; InputError where the organ is none that has a ``pointer``.
+        NoHeartFound: the segmentation shows no body; InputError instead for an organ without a ``pointer``.
     """
 
     def __init__(
@@ -149,24 +149,24 @@ class PoseOfd(MapTransform):
             name = label.meta.get("filename_or_obj", "label")
             organ, kind = ("organ", InputError) if self.pointer is None else ("heart", NoHeartFound)
             raise kind(
-                f"{name}: no {organ} found, no voxel is of the classes {list(self.body)} that show where the organ "
-                "lies; is it in view?"
+                f"{name}: no {organ} found: no voxel has one of the classes {list(self.body)} that show where "
+                "the organ is; is it in view?"
             )
         item[self.name] = pose.vector().tolist()
         return item
 
 
 class CropToFieldd(GridTransform):
-    """Lays the coordinate frame over a scan and crops the tensors to the voxels that lie in its field.
+    """Sets the coordinate frame of a scan and crops the tensors to the voxels in its field.
 
     Args:
         keys: tensors [C, X, Y, Z, T]; the first is the image, whose ``Scan`` gets the ``frame`` and is cropped with it.
         kind: ``physical`` (mm in plane about a centre, relative along the stack), ``relative`` (the paper's), or
             ``posed`` (mm along all axes, moved into the organ's own frame by the item's ``pose``, see ``PoseOfd``).
-        half_field: mm from the centre to the edge of a physical frame; of a posed one the mm that make one.
-        center: ``stack`` or ``motion``, where a physical frame has its origin.
-        shift: mm added to that centre along x and y, where hearts of a population usually lie.
-        dims: 4 with time, 3 without.
+        half_field: mm from the centre to the edge of a physical frame; mm per unit of a posed one.
+        center: origin of a physical frame, ``stack`` or ``motion``.
+        shift: mm added to that centre along x and y, towards the usual position of the population's hearts.
+        dims: number of coordinates, 4 with time, 3 without.
     """
 
     def __init__(
@@ -193,7 +193,7 @@ class CropToFieldd(GridTransform):
         affine, shape, times = np.asarray(image.affine), tuple(image.shape[1:4]), scan_of(image).times
         if self.kind == "posed" and pose is None:
             name = image.meta.get("filename_or_obj", "image")
-            raise InputError(f"{name}: nothing says where the organ lies; name an unet_model, or pose_body and labels")
+            raise InputError(f"{name}: the organ's position is unknown; name a unet_model, or pose_body and labels")
         if self.kind == "posed":
             return CoordinateFrame.posed(affine, shape, times, Pose.of(pose), self.dims, self.half_field)
         if self.kind == "relative":
@@ -229,7 +229,7 @@ class CropToFieldd(GridTransform):
         return item
 
     def inverse(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """Back to the whole grid; zero outside the field."""
+        """The item back on the whole grid; zero outside the field."""
         item = dict(data)
         for key in self.noted(item):
             extra = self.pop_transform(item[key])[TraceKeys.EXTRA_INFO]

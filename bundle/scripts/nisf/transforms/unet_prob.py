@@ -1,7 +1,7 @@
-"""U-Net probabilities: what a small U-Net says of each voxel, slice by slice.
+"""U-Net probabilities: class probabilities of each voxel from a small U-Net, slice by slice.
 
-It gives a fit its start (the pose, see ``PoseOfd``) and something to fit besides the intensities. It sees intensities
-alone, as the fit does.
+They give a fit its start (the pose, see ``PoseOfd``) and something to fit besides the intensities. The U-Net sees
+intensities alone, as the fit does.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from nisf.utils.tensors import likeliest
 
 
 class AddUNetProbd(Transform):
-    """Adds what a ``SliceNet`` says of a scan: class probabilities and the likeliest class, of some frames.
+    """Adds the class probabilities of a ``SliceNet`` and its likeliest classes, for some frames of a scan.
 
     The image's ``Scan`` gets ``unet_prob``, the item ``unet_class`` [1, X, Y, Z, T'], a MetaTensor with the image's
-    affine. Slices and frames that a fit may not see (``HoldOutd``) are not seen here either.
+    affine. Slices and frames hidden from the fit (``HoldOutd``) are hidden here too.
 
     Args:
-        network: trained; run where its weights are. None adds nothing.
-        frames: the most frames that are looked at.
+        network: trained U-Net, run on the device of its weights. None adds nothing.
+        frames: maximum number of frames to read.
         image_key: key of the image [C, X, Y, Z, T].
     """
 
@@ -48,7 +48,7 @@ class AddUNetProbd(Transform):
         probabilities = read_frames(self.network, plain, spacing_of(np.asarray(image.affine)), kept)
         raw = likeliest(probabilities)
         classes = largest_pieces(raw, kept)
-        # what lies apart is taken for background, though not without a doubt
+        # separate pieces are taken for background, though not with certainty
         apart = torch.full((len(probabilities), 1), DOUBT / (len(probabilities) - 1))
         apart[0] = 1 - DOUBT
         probabilities[:, (raw != classes)] = apart

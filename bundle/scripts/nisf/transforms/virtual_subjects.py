@@ -1,7 +1,7 @@
 """Virtual subjects: point sets moved, bent and re-windowed, exactly and without resampling.
 
-A coordinate network learns from points, so a subject is shown moved by moving the coordinates of its points, and keeps
-every intensity and label as it was measured.
+A coordinate network learns from points, so moving a subject means moving the coordinates of its points; every intensity
+and label stays as it was measured.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from monai.transforms import RandomizableTransform
 
 @dataclass(frozen=True)
 class VirtualSubject:
-    """One way of moving, bending and re-windowing a subject, or several side by side.
+    """One way of moving, bending and re-windowing a subject, or a batch of them.
 
-    ``x' = A (x + bend(x)) + shift``, with A a turn about the long axis, scales and shears, and ``bend`` a sum of a few
-    long sine waves. Intensities get a gamma, a contrast and a bias field linear in the coordinates.
+    ``x' = A (x + bend(x)) + shift``, where A rotates about the long axis, scales and shears, and ``bend`` is a sum of a
+    few long sine waves. Intensities get a gamma, a contrast and a bias field linear in the coordinates.
 
     Attributes:
-        matrix: A [..., 3, 3], float64 as all of them.
-        shift: [..., 3].
+        matrix: A [..., 3, 3], float64 like all attributes.
+        shift: shift [..., 3].
         wave, phase, amplitude: wave numbers [..., W, 3], phases [..., W] and amplitudes [..., 3, W] of the bending.
-        gamma, contrast: [...].
-        bias: of the field, its offset and its three slopes [..., 4].
+        gamma, contrast: gamma and contrast of the intensities, [...].
+        bias: offset and three slopes of the bias field [..., 4].
     """
 
     matrix: torch.Tensor
@@ -57,18 +57,18 @@ class VirtualSubject:
         contrast: float,
         bias: float,
     ) -> VirtualSubject:
-        """The same for the same seed.
+        """A random virtual subject, the same for the same seed.
 
         Args:
-            seed: which one; None leaves everything as it is.
+            seed: random seed; None leaves everything as it is.
             shift: standard deviation of the shift, in normalised coordinates.
-            turn: standard deviation of the turn about the long axis, rad.
+            turn: standard deviation of the rotation about the long axis, rad.
             scale: standard deviation of the logarithms of the three scales.
             shear: standard deviation of the shears.
             bend: root mean square of the bending along each axis, in normalised coordinates.
             waves: number of waves.
             gamma: standard deviation of the logarithm of gamma.
-            contrast: standard deviation of the logarithm of the contrast about a half.
+            contrast: standard deviation of the logarithm of the contrast about one half.
             bias: standard deviation of the bias field's slopes.
         """
         draw = np.random.default_rng(seed)
@@ -89,16 +89,16 @@ class VirtualSubject:
 
     @classmethod
     def stacked(cls, subjects: Sequence[VirtualSubject], device: torch.device | str) -> VirtualSubject:
-        """Several side by side on a device, a row each."""
+        """Several as one batch on a device, a row each."""
         names = vars(subjects[0])
         return cls(**{name: torch.stack([getattr(one, name) for one in subjects]).to(device) for name in names})
 
     def rows(self, number: torch.Tensor) -> VirtualSubject:
-        """Those of the rows ``number`` [B], side by side."""
+        """The rows ``number`` [B], as one batch."""
         return VirtualSubject(**{name: value[number] for name, value in vars(self).items()})
 
     def move(self, coords: torch.Tensor) -> torch.Tensor:
-        """Coordinates [..., D, N]; time, where there is any, stays."""
+        """Coordinates [..., D, N]; time, if present, stays."""
         places = coords[..., :3, :].double()
         waves = (self.wave @ places + self.phase[..., None]).sin()
         found = self.matrix @ (places + self.amplitude @ waves) + self.shift[..., None]
@@ -117,14 +117,14 @@ class VirtualSubject:
 
 
 class RandVirtualSubjectd(RandomizableTransform):
-    """Shows a subject's points as one of its virtual subjects, each of which has a latent of its own.
+    """Shows a subject's points as one of its virtual subjects, each of which has its own latent.
 
     The first copy is the subject as it is. ``index`` becomes ``subject * copies + copy``.
 
     Args:
         copies: virtual subjects of each subject, the unchanged one included.
         seed: random seed of the virtual subjects.
-        options: as in ``VirtualSubject.drawn``.
+        shift, turn, scale, shear, bend, waves, gamma, contrast, bias: as in ``VirtualSubject.drawn``.
     """
 
     def __init__(
@@ -154,11 +154,11 @@ class RandVirtualSubjectd(RandomizableTransform):
         return self._made[index]
 
     def make(self, index: int) -> VirtualSubject:
-        """The same, not kept."""
+        """As ``virtual``, but without keeping it."""
         return VirtualSubject.drawn([self.seed, index] if index % self.copies else None, **self.options)
 
     def every(self, subjects: Sequence[int], device: torch.device | str) -> VirtualSubject:
-        """All virtual subjects of some subjects side by side, in the subjects' order."""
+        """All virtual subjects of some subjects as one batch, in the subjects' order."""
         rows = [subject * self.copies + copy for subject in subjects for copy in range(self.copies)]
         return VirtualSubject.stacked([self.make(row) for row in rows], device)
 
