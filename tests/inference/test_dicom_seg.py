@@ -240,7 +240,7 @@ def test_labels_of_another_grid_or_anatomy_are_refused(tmp_path):
     nib.save(moved, tmp_path / "moved.nii.gz")
     with pytest.raises(InputError, match="moved.nii.gz: is not on the grid of"):
         write_segmentations(folder, tmp_path / "moved.nii.gz", tmp_path)
-    with pytest.raises(InputError, match="not of anterior"):
+    with pytest.raises(InputError, match="not for anterior"):
         write_segmentations(folder, np.ones(subject.render().shape), tmp_path, class_names={"1": "anterior"})
 
 
