@@ -232,7 +232,7 @@ def test_broken_weights_give_one_clear_sentence(name):
     (scan,) = noisy_scans(network, draws(network, 1))
     with torch.no_grad():
         network.get_submodule(name).weight[0, 0] = float("nan")
-    with pytest.raises(InputError, match="loss is no number at the start; check the weights"):
+    with pytest.raises(InputError, match="loss is not a number at the start; check the weights"):
         fit_gauss_newton(network, scan)
     assert all(p.requires_grad for p in network.parameters())
 

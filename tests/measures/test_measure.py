@@ -126,7 +126,7 @@ def test_another_organ_has_a_volume_a_class():
 
 
 def test_numbers_that_are_no_persons_are_refused():
-    with pytest.raises(InputError, match="1.8 cm and a weight of 80 kg are no person's"):
+    with pytest.raises(InputError, match="1.8 cm and a weight of 80 kg are impossible"):
         measure(a_scan(), person=Person(height_cm=1.8, weight_kg=80))
 
 

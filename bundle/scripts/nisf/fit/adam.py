@@ -33,7 +33,7 @@ def _backward(
     """Adds the gradient of the mean intensity BCE over all batches to ``latent.grad``, a batch at a time.
 
     Yields:
-        of each batch its point numbers [N], logits [1, C + K, N] and share of the loss.
+        point numbers [N], logits [1, C + K, N] and share of the loss of each batch.
     """
     total = sum(len(numbers) for numbers in batches)
     for numbers in batches:
@@ -64,14 +64,13 @@ def fit_adam(
             validation subjects during training.
         lr: Adam's step size.
         latent_l2: weight of the squared norm of the latent.
-        points_per_step: points drawn anew for each step, from all frames; None takes all of them, as the paper does.
+        points_per_step: points drawn at each step, from all frames; None takes all of them, as the paper does.
         chunk: points evaluated at once; bounds the memory.
         seed: random seed of the draws.
-        callback: called with (step, logits [1, C + K, N], flat grid indices [N]) of each chunk, for whoever wants to
-            watch.
+        callback: called with (step, logits [1, C + K, N], flat grid indices [N]) for each chunk.
 
     Raises:
-        InputError: a count is below 1; the loss stops being finite.
+        InputError: a count is below 1, or the loss is no longer finite.
     """
     started = time.perf_counter()
     steps = int(network.fit_steps) if steps is None else steps

@@ -1,8 +1,7 @@
-"""U-Net probabilities blended into what a fitted latent says: the one knows the slice, the other the heart.
+"""U-Net probabilities blended with those of a fitted latent: the U-Net knows the slice, the latent the heart.
 
-The product of the two (a weighted mean of their log probabilities) where both are known. Elsewhere, in slices and
-frames that the U-Net has not seen and between them, the difference between the two is interpolated from those that
-it has.
+Where both are known the result is their product (a weighted mean of log probabilities). In slices and frames that the
+U-Net has not seen, and between them, the difference between the two is interpolated from those that it has seen.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from torch.nn import functional as F
 from nisf.fit.points import GridPoints
 from nisf.utils.tensors import as_intensity
 
-#: Probabilities below it are taken for it: neither of the two may rule a class out.
+#: Lower bound of a probability: neither of the two may rule a class out.
 LEAST = 1e-4
 
 
 def combine(logits: torch.Tensor, unet_prob: torch.Tensor, weight: float) -> torch.Tensor:
-    """Logits of the network and U-Net probabilities, [K, ...] each, blended; ``weight`` is the U-Net's."""
+    """Network logits and U-Net probabilities, [K, ...] each, blended; ``weight`` is the U-Net's."""
     own = cut_off(logits)
     return own + weight * _difference(own, unet_prob)
 
@@ -34,13 +33,13 @@ def cut_off(logits: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Correction:
-    """What U-Net probabilities adds to the log probabilities (``cut_off``) of a fitted latent, anywhere in a scan.
+    """What the U-Net adds to the log probabilities (``cut_off``) of a fitted latent, anywhere in a scan.
 
     Attributes:
-        values: [K, X, Y, Z', T'] int8, of the slices and frames that the U-Net has seen.
+        values: [K, X, Y, Z', T'] int8, for the slices and frames that the U-Net has seen.
         scale: log probability of one unit of ``values``.
         slices: numbers of those slices, ascending, among ``depth`` slices of the grid.
-        times: of those frames, fractions of a closed cycle, ascending.
+        times: time points of those frames, fractions of a closed cycle, ascending.
     """
 
     values: torch.Tensor
@@ -53,13 +52,13 @@ class Correction:
     def of(
         cls, probabilities: torch.Tensor, unet_prob: GridPoints, weight: float, temperature: float, frames: list[int]
     ) -> Correction:
-        """From what both say on a scan's grid.
+        """The correction from both probabilities on a scan's grid.
 
         Args:
-            probabilities: the latent's, calibrated, [K, X, Y, Z, T].
-            unet_prob: of the same slices, of some frames and slices.
-            weight: of the U-Net, from 0 (none) to 1.
-            temperature: by which the network's logits were divided.
+            probabilities: calibrated probabilities of the latent, [K, X, Y, Z, T].
+            unet_prob: U-Net probabilities on the same grid, in some frames and slices.
+            weight: weight of the U-Net, from 0 (none) to 1.
+            temperature: divisor of the network's logits.
             frames: numbers of the U-Net's frames.
         """
         depth = probabilities.shape[3]
@@ -69,26 +68,26 @@ class Correction:
         for place, frame in enumerate(frames if scale else []):
             own = _uncalibrated(probabilities[..., frame][..., kept], temperature)
             found = weight * _difference(own, unet_prob.image[..., place][..., kept])
-            if unet_prob.mask is not None:  # what the U-Net says of voxels that may not be seen is worth nothing
+            if unet_prob.mask is not None:  # ignore the U-Net in voxels that may not be seen
                 found = found * unet_prob.mask[:, :, kept]
             out[..., place] = (found / scale).round().clamp(-127, 127).to(torch.int8)
         return cls(out, scale, kept, depth, tuple(unet_prob.frame.times))
 
     def frame(self, time: float) -> torch.Tensor:
-        """At one time point, in the slices that the U-Net has seen, [K, X, Y, Z']."""
+        """The correction at one time point in the slices that the U-Net has seen, [K, X, Y, Z']."""
         (before, after), share = _around(time, self.times)
         found = (1 - share) * self.values[..., before].float() + share * self.values[..., after].float()
         return self.scale * found
 
     def on_grid(self, time: float) -> torch.Tensor:
-        """At one time point, in every slice of the grid, [K, X, Y, Z]."""
+        """The correction at one time point in every slice of the grid, [K, X, Y, Z]."""
         values, places = self.frame(time), self._places(np.arange(self.depth))
         low, high = np.floor(places).astype(int), np.ceil(places).astype(int)
         share = torch.from_numpy(places - low).float()
         return (1 - share) * values[..., low] + share * values[..., high]
 
     def at(self, voxels: np.ndarray, time: float) -> torch.Tensor:
-        """At fractional voxels [N, 3] of the grid and a time point, [K, N].
+        """The correction at fractional voxels [N, 3] of the grid and a time point, [K, N].
 
         Linear between voxels; it fades to nothing within a slice's distance beyond the first and the last slice.
         """
@@ -108,13 +107,13 @@ class Correction:
         return np.interp(slices, self.slices, np.arange(len(self.slices)))
 
     def to_dict(self) -> dict:
-        """Tensors and plain types, fit for a file that is loaded with ``weights_only=True``."""
+        """Tensors and plain types, for a file that is loaded with ``weights_only=True``."""
         plain = {"scale": self.scale, "slices": list(self.slices), "depth": self.depth, "times": list(self.times)}
         return {"values": self.values, **plain}
 
     @classmethod
     def from_dict(cls, plain: Mapping) -> Correction:
-        """What ``to_dict`` gave."""
+        """The correction that ``to_dict`` described."""
         slices, times = tuple(plain["slices"]), tuple(plain["times"])
         return cls(plain["values"], float(plain["scale"]), slices, int(plain["depth"]), times)
 
@@ -126,10 +125,10 @@ def blend(
     """Class probabilities on a scan's grid with the U-Net probabilities blended in.
 
     Args:
-        probabilities: calibrated, [K, X, Y, Z, T].
-        correction: of the same grid.
+        probabilities: calibrated probabilities, [K, X, Y, Z, T].
+        correction: correction on the same grid.
         times: fraction of the cycle of each frame.
-        temperature: by which the network's logits were divided.
+        temperature: divisor of the network's logits.
 
     Returns:
         [K, X, Y, Z, T] of the same type; calibrated with the same temperature.
@@ -147,12 +146,12 @@ def _uncalibrated(probabilities: torch.Tensor, temperature: float) -> torch.Tens
 
 
 def _difference(own: torch.Tensor, unet_prob: torch.Tensor) -> torch.Tensor:
-    """Of the U-Net's log probabilities from the network's own, [K, ...]."""
+    """Log probabilities of the U-Net minus those of the network, [K, ...]."""
     return as_intensity(unet_prob).clamp_min(LEAST).log() - own
 
 
 def _around(time: float, times: tuple[float, ...]) -> tuple[tuple[int, int], float]:
-    """Places in ``times`` of those before and after ``time`` in a closed cycle, and the share of the latter."""
+    """Indices in ``times`` of the time points before and after ``time`` in a closed cycle, and weight of the latter."""
     before = int(np.searchsorted(times, time + 1e-9, side="right")) - 1  # -1, the last, where none is before
     before %= len(times)
     after = (before + 1) % len(times)

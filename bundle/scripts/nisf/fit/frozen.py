@@ -1,4 +1,4 @@
-"""A network whose weights stand still while a latent is fitted."""
+"""A network whose weights are frozen while a latent is fitted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nisf.models.nisf import NISF
 
 @contextmanager
 def frozen(network: torch.nn.Module) -> Iterator[torch.nn.Module]:
-    """The network without weight gradients and in evaluation mode; as it was on leaving."""
+    """The network without weight gradients and in evaluation mode; restored on exit."""
     training, states = network.training, [(p, p.requires_grad) for p in network.parameters()]
     network.eval()
     for parameter, _ in states:
@@ -27,7 +27,7 @@ def frozen(network: torch.nn.Module) -> Iterator[torch.nn.Module]:
 
 @contextmanager
 def fitting_mode(network: NISF) -> Iterator[None]:
-    """Callers may run under no_grad, inference_mode or autocast; a fit needs gradients and their digits."""
+    """Gradients in full precision for a fit, even if the caller runs under no_grad, inference_mode or autocast."""
     with (
         torch.inference_mode(False),
         torch.enable_grad(),

@@ -39,36 +39,36 @@ def fit_gauss_newton(
 
     Minimises ``mean BCE(intensity) + prior_weight / 2 * |z|^2`` with ``latent = mean + factor z``, |z| the Mahalanobis
     distance from the prior over training latents. ``1 / prior_weight`` is the number of independent observations that
-    the scan is worth. The posterior covariance is the inverse of that objective's Gauss-Newton matrix.
+    the scan counts as. The posterior covariance is the inverse of that objective's Gauss-Newton matrix.
 
     Each step solves ``(G + (prior_weight + damping) I) dz = -gradient``, with G the Fisher matrix of the BCE, and is
-    kept if the loss of the points in use falls; the damping follows the gain ratio (Nielsen 1999). G takes no account
-    of the residuals' curvature and mostly overstates the loss's; the last step's outcome tells by how much, and the
-    next is lengthened to match, at most twofold. The points are a few at first and double as the steps get small.
+    kept if the loss of the points in use falls; the damping follows the gain ratio (Nielsen 1999). G leaves out
+    the residuals' curvature and mostly overestimates that of the loss; the last step shows by how much, and the next
+    one is lengthened to match, at most twofold. The fit starts with few points and doubles them as the steps get small.
 
     Args:
         network: the trained network with its prior; its weights are not changed.
         points: the scan.
         prior_weight: weight of the prior against the mean BCE of a point.
-        final_points: points in the end, spread evenly over it.
+        final_points: points of the last steps, spread evenly over the scan.
         start_points: points of the first step.
-        iterations: the most steps.
-        tolerance: with all points, done when a step lowers the loss by less than this part of what is left of it
-            (beyond that of a perfect reconstruction).
-        growth: the same part below which the points are doubled.
+        iterations: maximum number of steps.
+        tolerance: with all points in use, stop when a step lowers the loss by less than this fraction of its excess
+            over that of a perfect reconstruction.
+        growth: the same fraction, below which the points are doubled.
         damping: damping of the first step.
         chunk: points evaluated at once; bounds the memory.
         seed: random seed of the points.
-        pose: fit the pose together with the latent, where the network has a prior over it.
-        unet_weight: weight of the cross entropy of the U-Net probabilities against the intensities' BCE, where the scan
-            has any.
-        acquisition: standard deviations of what the scanner and the breath-holds may have done, fitted together with
-            the latent: gain and offset of the intensities' logits of the whole stack, then of each slice, and shifts
-            of each slice along x and y (normalised). All zero: not fitted.
+        pose: whether to fit the pose together with the latent, if the network has a prior over it.
+        unet_weight: weight of the cross entropy to the U-Net probabilities, if the scan has any, relative to the
+            intensities' BCE.
+        acquisition: standard deviations of the effects of scanner and breath-holds, fitted together with the latent:
+            gain and offset of the intensities' logits of the whole stack, then of each slice, and shifts of each slice
+            along x and y (normalised). All zero: not fitted.
         callback: called with (step, latent [L]) after each step.
 
     Raises:
-        InputError: a count is below 1, prior_weight is not above 0, or the loss is no number at the start.
+        InputError: a count is below 1, prior_weight is not above 0, or the loss is not finite at the start.
     """
     started = time.perf_counter()
     check_counts("the fit", final_points=final_points, start_points=start_points, iterations=iterations, chunk=chunk)

@@ -1,4 +1,4 @@
-"""More than one stack: other series and loose points of the same subject, fitted together by their world geometry."""
+"""Several series: other stacks and single points of the same subject, fitted together in world coordinates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nisf.geometry.pose import Pose
 from nisf.models.nisf import NISF
 from nisf.utils.errors import InputError
 
-#: Points of a series by which its intensities are matched.
+#: Points of a series that are used to match its intensities.
 MATCHED = 4096
 
 
@@ -41,11 +41,11 @@ class SeriesPoints:
     def of_world(
         cls, frame: CoordinateFrame, points: np.ndarray, times: np.ndarray, intensity: torch.Tensor
     ) -> SeriesPoints:
-        """Of world points [N, 3] (RAS mm) that lie within a slice's distance of the scan's grid; the others are left
-        out, for no scan of the training reached there.
+        """The world points [N, 3] (RAS mm) within a slice's distance of the scan's grid; the others are left out, as no
+        training scan reached that far.
 
         Raises:
-            InputError: none lies there.
+            InputError: no point is that near.
         """
         near = frame.beyond(points) <= spacing_of(frame.affine)[2]
         if not near.any():
@@ -72,10 +72,10 @@ class SeriesPoints:
         return torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:count]
 
     def matched(self, network: NISF, fit: LatentFit) -> SeriesPoints:
-        """With the gain and offset, by least squares, that bring the intensities to those of a fit's reconstruction.
+        """The points with intensities matched to a fit's reconstruction by gain and offset, by least squares.
 
-        Each channel has its own. A gain that is not positive, as from a series that the fit says nothing of, is not
-        believed: the intensities stay.
+        Each channel has its own gain and offset. If the gain is not positive, as for a series unrelated to the fit,
+        the intensities stay as they are.
         """
         number = self.sampling_order(MATCHED)
         coords, seen = self.moved(fit.pose.cpu()).take(number)
@@ -95,8 +95,8 @@ class JointPoints:
     """A scan and other series as one source of points for a fit.
 
     Attributes:
-        scan: first; its U-Net, pose and initial latent are used.
-        series: the others.
+        scan: main scan; its U-Net probabilities, pose and initial latent are used.
+        series: the other series.
     """
 
     scan: GridPoints
@@ -109,24 +109,24 @@ class JointPoints:
 
     @property
     def frame(self) -> CoordinateFrame:
-        """The scan's."""
+        """The scan's coordinate frame."""
         return self.scan.frame
 
     @property
     def unet_prob(self) -> GridPoints | None:
-        """The scan's."""
+        """The scan's U-Net probabilities."""
         return self.scan.unet_prob
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
 
     def slices_of(self, number: torch.Tensor) -> torch.Tensor:
-        """As ``GridPoints.slices_of``; -1 for the series' points."""
+        """Slice numbers as in ``GridPoints.slices_of``; -1 for points of the series."""
         mine = number < len(self.scan)
         return torch.where(mine, self.scan.slices_of(torch.where(mine, number, 0)), -1)
 
     def take(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """As ``GridPoints.take``; numbers run through the scan, then through the series."""
+        """Coordinates and intensities as in ``GridPoints.take``; numbers run through the scan, then the series."""
         starts = np.cumsum([0, *map(len, self.parts)])
         coords = torch.empty(self.frame.dims, len(number))
         intensity = torch.empty(self.scan.image.shape[0], len(number))
@@ -137,9 +137,9 @@ class JointPoints:
         return coords, intensity
 
     def sampling_order(self, count: int, seed: int = 0) -> torch.Tensor:
-        """Numbers of about ``count`` points: half of them the scan's, half the series', as far as there are so many.
+        """Numbers of about ``count`` points, half of them from the scan and half from the series, if they have as many.
 
-        Every beginning of the list is mixed alike.
+        Any first part of the list has the same mix.
         """
         starts, found = np.cumsum([0, *map(len, self.parts)]), []
         quota = max(1, count // 2 // len(self.series))
@@ -152,7 +152,7 @@ class JointPoints:
         return numbers[places.argsort(stable=True)][:count]
 
     def nearest(self, coords: torch.Tensor) -> torch.Tensor:
-        """Of the scan."""
+        """Intensities of the scan's nearest voxels."""
         return self.scan.nearest(coords)
 
 
@@ -162,16 +162,16 @@ def fit_together(
     series: Sequence[SeriesPoints],
     fit: Callable[[NISF, GridPoints], LatentFit],
 ) -> LatentFit:
-    """The scan alone, then together with the series, whose intensities are matched to the first fit's reconstruction.
+    """Fits the scan alone, then with the series, whose intensities are matched to the first fit's reconstruction.
 
     Args:
         network: the trained network.
         scan: the stack.
-        series: in the scan's coordinate frame.
-        fit: as in ``NISFInferer``.
+        series: other series in the scan's coordinate frame.
+        fit: fit function, as in ``NISFInferer``.
 
     Returns:
-        the second fit, the points and seconds of both.
+        the second fit, with the points and seconds of both.
     """
     alone = fit(network, scan)
     if not series:

@@ -1,4 +1,4 @@
-"""Losses of many points, linearised in what a fit looks for: value, gradient and Gauss-Newton matrix."""
+"""Losses of many points, linearised in the variables of a fit: value, gradient and Gauss-Newton matrix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Linearised:
 
     Attributes:
         loss: intensity BCE and weighted cross entropy of the classes, float64 scalar.
-        floor: the least that the loss could be (the entropy of the targets), float64 scalar.
+        floor: lower bound of the loss (the entropy of the targets), float64 scalar.
         gradient: gradient of the loss, [M].
         matrix: the Gauss-Newton (Fisher) matrix of the loss, [M, M].
         points: number of points whose intensities were compared.
@@ -36,15 +36,15 @@ class Linearised:
 
 @dataclass
 class Targets:
-    """What N points of a scan ought to show.
+    """Target values of N points of a scan.
 
     Attributes:
-        coords: [D, N], in the frame of the fit's start.
-        wanted: intensities [C, N], or class probabilities [K, N].
+        coords: coordinates [D, N], in the frame that the fit started with.
+        wanted: target intensities [C, N], or class probabilities [K, N].
         classes: whether ``wanted`` are class probabilities.
         weight: weight of a point's loss.
-        projected: ``network.project(coords)``, kept where nothing moves the coordinates.
-        slices: number of each point's slice [N], -1 for none; needed where the acquisition is fitted.
+        projected: ``network.project(coords)``, kept if nothing moves the coordinates.
+        slices: number of each point's slice [N], -1 for none; needed if the acquisition is fitted.
     """
 
     coords: torch.Tensor
@@ -58,14 +58,14 @@ class Targets:
 def jacobian(
     network: NISF, points: Targets, variables: Variables, v: torch.Tensor, outputs: torch.Tensor
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Logits of points and the derivatives of some sums of them by the whitened variables.
+    """Logits of points, and derivatives of weighted sums of them with respect to the whitened variables.
 
     Args:
-        network: frozen.
-        points: N of them.
-        variables: what v means.
-        v: [M].
-        outputs: what to differentiate, as weights of the logits, [n, C + K].
+        network: frozen network.
+        points: N points.
+        variables: meaning of v.
+        v: whitened variables [M].
+        outputs: sums to differentiate, as weights of the logits, [n, C + K].
 
     Returns:
         logits [C + K, N] and n Jacobians [N, M].
@@ -100,19 +100,20 @@ def jacobian(
 def _by_entry(
     network: NISF, projected: torch.Tensor, latent: torch.Tensor, outputs: torch.Tensor
 ) -> tuple[torch.Tensor, list[tuple[torch.Tensor, torch.Tensor]]]:
-    """Logits and their derivatives by what enters the network at each point.
+    """Logits and their derivatives with respect to the network's inputs at each point.
 
-    The latent enters a point through the first layer's argument and the residual alone, the pose through the argument.
-    Both are leaves with one row a point, so one backward pass of an output's sum gives each point's own derivative.
+    The latent acts on a point only through the first layer's argument and the residual, the pose only through the
+    argument. Both are leaves with one row per point, so one backward pass of an output's sum gives the derivative of
+    every point.
 
     Args:
-        network: frozen.
-        projected: the coordinates' part of the argument [N, 2 H].
-        latent: [L].
+        network: frozen network.
+        projected: coordinates' part of the argument [N, 2 H].
+        latent: latent [L].
         outputs: weights of the logits [n, C + K].
 
     Returns:
-        logits [N, C + K], and for each output the derivatives by the argument [N, 2 H] and by the residual [N, H].
+        logits [N, C + K], and for each output the derivatives with respect to argument [N, 2 H] and residual [N, H].
     """
     of_latent, residual = network.modulation(latent)
     argument = (projected + of_latent).requires_grad_()
@@ -130,16 +131,16 @@ def _by_entry(
 def _by_acquisition(
     logits: torch.Tensor, image: torch.Tensor, by_pose: torch.Tensor, points: Targets, variables: Variables
 ) -> torch.Tensor:
-    """Derivatives of an output by the variables of the acquisition, [N, m].
+    """Derivatives of an output with respect to the variables of the acquisition, [N, m].
 
-    A slice that is shifted one way sees what the organ would show if it were moved the other way.
+    Shifting a slice one way is the same as moving the organ the other way.
 
     Args:
         logits: logits of an intensity [N]; zero for a class.
         image: 1 for an intensity, 0 for a class.
-        by_pose: derivatives by the pose of what the acquisition leaves of it [N, 6].
-        points: with their slices.
-        variables: what v means.
+        by_pose: derivatives of the output, after gain and offset, with respect to the pose [N, 6].
+        points: points with their slices.
+        variables: meaning of v.
     """
     of_effects = torch.stack([logits, image.expand_as(logits), -by_pose[:, 0], -by_pose[:, 1]], dim=1)
     return (of_effects.unsqueeze(1) @ variables.of_slices[points.slices])[:, 0]
@@ -150,7 +151,7 @@ def linearise(network: NISF, points: Targets, variables: Variables, v: torch.Ten
     """The loss of N points about ``v`` [M], summed over them."""
     image = network.in_channels
     every = torch.eye(image + network.num_classes).to(v)
-    # a softmax knows its logits up to a constant, so the first class's may be held at zero
+    # a softmax ignores a constant added to all logits, so that of the first class may be held at zero
     outputs = every[image + 1 :] - every[image] if points.classes else every[:image]
     logits, jacobians = jacobian(network, points, variables, v, outputs)
     if points.classes:

@@ -15,13 +15,13 @@ from nisf.utils.tensors import as_intensity
 
 @dataclass
 class GridPoints:
-    """The voxels of a scan as points, made on demand so that a long cine is never held as coordinates.
+    """The voxels of a scan as points, made on demand so that the coordinates of a long cine are never all in memory.
 
     Attributes:
-        frame: the scan's coordinate frame, of the same grid as ``image``.
+        frame: coordinate frame of the scan, with the same grid as ``image``.
         image: [C, X, Y, Z, T], uint8 or float in [0, 1].
-        kept_slices, kept_frames: slices and frames that may be seen; None is all of them.
-        unet_prob: class probabilities [K, X, Y, Z, T'] of some frames as points of their own, or None.
+        kept_slices, kept_frames: slices and frames that may be seen; None for all.
+        unet_prob: U-Net probabilities [K, X, Y, Z, T'] of some frames, as separate points, or None.
         mask: voxels [X, Y, Z] that may be seen, or None for all.
     """
 
@@ -39,7 +39,7 @@ class GridPoints:
             raise InputError(f"the image's grid {found} is not that of its coordinate frame {grid}")
         kept = zip((self.kept_slices, self.kept_frames), grid[2:])
         self._slices, self._frames = (torch.tensor(list(range(n)) if k is None else k) for k, n in kept)
-        # of each place [X, Y, kept slices] its rank among those that may be seen, -1 for the others; and the way back
+        # rank of each place [X, Y, kept slices] among those that may be seen, -1 for the others; and the inverse
         self._rank = self._places = None
         if self.mask is not None:
             allowed = self.mask[:, :, self._slices].reshape(-1)
@@ -56,7 +56,7 @@ class GridPoints:
 
     @property
     def _grid(self) -> tuple[int, int, int, int]:
-        """Numbers of voxels along x and y, of the slices and of the frames that may be seen."""
+        """Number of voxels along x and y, and of slices and frames that may be seen."""
         return self.image.shape[1], self.image.shape[2], len(self._slices), len(self._frames)
 
     def moved(self, change: torch.Tensor) -> GridPoints:
@@ -72,7 +72,7 @@ class GridPoints:
         return (plane * n_z + self._slices[z]) * n_t + self._frames[t]
 
     def slices_of(self, number: torch.Tensor) -> torch.Tensor:
-        """Number of the slice in which each of the points ``number`` [N] lies."""
+        """Slice number of each of the points ``number`` [N]."""
         return self.flat(number) // self.image.shape[4] % self.image.shape[3]
 
     def take(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -88,7 +88,7 @@ class GridPoints:
         return [number for number, time in enumerate(self.frame.times) if time in times]
 
     def unet_prob_at(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of the points ``number`` [N] those whose frame has U-Net, [M], and their U-Net probabilities [K, M]."""
+        """Numbers [M] of those of the points ``number`` [N] with U-Net probabilities, and these [K, M]."""
         place = torch.full((len(self.frame.times),), -1)
         place[self.unet_frames] = torch.arange(len(self.unet_frames))
         where = torch.unravel_index(self.flat(number), self.image.shape[1:])
@@ -97,14 +97,14 @@ class GridPoints:
         return number[seen], as_intensity(self.unet_prob.image[:, x, y, z, place[t]])
 
     def sampling_order(self, count: int, seed: int = 0) -> torch.Tensor:
-        """Numbers of ``count`` points spread evenly over the scan; every beginning of the list is spread evenly too.
+        """Numbers of ``count`` points spread evenly over the scan; any first part of the list is spread evenly too.
 
-        A scrambled Sobol sequence over x, y, slice and time. Of a scan with no more than ``count`` points all are
-        given, in random order.
+        A scrambled Sobol sequence over x, y, slice and time. A scan of at most ``count`` points gives all of them, in
+        random order.
         """
         if count >= len(self):
             return torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-        share = len(self) / float(np.prod(self._grid))  # of the grid that the mask leaves
+        share = len(self) / float(np.prod(self._grid))  # part of the grid inside the mask
         unit = torch.quasirandom.SobolEngine(4, scramble=True, seed=seed).draw(int(count / share * 1.1) + 1)
         number = torch.zeros(len(unit), dtype=torch.long)
         for axis, size in enumerate(self._grid):
@@ -117,7 +117,7 @@ class GridPoints:
     def nearest(self, coords: torch.Tensor) -> torch.Tensor:
         """Intensities [C, N] of the voxels nearest to ``coords`` [D, N], among those that may be seen.
 
-        The cardiac cycle is closed: a time of 0.95 is near to 0. Outside the grid its outermost voxels are taken.
+        The cardiac cycle is closed: a time of 0.95 is near 0. Outside the grid the outermost voxels are used.
         """
         wanted = coords.cpu().double().numpy()
         if self.frame.pose is not None:

@@ -1,4 +1,4 @@
-"""What a fit found: the latent, its pose and their posterior."""
+"""The result of a fit: the latent, its pose and their posterior."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from nisf.utils.errors import InputError
 
 @dataclass
 class LatentFit:
-    """What a fit found.
+    """The result of a fit.
 
     Attributes:
-        latent: [L].
-        history: one entry a step: ``step`` (1-based), ``loss`` (intensity BCE), ``points`` seen so far.
-        points: point evaluations in all.
+        latent: latent [L].
+        history: one entry per step: ``step`` (1-based), ``loss`` (intensity BCE), ``points`` seen so far.
+        points: total number of point evaluations.
         seconds: wall-clock time.
-        reason: why it stopped.
-        covariance: posterior covariance float64, where the method gives one: [L, L], or [L + 6, L + 6] of latent and
-            pose where both were fitted.
-        pose: change [6] of the pose that the fit started with; zeros where none was fitted.
+        reason: why the fit stopped.
+        covariance: posterior covariance float64, if the method gives one: [L, L], or [L + 6, L + 6] of latent and
+            pose if both were fitted.
+        pose: change [6] of the pose that the fit started with; zeros if none was fitted.
         effects: effects of the acquisition on each slice [slices, 4] (``variables.EFFECTS``), or None.
-        correction: what U-Net probabilities adds to the latent's classes, once both have been sampled.
+        correction: what the U-Net adds to the latent's classes, once both are sampled.
     """
 
     latent: torch.Tensor
@@ -40,11 +40,11 @@ class LatentFit:
     correction: Correction | None = None
 
     def start(self, frame: CoordinateFrame) -> CoordinateFrame:
-        """The scan's coordinate frame with its slices where the fit found them, in the pose that the fit began with."""
+        """The scan's coordinate frame with the fitted slice shifts, in the pose that the fit started with."""
         return frame if self.effects is None else frame.shifted(self.effects[:, 2:])
 
     def frame(self, frame: CoordinateFrame) -> CoordinateFrame:
-        """The scan's coordinate frame as the fit found it."""
+        """The scan's coordinate frame with the fitted slice shifts and pose."""
         return self.start(frame).moved(Pose.of(self.pose))
 
     def sample(self, count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The Gaussian prior over latents, and the initial latent of a fit that follows from it."""
+"""The Gaussian prior over latents, and the initial latent of a fit that is derived from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nisf.models.nisf import NISF
 
 @torch.no_grad()
 def set_prior(network: NISF, latents: torch.Tensor) -> float:
-    """Mean, covariance factor and number of the training latents [N, L] into the network's buffers.
+    """Writes mean, covariance factor and number of the training latents [N, L] into the network's buffers.
 
     The covariance is shrunk towards a multiple of the identity (Ledoit and Wolf, 2004): there may be fewer subjects
     than dimensions.
@@ -27,7 +27,7 @@ def set_prior(network: NISF, latents: torch.Tensor) -> float:
     values = latents.detach().cpu().double()
     covariance, shrinkage = ledoit_wolf(values.numpy())
     covariance = torch.from_numpy(covariance)
-    # latents that are all alike, as before the first step, leave a factor that is small but can be inverted
+    # if all latents are equal, as before the first step, the factor must still be invertible
     jitter = 1e-12 + 1e-6 * covariance.diagonal().mean()
     factor = torch.linalg.cholesky(covariance + jitter * torch.eye(len(covariance), dtype=torch.double))
     network.latent_mean.copy_(values.mean(dim=0))
@@ -36,24 +36,24 @@ def set_prior(network: NISF, latents: torch.Tensor) -> float:
     return float(shrinkage)
 
 
-#: Least standard deviation of a pose's number: a validation set is small.
+#: Minimum standard deviation of each number of a pose, as a validation set is small.
 LEAST = 0.01
 
 
 @torch.no_grad()
 def set_pose_prior(network: NISF, changes: torch.Tensor) -> None:
-    """The prior over changes of a starting pose, from those that validation subjects needed, [N, 6].
+    """Sets the prior over changes of a starting pose from those of validation subjects, [N, 6].
 
-    About zero, each number by itself: there may be few subjects.
+    Mean zero and no correlations, as there may be few subjects.
     """
     std = changes.double().square().mean(dim=0).sqrt().clamp_min(LEAST)
     network.pose_factor.copy_(torch.diag(std))
 
 
 def bounds_of(frames: Iterable[CoordinateFrame], dims: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The box of normalised coordinates [dims] that the scans' voxels span; of time, the whole cycle.
+    """Low and high corners [dims] of the normalised coordinates that the scans' voxels span; the whole cycle in time.
 
-    Of posed frames, whose boxes are turned, the field in plane and the mean span along the long axis.
+    Posed frames, whose boxes are turned, give the field in plane and the mean span along the long axis.
     """
     spans = torch.tensor([_span(frame) for frame in frames])
     low, high = spans[:, 0].amin(dim=0), spans[:, 1].amax(dim=0)
@@ -79,16 +79,16 @@ def set_initial_latent(
 ) -> None:
     """Fills the buffers of the initial latent: the best linear estimate of a latent from intensities at fixed probes.
 
-    Latents are drawn from the prior and the network tells what each would look like at the probes; the linear minimum
-    mean square error estimate of the one from the other, ``cov(h, y) (cov(y, y) + noise I)^-1 (y - mean)``, takes in
-    the whole prior, where a Gauss-Newton step from the mean has the slope at the mean alone. No data is needed.
+    Latents are drawn from the prior and the network gives the intensities of each at the probes. The linear minimum
+    mean square error estimate of a latent, ``cov(h, y) (cov(y, y) + noise I)^-1 (y - mean)``, uses the whole prior,
+    whereas a Gauss-Newton step from the mean uses the slope at the mean alone. No data is needed.
 
     Args:
-        network: with its prior set.
-        low, high: box [D] of normalised coordinates over which the probes are spread.
+        network: network whose prior is set.
+        low, high: corners [D] of the box of normalised coordinates over which the probes are spread.
         draws: number of latents.
-        noise: variance of an intensity about the network's.
-        seed: of probes and draws.
+        noise: variance of an intensity about that of the network.
+        seed: random seed of probes and draws.
     """
     mean, probes = network.latent_mean, network.guess_coords.shape[1]
     unit = torch.quasirandom.SobolEngine(network.coord_dims, scramble=True, seed=seed).draw(probes).t()
@@ -106,13 +106,13 @@ def set_initial_latent(
 
 
 def _intensities(network: NISF, coords: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
-    """[N, C * M] at coordinates [D, M] of latents [N, L]."""
+    """Intensities [N, C * M] of latents [N, L] at coordinates [D, M]."""
     logits = network(coords.expand(len(latent), -1, -1), latent)
     return logits[:, : network.in_channels].sigmoid().flatten(1)
 
 
 @torch.no_grad()
 def initial_latent(network: NISF, points: GridPoints) -> torch.Tensor:
-    """A latent [L] from the intensities nearest to the probes; the prior's mean where no guess has been prepared."""
+    """The initial latent [L] from the intensities nearest to the probes; the prior's mean if no probes are set."""
     seen = points.nearest(network.guess_coords).to(network.latent_mean)
     return network.latent_mean + network.guess_gain @ (seen - network.guess_mean).flatten()

@@ -14,29 +14,29 @@ from nisf.utils.errors import InputError
 
 
 class GaussNewtonSearch:
-    """State of a fit: the whitened variables v, the loss linearised about them, damping d and length of the next step.
+    """State of a fit: the whitened variables v, the loss linearised about them, damping and length of the next step.
 
-    It starts from the initial latent, or from the mean of the prior where that is nearer to the intensities.
+    It starts from the initial latent, or from the mean of the prior if that has the lower loss.
 
     Args:
-        network: frozen.
-        variables: what v means.
-        targets: the points to compare.
+        network: frozen network.
+        variables: meaning of v.
+        targets: points to compare.
         prior_weight: weight of the prior against the mean loss of a point.
-        damping: at first.
-        initial: the initial latent [L].
+        damping: initial damping.
+        initial: initial latent [L].
 
     Attributes:
-        v: [M].
-        points: point evaluations so far.
-        history: as in ``LatentFit``.
-        reason: why it is done; empty until then.
+        v: whitened variables [M].
+        points: number of point evaluations so far.
+        history: history as in ``LatentFit``.
+        reason: why the fit stopped; empty until then.
 
     Raises:
-        InputError: the loss is no number at the start.
+        InputError: the loss is not finite at the start.
     """
 
-    #: a step that lowers the loss by less than this part of the prediction is not kept
+    #: a step that lowers the loss by less than this fraction of the prediction is not kept
     MIN_GAIN = 1e-3
     #: a predicted relative decrease that float32 sums cannot show
     ROUNDING = 1e-6
@@ -60,11 +60,11 @@ class GaussNewtonSearch:
         guess, mean = ((start, self._linearise(start, targets.chunks)) for start in (v, torch.zeros_like(v)))
         self.v, self.sums = guess if guess[1].loss <= mean[1].loss else mean
         if not bool(torch.isfinite(self.sums.loss) & torch.isfinite(self.sums.matrix).all()):
-            raise InputError("the fit's loss is no number at the start; check the weights and the image")
+            raise InputError("the fit's loss is not a number at the start; check the weights and the image")
 
     @property
     def latent(self) -> torch.Tensor:
-        """[L]."""
+        """Current latent, [L]."""
         return self.variables.latent(self.v)
 
     @property
@@ -87,7 +87,7 @@ class GaussNewtonSearch:
         return sums.points * self.network.in_channels
 
     def _objective(self, v: torch.Tensor, sums: Linearised) -> float:
-        """E(v): mean loss and penalty."""
+        """Mean loss and prior penalty at v."""
         return float(sums.loss / self._terms(sums) + self.prior_weight / 2 * v.double().square().sum())
 
     def _system(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,7 +98,7 @@ class GaussNewtonSearch:
         return matrix, self.sums.gradient / terms + self.prior_weight * v
 
     def step(self) -> None:
-        """One trial step, kept where it lowers the objective."""
+        """Tries one step and keeps it if it lowers the objective."""
         matrix, gradient = self._system()
         damped = matrix + self.damping * torch.eye(len(gradient), dtype=torch.double, device=matrix.device)
         factor, failed = torch.linalg.cholesky_ex(damped)
@@ -111,7 +111,7 @@ class GaussNewtonSearch:
         self.history.append({"step": len(self.history) + 1, "loss": loss, "points": self.points})
 
     def _try(self, direction: torch.Tensor, slope: float, curvature: float) -> None:
-        """A step along ``direction`` [M], along which the objective falls by ``slope`` at first."""
+        """Tries a step along ``direction`` [M], in which the objective initially falls by ``slope``."""
         before = self._objective(self.v, self.sums)
         excess = before - float(self.sums.floor) / self._terms(self.sums)
         predicted = self.length * slope - self.length**2 / 2 * curvature
@@ -121,19 +121,19 @@ class GaussNewtonSearch:
         trial = self.v + (self.length * direction).to(self.v)
         sums = self._linearise(trial, self.targets.chunks)
         actual = before - self._objective(trial, sums)
-        if not actual > self.MIN_GAIN * predicted:  # also where it is no number
+        if not actual > self.MIN_GAIN * predicted:  # also if it is NaN
             self._refuse()
             return
         self.v, self.sums = trial, sums
         self.decrease = actual / excess if excess > 0 else 0.0
-        # damping by the gain ratio; length of the next step by the curvature that this one met
+        # damping from the gain ratio; length of the next step from the curvature along this one
         self.damping *= min(max(1 - (2 * actual / predicted - 1) ** 3, 0.2), 1.0)
         met = 2 * (self.length * slope - actual) / (self.length**2 * curvature)
         self.length = min(max(1 / max(met, 0.1), 1.0), self.MAX_LENGTH)
         self.raise_by = 2.0
 
     def _refuse(self) -> None:
-        """Stays, and raises the damping."""
+        """Rejects the step and raises the damping."""
         self.damping = max(self.damping, self.prior_weight) * self.raise_by
         self.raise_by *= 2
         self.length, self.decrease = 1.0, float("inf")
@@ -147,15 +147,15 @@ class GaussNewtonSearch:
                 self.damping = min(self.damping, 1.0)
             return False
         if self.decrease < tolerance:
-            self.reason = f"converged: the last step lowered the loss by less than {tolerance:g} of what is left of it"
+            self.reason = f"converged: the last step lowered the excess loss by a fraction below {tolerance:g}"
         elif stuck:
             self.reason = "no step lowers the loss any further"
         return bool(self.reason)
 
     def covariance(self) -> torch.Tensor:
-        """Posterior covariance of latent (and pose), [L, L] float64: the inverse of the objective's matrix.
+        """Posterior covariance of latent (and pose), float64: the inverse of the objective's matrix.
 
-        What the acquisition leaves unknown is in it.
+        It includes the uncertainty about the acquisition.
         """
         factor, known = self.variables.factor().double(), self.variables.known
         covariance = self.prior_weight * factor @ torch.linalg.inv(self._system()[0])[:known, :known] @ factor.t()

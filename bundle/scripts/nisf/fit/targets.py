@@ -1,4 +1,4 @@
-"""The points of a scan that a fit compares: a few at first, then more."""
+"""The points of a scan that a fit compares: few at first, then more."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from nisf.fit.points import GridPoints
 from nisf.fit.variables import Variables
 from nisf.models.nisf import NISF
 
-#: Intensities for each point of U-Net probabilities, which costs as much as two.
+#: Number of intensity points for each point with U-Net probabilities, which costs as much as two.
 UNET_SHARE = 2
 
 
 class GrowingTargets:
-    """Points spread evenly over a scan, in chunks that bound the memory; each has intensities, some also U-Net
-    probabilities.
+    """Points spread evenly over a scan, in chunks that bound the memory: intensities and some U-Net probabilities.
 
     Args:
         network: the trained network.
         scan: the scan, with or without U-Net probabilities.
-        variables: what the fit looks for.
-        final_points: points in the end.
-        start_points: points at first.
+        variables: variables of the fit.
+        final_points: number of points at the end.
+        start_points: number of points at the start.
         chunk: points evaluated at once.
         seed: random seed of the points.
         unet_weight: weight of the U-Net probabilities; 0 leaves them out.
@@ -62,13 +61,13 @@ class GrowingTargets:
         return self._in_use == self._all
 
     def grow(self) -> list[Targets]:
-        """Doubles the points in use; returns the chunks that were added."""
+        """Doubles the points in use; returns the added chunks."""
         before = len(self.chunks)
         self._take(min(2 * self._in_use, self._all))
         return self.chunks[before:]
 
     def _take(self, count: int) -> None:
-        """Brings the points in use up to ``count``."""
+        """Increases the points in use to ``count``."""
         for start in range(self._in_use, count, self.chunk):
             stop = min(start + self.chunk, count)
             self.chunks.append(self._targets(self.scan, self._numbers[start:stop]))
@@ -79,10 +78,10 @@ class GrowingTargets:
         self._in_use = count
 
     def _targets(self, source: GridPoints, number: torch.Tensor, weight: float | None = None) -> Targets:
-        """Targets of numbered points: intensities, or with a weight U-Net probabilities."""
+        """Targets of numbered points: intensities, or U-Net probabilities if a weight is given."""
         coords, wanted = (values.to(self.network.latent_mean) for values in source.take(number))
         fitted = self.variables
-        # where nothing moves the coordinates their product is the same for every latent, so it is computed once
+        # if nothing moves the coordinates, their product is the same for every latent and is computed once
         projected = None if fitted.moves else self.network.project(coords)
         slices = source.slices_of(number) if fitted.has_acquisition else None
         return Targets(coords, wanted, weight is not None, 1.0 if weight is None else weight, projected, slices)

@@ -1,7 +1,7 @@
-"""What a fit looks for, as one whitened vector: the latent and, where the prior knows them, pose and acquisition.
+"""The variables of a fit as one whitened vector: the latent and, if they have a prior, pose and acquisition.
 
-Acquisition is what the scanner and the breath-holds did to a stack, beside the heart in it: gain and offset of the
-intensities' logits, of the whole stack and of each slice, and a shift of each slice in plane.
+The acquisition is what scanner and breath-holds did to a stack: gain and offset of the intensities' logits, of the
+whole stack and of each slice, and a shift of each slice in plane.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ ACQUISITION = 6
 def factor_of(stds: torch.Tensor, slices: int) -> torch.Tensor:
     """From whitened variables to the effects on each slice, [slices + 1, 4, M].
 
-    A variable whose standard deviation is zero is left out. The last row, of points that lie in no slice of the stack,
-    is zero.
+    A variable whose standard deviation is zero is left out. The last row, for points outside the stack, is zero.
 
     Args:
         stds: standard deviations [6], see ``ACQUISITION``.
         slices: number of slices.
 
     Raises:
-        InputError: they are not six numbers of zero or more.
+        InputError: the standard deviations are not six numbers of zero or more.
     """
     if tuple(stds.shape) != (ACQUISITION,) or not bool((stds >= 0).all()):
         raise InputError(f"acquisition of the fit is {stds.tolist()}; {ACQUISITION} standard deviations are needed")
@@ -52,13 +51,13 @@ class Variables:
     """The variables v [M] of a fit, v ~ N(0, I): ``latent = mean + factor z``, ``pose = pose_factor u`` and the effects
     of the acquisition on each slice.
 
-    The pose is that of the organ against the frame in which the fit starts.
+    The pose is that of the organ relative to the frame in which the fit starts.
 
     Args:
-        network: with its priors.
-        pose: fit the pose as well, where the network has a prior over it.
-        slices: number of the stack's slices.
-        acquisition: standard deviations [6] of the acquisition's effects (``ACQUISITION``); zero is not fitted.
+        network: network with its priors.
+        pose: whether to fit the pose as well, if the network has a prior over it.
+        slices: number of slices in the stack.
+        acquisition: standard deviations [6] of the acquisition's effects (``ACQUISITION``); zero for not fitted.
     """
 
     def __init__(
@@ -72,12 +71,12 @@ class Variables:
 
     @property
     def known(self) -> int:
-        """Variables of latent and pose, which come before those of the acquisition."""
+        """Number of variables of latent and pose, which come before those of the acquisition."""
         return self.latent_size + NUMBERS * self.has_pose
 
     @property
     def size(self) -> int:
-        """M."""
+        """Number of variables, M."""
         return self.known + self.of_slices.shape[2]
 
     @property
@@ -91,25 +90,25 @@ class Variables:
         return self.of_slices.shape[2] > 0
 
     def effects(self, v: torch.Tensor) -> torch.Tensor:
-        """Effects of the acquisition on each slice, [slices + 1, 4]; the last of them, of no slice, is zero."""
+        """Effects of the acquisition on each slice, [slices + 1, 4]; the last row, for no slice, is zero."""
         return self.of_slices @ v[self.known :]
 
     def whitened(self, latent: torch.Tensor) -> torch.Tensor:
-        """A latent [L] in an unchanged pose to v [M]."""
+        """The variables v [M] of a latent [L] in an unchanged pose."""
         offset = (latent - self.network.latent_mean).double()
         z = torch.linalg.solve_triangular(self.network.latent_factor.double(), offset[:, None], upper=False)[:, 0]
         return torch.cat([z, z.new_zeros(self.size - self.latent_size)]).to(latent)
 
     def latent(self, v: torch.Tensor) -> torch.Tensor:
-        """[L]."""
+        """Latent, [L]."""
         return self.network.latent_mean + self.network.latent_factor @ v[: self.latent_size]
 
     def pose(self, v: torch.Tensor) -> torch.Tensor:
-        """[6]; zeros where it is not fitted."""
+        """Pose, [6]; zeros if it is not fitted."""
         if not self.has_pose:
             return v.new_zeros(NUMBERS)
         return self.network.pose_factor @ v[self.latent_size : self.known]
 
     def factor(self) -> torch.Tensor:
-        """From the first of v to the latent and, where it is fitted, the pose below it; so does a covariance."""
+        """Matrix from the variables of latent and pose to the latent and, if it is fitted, the pose."""
         return torch.block_diag(self.network.latent_factor, *[self.network.pose_factor] * self.has_pose)

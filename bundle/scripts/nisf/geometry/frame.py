@@ -15,20 +15,20 @@ from nisf.geometry.pose import Pose
 
 @dataclass(frozen=True)
 class CoordinateFrame:
-    """The normalised coordinates of one scan: per axis ``coordinate = scale * voxel + offset``, time as it is given.
+    """The normalised coordinates of one scan: ``coordinate = scale * voxel + offset`` along each axis, time unchanged.
 
-    With a ``pose`` these are then moved into the organ's own frame.
+    With a ``pose`` they are then moved into the organ's own frame.
 
     Attributes:
         affine: voxel index to world (RAS mm), [4, 4].
         shape: voxels along the three axes.
-        times: fraction of the cardiac cycle of each frame.
+        times: time points of the frames, fractions of the cardiac cycle.
         scale, offset: three numbers each.
-        dims: 4 with time, 3 without.
-        field: low and high end of what is looked at in plane, in the organ's own frame.
-        pose: of the organ in this scan, or None.
-        shifts: in plane of each slice against the others (motion between breath-holds), normalised, before the pose;
-            empty for none. Between slices they are interpolated.
+        dims: number of coordinates, 4 with time, 3 without.
+        field: low and high end of the field in plane, in the organ's own frame.
+        pose: pose of the organ in this scan, or None.
+        shifts: in-plane shift of each slice (motion between breath-holds), normalised, before the pose; empty for
+            none. Between slices they are interpolated.
     """
 
     affine: np.ndarray
@@ -57,11 +57,11 @@ class CoordinateFrame:
         half_field: float = 80.0,
         center: tuple[float, float] = (0.0, 0.0),
     ) -> CoordinateFrame:
-        """Millimetres in plane about the stack's centre, ``half_field`` mm to one; relative position along the stack.
+        """In plane, distance from the stack's centre in units of ``half_field`` mm; relative position along the stack.
 
         Args:
-            half_field: mm from the centre to the edge of the field; voxels outside are no points of the frame.
-            center: mm from the stack's centre to the field's, along x and y.
+            half_field: distance from the centre to the edge of the field, mm; voxels outside are not used.
+            center: offset of the field's centre from the stack's along x and y, mm.
         """
         spacing = spacing_of(affine)
         scale = [spacing[a] / half_field for a in range(2)]
@@ -82,12 +82,12 @@ class CoordinateFrame:
         unit: float = 80.0,
         field: float = 1.0,
     ) -> CoordinateFrame:
-        """Millimetres about the stack's centre, ``unit`` mm to one along all three axes, then moved by ``pose``.
+        """Distance from the stack's centre along all three axes in units of ``unit`` mm, then moved by ``pose``.
 
         Args:
-            pose: of the organ, in these units.
-            unit: mm.
-            field: how far from the organ's centre voxels are looked at, in its own frame.
+            pose: pose of the organ, in these units.
+            unit: length of one unit, mm.
+            field: distance from the organ's centre up to which voxels are used, in its own frame.
         """
         scale = tuple(s / unit for s in spacing_of(affine))
         offset = tuple(-s * (n - 1) / 2 for s, n in zip(scale, shape))
@@ -95,11 +95,11 @@ class CoordinateFrame:
         return cls(affine, tuple(shape), tuple(times), scale, offset, dims, (-float(field), float(field)), pose)
 
     def moved(self, change: Pose) -> CoordinateFrame:
-        """The same scan with its pose, or none, followed by ``change``."""
+        """The same scan with its pose, if any, followed by ``change``."""
         return replace(self, pose=(self.pose or Pose()).then(change))
 
     def box(self) -> tuple[tuple[int, int], ...]:
-        """Half-open voxel ranges of the three axes that lie inside the field; never empty."""
+        """Half-open voxel ranges inside the field along the three axes; never empty."""
         ranges = []
         center, reach = (0.0, 0.0), self.field[1]
         if self.pose is not None:
@@ -149,7 +149,7 @@ class CoordinateFrame:
         return replace(self, shifts=tuple((float(x), float(y)) for x, y in moved[:2].T))
 
     def _shift(self, slices: np.ndarray) -> np.ndarray:
-        """Of fractional slices [N], [N, 3]."""
+        """Shifts [N, 3] of fractional slices [N]."""
         if not self.shifts:
             return np.zeros((1, 3))
         places = np.arange(len(self.shifts))
@@ -165,7 +165,7 @@ class CoordinateFrame:
         return apply_affine(self.affine, self.normalised_to_voxel(coords))
 
     def beyond(self, points: np.ndarray) -> np.ndarray:
-        """How far world points [N, 3] lie outside the grid, mm, [N]; 0 inside, the outer voxels' edges included."""
+        """Distance of world points [N, 3] outside the grid, mm, [N]; 0 up to the edges of the outer voxels."""
         voxels = world_to_voxel(self.affine, points)
         over = np.maximum(np.maximum(-0.5 - voxels, voxels - np.array(self.shape) + 0.5), 0)
         return np.linalg.norm(over * spacing_of(self.affine), axis=1)
@@ -186,7 +186,7 @@ class CoordinateFrame:
         return int(np.prod(self.shape)) * len(self.times)
 
     def to_dict(self) -> dict:
-        """Plain numbers and lists, fit for a checkpoint that is loaded with ``weights_only=True``."""
+        """Plain numbers and lists, for a checkpoint that is loaded with ``weights_only=True``."""
         plain = {
             "shape": self.shape,
             "times": self.times,
@@ -195,7 +195,7 @@ class CoordinateFrame:
             "field": self.field,
         }
         plain = {name: [float(v) if name != "shape" else int(v) for v in values] for name, values in plain.items()}
-        if self.pose is not None:  # otherwise left out, for MONAI cannot collate None
+        if self.pose is not None:  # otherwise left out, as MONAI cannot collate None
             plain["pose"] = [float(v) for v in astuple(self.pose)]
         if self.shifts:
             plain["shifts"] = [list(pair) for pair in self.shifts]
@@ -203,7 +203,7 @@ class CoordinateFrame:
 
     @classmethod
     def from_dict(cls, plain: dict) -> CoordinateFrame:
-        """The frame that ``to_dict`` wrote."""
+        """The frame that ``to_dict`` described."""
         lists = {name: tuple(plain[name]) for name in ("shape", "times", "scale", "offset", "field")}
         pose = Pose.of(plain["pose"]) if "pose" in plain else None
         shifts = tuple((float(x), float(y)) for x, y in plain.get("shifts", ()))

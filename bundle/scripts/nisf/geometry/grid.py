@@ -21,7 +21,7 @@ class Grid:
     Attributes:
         affine: voxel index to world (RAS mm), [4, 4].
         shape: voxels along the three axes.
-        times: fractions of the cycle.
+        times: time points, fractions of the cycle.
     """
 
     affine: np.ndarray
@@ -30,7 +30,7 @@ class Grid:
 
     @classmethod
     def of_scan(cls, frame: CoordinateFrame, spacing: Sequence[float] | None = None) -> Grid:
-        """The grid that was fitted, or one of another voxel size (mm) along its axes that fills the same box."""
+        """The fitted grid, or one of another voxel size (mm) along its axes that fills the same box."""
         whole = cls(np.asarray(frame.affine), tuple(frame.shape), tuple(frame.times))
         return whole if spacing is None else whole.resampled(spacing)
 
@@ -41,11 +41,11 @@ class Grid:
         """A plane as a grid of one slice.
 
         Args:
-            center: world point [3] in its middle.
+            center: world point [3] at its centre.
             along: direction [3] of its first axis.
-            across: a direction [3] in the plane that is not parallel to ``along``.
-            size: mm along the two axes.
-            spacing: mm.
+            across: direction [3] in the plane that is not parallel to ``along``.
+            size: lengths along the two axes, mm.
+            spacing: pixel size, mm.
 
         Raises:
             InputError: the directions are parallel or a size is not positive.
@@ -62,10 +62,10 @@ class Grid:
 
     @classmethod
     def through(cls, points: Sequence[Sequence[float]], size: float, spacing: float) -> Grid:
-        """The plane through three world points (RAS mm): about their mean, its first axis from the first to the second.
+        """The plane through three world points (RAS mm), about their mean, first axis from the first to the second.
 
         Raises:
-            InputError: they are not three points, or lie on one line.
+            InputError: they are not three points, or are on one line.
         """
         found = np.asarray(points, dtype=float)
         if found.shape != (3, 3) or not np.all(np.isfinite(found)):
@@ -73,7 +73,7 @@ class Grid:
         return cls.plane(found.mean(axis=0), found[1] - found[0], found[2] - found[0], (size, size), spacing)
 
     def resampled(self, spacing: Sequence[float]) -> Grid:
-        """Voxels of another size (mm) in the same box."""
+        """A grid of another voxel size (mm) in the same box."""
         if len(spacing) != 3 or min(spacing) <= 0:
             raise InputError(f"spacing is {tuple(spacing)}; give three positive numbers in mm")
         size = np.array(spacing_of(self.affine)) * self.shape
@@ -85,7 +85,7 @@ class Grid:
         return replace(self, affine=affine, shape=tuple(int(n) for n in shape))
 
     def cropped(self, points: np.ndarray, margin: float) -> Grid:
-        """The part that holds world points [N, 3] and ``margin`` mm about them."""
+        """The part of the grid that contains world points [N, 3] and ``margin`` mm around them."""
         voxels = world_to_voxel(self.affine, points)
         away = margin / np.array(spacing_of(self.affine))
         low = np.clip(np.floor(voxels.min(axis=0) - away), 0, np.array(self.shape) - 1).astype(int)
@@ -103,7 +103,7 @@ class Grid:
         return np.concatenate(list(self.slabs()))
 
     def slabs(self, voxels: int = 1_000_000) -> Iterator[np.ndarray]:
-        """``world`` in parts of whole planes of the first axis, of about ``voxels`` points each."""
+        """``world`` in parts of about ``voxels`` points, each of whole planes of the first axis."""
         x, y, z = self.shape
         step = max(1, voxels // (y * z))
         for start in range(0, x, step):
@@ -113,7 +113,7 @@ class Grid:
 
     @property
     def voxels(self) -> int:
-        """Of one time point."""
+        """Number of voxels at one time point."""
         return int(np.prod(self.shape))
 
 

@@ -1,5 +1,4 @@
-"""How an array's axes lie in the world: their directions and spacings, and the order and flips that a short-axis stack
-is brought to.
+"""Directions and spacings of an array's axes in the world, and the axis order and flips of a short-axis stack.
 
 World coordinates are RAS millimetres.
 """
@@ -12,7 +11,7 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import inv_ornt_aff
 
-#: Mean direction of a heart's axes in RAS. The apex points to the left, forwards and down; the others follow from it.
+#: Mean directions of a heart's axes in RAS. The apex points left, forwards and down; the others follow from it.
 APEX = np.array([-0.65, 0.50, -0.57]) / np.linalg.norm([-0.65, 0.50, -0.57])
 INFERIOR = np.array([0.0, 0.0, -1.0]) - APEX * np.dot(APEX, [0.0, 0.0, -1.0])
 INFERIOR = INFERIOR / np.linalg.norm(INFERIOR)
@@ -45,7 +44,7 @@ def spacing_of(affine: np.ndarray) -> tuple[float, float, float]:
 
 
 def slice_axis_of(affine: np.ndarray) -> int:
-    """The array axis across the slices: the one whose voxel size differs from the others'; the last where none does."""
+    """The array axis across the slices: the one whose voxel size differs from the other two; else the last."""
     spacing = np.array(spacing_of(affine))
     apart = [abs(spacing[(a + 1) % 3] - spacing[(a + 2) % 3]) for a in range(3)]
     gap = [min(abs(spacing[a] - spacing[(a + 1) % 3]), abs(spacing[a] - spacing[(a + 2) % 3])) for a in range(3)]
@@ -57,11 +56,11 @@ def slice_axis_of(affine: np.ndarray) -> int:
 def short_axis_permutation(affine: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
     """Axis order and flips that bring an array nearest to the canonical short-axis orientation.
 
-    The slice axis goes last. Among the orders and flips of the right handedness (a heart is never mirrored) the one
-    whose axes agree best with SHORT_AXIS is taken.
+    The slice axis goes last. Among the orders and flips that do not mirror the heart, the one whose axes agree best
+    with SHORT_AXIS is taken.
 
     Returns:
-        ``order`` and ``flips``: the canonical axis ``a`` is the array's axis ``order[a]``, reversed where ``flips[a]``.
+        ``order`` and ``flips``: the canonical axis ``a`` is the array's axis ``order[a]``, reversed if ``flips[a]``.
     """
     found = directions(affine)
     slice_axis = slice_axis_of(affine)
@@ -99,14 +98,14 @@ def stated_permutation(array_axes: list[str]) -> tuple[tuple[int, int, int], tup
 
 
 def has_orientation(affine: np.ndarray) -> bool:
-    """False where every array axis lies exactly along a world axis, as in files that have lost a scan's orientation.
+    """Whether any array axis is oblique; none is in files that have lost a scan's orientation.
 
-    A short-axis plane is always oblique, so an affine without any obliqueness says nothing about the heart.
+    A short-axis plane is always oblique, so an affine along the world axes says nothing about the heart.
     """
     return bool(np.any(np.abs(directions(affine)).max(axis=0) < 0.999))
 
 
 def permuted_affine(affine: np.ndarray, shape: tuple[int, ...], order: tuple, flips: tuple) -> np.ndarray:
-    """The affine [4, 4] of an array of ``shape`` after its axes were put in ``order`` and then flipped."""
-    turn = [(new, -1 if flips[new] else 1) for new in np.argsort(order)]  # of each old axis
+    """The affine [4, 4] of an array of ``shape`` after its axes are permuted to ``order`` and then flipped."""
+    turn = [(new, -1 if flips[new] else 1) for new in np.argsort(order)]  # for each old axis
     return np.asarray(affine, dtype=float) @ inv_ornt_aff(turn, shape)

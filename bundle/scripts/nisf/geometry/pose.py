@@ -1,7 +1,7 @@
-"""Pose: where a subject's organ lies, how it is turned and how large it is, so that its latent need not say so.
+"""Pose: position, rotation and size of a subject's organ, so that its latent need not encode them.
 
-``heart = S R (x - center)``: in plane a shift, a turn and one scale, along the long axis a shift and a scale.
-Normalised coordinates, in which one is the half field of the coordinate frame.
+``heart = S R (x - center)``: a shift, a rotation and one scale in plane, a shift and a scale along the long axis.
+In normalised coordinates, whose unit is the half field of the coordinate frame.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-#: Radii from the densest place within which a body is looked for; its pointer within half as many again.
+#: Radii from the densest place within which voxels of the body count; one and a half times as many for the pointer.
 REACH = 3.0
 
 
-#: A pose as a vector [6]: center along x, y, z; turn (rad); logarithms of the scales in plane and along the long axis.
+#: Length of a pose as a vector: centre x, y, z; angle (rad); logarithms of the scales in plane and along the long axis.
 NUMBERS = 6
 
 
@@ -27,9 +27,9 @@ class Pose:
     """Pose of one subject in its coordinate frame.
 
     Attributes:
-        x, y, z: the centre, in normalised coordinates.
-        angle: rad, of the organ's first axis against the frame's, in plane.
-        in_plane, long_axis: logarithm of the size against the population's.
+        x, y, z: centre in normalised coordinates.
+        angle: in-plane angle from the frame's first axis to the organ's, rad.
+        in_plane, long_axis: logarithm of the size relative to the population's.
     """
 
     x: float = 0.0
@@ -41,11 +41,11 @@ class Pose:
 
     @classmethod
     def of(cls, values: torch.Tensor | Sequence[float]) -> Pose:
-        """From a vector [6]."""
+        """The pose from a vector [6]."""
         return cls(*(float(v) for v in values))
 
     def vector(self) -> torch.Tensor:
-        """[6] float32."""
+        """The pose as a vector [6], float32."""
         return torch.tensor(astuple(self), dtype=torch.float32)
 
     def apply(self, coords: np.ndarray) -> np.ndarray:
@@ -63,13 +63,13 @@ class Pose:
         return np.stack([cos * x - sin * y + self.x, sin * x + cos * y + self.y, z + self.z])
 
     def then(self, change: Pose) -> Pose:
-        """The one pose that equals this one followed by ``change``."""
+        """The pose that equals this one followed by ``change``."""
         x, y, z = self.invert(np.array([[change.x], [change.y], [change.z]]))[:, 0]
         angle = (self.angle + change.angle + math.pi) % (2 * math.pi) - math.pi
         return Pose(x, y, z, angle, self.in_plane + change.in_plane, self.long_axis + change.long_axis)
 
     def change_to(self, other: Pose) -> Pose:
-        """The change after which this pose is the other: ``self.then(self.change_to(other)) == other``."""
+        """The change from this pose to the other: ``self.then(self.change_to(other)) == other``."""
         x, y, z = self.apply(np.array([[other.x], [other.y], [other.z]]))[:, 0]
         angle = (other.angle - self.angle + math.pi) % (2 * math.pi) - math.pi
         sizes = other.in_plane - self.in_plane, other.long_axis - self.long_axis
@@ -77,7 +77,7 @@ class Pose:
 
 
 def moved(coords: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
-    """Coordinates [..., D, N] under poses [..., 6], of one subject or of several; time stays."""
+    """Coordinates [..., D, N] under poses [..., 6] of one or several subjects; time is unchanged."""
     x, y, z = (coords[..., axis, :] - pose[..., axis, None] for axis in range(3))
     cos, sin = pose[..., 3, None].cos(), pose[..., 3, None].sin()
     plane, long = (-pose[..., 4, None]).exp(), (-pose[..., 5, None]).exp()
@@ -86,11 +86,11 @@ def moved(coords: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
 
 
 def slopes(coords: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
-    """Derivatives of ``moved``'s first three coordinates by the pose's numbers, [N, 3, 6].
+    """Derivatives of the first three coordinates from ``moved`` with respect to the pose, [N, 3, 6].
 
     Args:
-        coords: what ``moved`` gave, [D, N].
-        pose: [6].
+        coords: result of ``moved``, [D, N].
+        pose: pose [6].
     """
     x, y, z = coords[:3]
     none = torch.zeros_like(x)
@@ -112,22 +112,22 @@ def pose_of_classes(
     radius: float,
     length: float,
 ) -> Pose | None:
-    """The pose that a segmentation shows, by its moments.
+    """The pose of a segmentation, from its moments.
 
-    Only what lies near the place where the body is densest counts, so that pieces elsewhere, which a network may take
-    for the organ, do no harm. The centre is that of the body; the angle points from it to the pointer's centre, less
-    half a turn (the right ventricle lies towards negative x); sizes are the body's root mean square distances in plane
-    and along the long axis, against the population's.
+    Only voxels near the place where the body is densest count, so that pieces elsewhere that a network mistook for the
+    organ have no effect. The centre is that of the body; the angle is the direction from the pointer's centre to it
+    (the right ventricle is towards negative x); sizes are the body's root mean square distances in plane and along the
+    long axis, relative to the population's.
 
     Args:
-        classes: [X, Y, Z, T] integer classes; all frames count alike.
+        classes: integer classes [X, Y, Z, T]; all frames have the same weight.
         places: normalised coordinates of the voxels along the three axes.
         body: classes that make up the body (LV and myocardium).
         pointer: class that shows the direction (RV); None leaves the angle 0.
-        radius, length: the population's root mean square distances, in normalised coordinates.
+        radius, length: root mean square distances of the population, in normalised coordinates.
 
     Returns:
-        the pose, or None where there is no body.
+        the pose, or None if there is no body.
     """
     weight = np.isin(classes, list(body)).sum(axis=3).astype(float)
     if weight.sum() == 0:
@@ -145,7 +145,7 @@ def pose_of_classes(
 
 
 def _densest(weight: np.ndarray, places: tuple[np.ndarray, ...], radius: float) -> tuple[float, float]:
-    """Where in plane most of the weights [X, Y, Z] lie within about ``radius``."""
+    """The in-plane point with most of the weights [X, Y, Z] within about ``radius``."""
     flat = weight.sum(axis=2)
     widths = [radius / abs(place[1] - place[0]) if len(place) > 1 else 0.0 for place in places[:2]]
     x, y = np.unravel_index(np.argmax(ndimage.gaussian_filter(flat, widths, mode="constant")), flat.shape)
@@ -153,12 +153,12 @@ def _densest(weight: np.ndarray, places: tuple[np.ndarray, ...], radius: float) 
 
 
 def _distance(places: tuple[np.ndarray, ...], center: tuple[float, float]) -> np.ndarray:
-    """Of each voxel from a point in plane, [X, Y]."""
+    """Distance of each voxel from a point in plane, [X, Y]."""
     return np.hypot(places[0][:, None] - center[0], places[1][None] - center[1])
 
 
 def _moments(weight: np.ndarray, places: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of weights [X, Y, Z] along the three axes, a voxel's own extent included."""
+    """Mean and variance of weights [X, Y, Z] along the three axes, including a voxel's extent."""
     mean, variance = np.zeros(3), np.zeros(3)
     for axis, place in enumerate(places):
         share = weight.sum(axis=tuple(a for a in range(3) if a != axis))

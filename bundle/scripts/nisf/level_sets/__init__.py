@@ -1,1 +1,1 @@
-"""Where a class begins: surfaces and label maps with few evaluations."""
+"""Boundaries of classes: surfaces and label maps with few evaluations."""

@@ -1,7 +1,7 @@
-"""Cells between the samples of a lattice: how their corners differ, and which samples are corners of some cells.
+"""Cells between the samples of a lattice: how their corners differ, and which samples are their corners.
 
-A cell spans two samples along each of ``axes``; along another axis it is as thin as a sample, so that a lattice of one
-slice, or of slices that are not divided, has flat cells.
+A cell spans two samples along each of ``axes`` and one sample along the others, so that a lattice of one slice, or of
+slices that are not divided, has flat cells.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ EVERY = (0, 1, 2)
 
 
 def corner_range(values: np.ndarray, axes: Sequence[int] = EVERY) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest value at the corners of each cell, of [X, Y, Z] samples; of masks: all, any."""
+    """Minimum and maximum at the corners of each cell, of [X, Y, Z] samples; for masks: all, any."""
     low = high = values
     for axis in axes:
         before, after = cut(slice(None, -1), axis), cut(slice(1, None), axis)
@@ -29,7 +29,7 @@ def differing(values: np.ndarray, axes: Sequence[int] = EVERY) -> np.ndarray:
 
 
 def near_zero(values: np.ndarray, axes: Sequence[int] = EVERY) -> np.ndarray:
-    """Cells in which some of [S, X, Y, Z] samples may pass zero, judged by how much they differ at the corners."""
+    """Cells in which some of [S, X, Y, Z] samples may cross zero, given how much they differ at the corners."""
     out: np.ndarray | bool = False
     for one in values:
         low, high = corner_range(one, axes)
@@ -39,7 +39,7 @@ def near_zero(values: np.ndarray, axes: Sequence[int] = EVERY) -> np.ndarray:
 
 
 def corners(cells: np.ndarray, axes: Sequence[int] = EVERY) -> np.ndarray:
-    """Mask of cells to the mask of the samples at their corners."""
+    """Mask of the samples at the corners of a mask of cells."""
     out = np.pad(cells, [(0, int(axis in axes)) for axis in EVERY])
     for axis in axes:
         out[cut(slice(1, None), axis)] |= out[cut(slice(None, -1), axis)].copy()
@@ -47,5 +47,5 @@ def corners(cells: np.ndarray, axes: Sequence[int] = EVERY) -> np.ndarray:
 
 
 def cut(part: slice, axis: int) -> tuple[slice, ...]:
-    """``part`` along one axis of three, all along the others."""
+    """Index of ``part`` along one of three axes and everything along the others."""
     return tuple(part if a == axis else slice(None) for a in EVERY)

@@ -1,4 +1,4 @@
-"""The likeliest class on a grid: evaluated finely where it changes from voxel to voxel, coarsely elsewhere."""
+"""The likeliest class on a grid, evaluated finely where it changes and coarsely elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nisf.level_sets.refine import CoarseSamples, below, nodes_of, places_of
 
 
 def coarse_steps(grid: Grid, coarsest: float = COARSEST) -> tuple[int, int, int]:
-    """Voxels between the first samples along each axis: a power of two, at most ``coarsest`` mm or else one voxel."""
+    """Voxels between the first samples along each axis: a power of two, at most ``coarsest`` mm, or one voxel."""
     steps = []
     for size, spacing in zip(grid.shape, spacing_of(grid.affine)):
         # an axis of n voxels has n - 1 steps to divide
@@ -25,24 +25,23 @@ def coarse_steps(grid: Grid, coarsest: float = COARSEST) -> tuple[int, int, int]
 class LabelMap:
     """The likeliest class of every voxel of a grid at one time point, evaluated from coarse to fine.
 
-    Each class has a margin, the log of its probability over that of the likeliest other class, whose zero is where the
-    label changes: also where three classes meet, and where none has half of the probability. A coarse cell is divided
-    where such a change passes it or may do so: where a margin at its corners is nearer to zero than it is seen to
-    change over half its diagonal; so is one that is partly given. Among the voxels the changes are then followed until
-    every voxel beside one has been evaluated. A part that is connected to one that was found is therefore never lost,
-    and the labels are those of evaluating every voxel. A separate piece or hole can be missed only if it lies between
-    the coarsest samples.
+    The margin of a class is the log of its probability over that of the likeliest other class. It is zero where the
+    label changes, even where three classes meet or none has half of the probability. A coarse cell is divided if it is
+    partly given, or if a boundary may cross it: a margin at its corners is nearer to zero than its change over half the
+    diagonal. At the finest level the boundaries are followed until every voxel beside one is evaluated. A part that is
+    connected to one that was found is therefore never lost, and the labels are those of evaluating every voxel. A
+    separate piece or hole can be missed only if it is between the coarsest samples.
 
     Args:
-        probabilities: of K classes anywhere.
-        grid: any axes and voxel size; its times are not used.
-        time: fraction of the cycle.
-        given: [X, Y, Z]; the voxels elsewhere are background and not evaluated. All unless named.
-        coarsest: mm between the first samples along an axis, at most. Slices farther apart are all sampled.
+        probabilities: probabilities of K classes anywhere.
+        grid: grid of any axes and voxel size; its times are not used.
+        time: time point, fraction of the cycle.
+        given: mask [X, Y, Z], by default of all voxels; the others are background and are not evaluated.
+        coarsest: maximum distance of the first samples along an axis, mm. Slices farther apart are all sampled.
 
     Attributes:
-        labels: [X, Y, Z] uint8.
-        evaluated: at how many points the probabilities were asked for.
+        labels: labels [X, Y, Z], uint8.
+        evaluated: number of points at which the probabilities were evaluated.
     """
 
     def __init__(
@@ -63,8 +62,7 @@ class LabelMap:
         self._follow(known | wanted)
 
     def _approach(self, steps: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Labels from all lattices but the finest; masks of the voxels to evaluate, and of those for which that is
-        done."""
+        """Labels from all lattices but the finest; masks of the voxels to evaluate and of those already evaluated."""
         margins = CoarseSamples(self._grid.shape, steps, len(self._classes(np.zeros((0, 3)))))
         margins.ask(self._given[np.ix_(*margins.nodes)], self._margins)
         wanted = self._to_divide(margins)
@@ -72,7 +70,7 @@ class LabelMap:
             margins.refine()
             margins.ask(wanted, self._margins)
             wanted = self._to_divide(margins)
-        # where a cell is not divided its corners have one label
+        # the corners of a cell that is not divided have one label
         self.labels[:] = margins.values.argmax(axis=0)[below(margins.nodes, _voxels(self._grid.shape))]
         self.labels[~self._given] = 0
         known = ~self._given
@@ -83,17 +81,17 @@ class LabelMap:
     def _to_divide(self, margins: CoarseSamples) -> np.ndarray:
         """Samples of the next lattice that belong to cells where the label may change."""
         old, new = self._given[np.ix_(*margins.nodes)], nodes_of(self._grid.shape, margins.finer)
-        # among the voxels themselves `_follow` goes on from the changes that are seen
+        # at the finest level `_follow` continues from the boundaries found
         if max(margins.finer) == 1:
             divided = differing(margins.values.argmax(axis=0), margins.axes)
         else:
             divided = near_zero(margins.values, margins.axes)
         wanted = margins.divided(divided | differing(old, margins.axes))
-        # a cell may hold given voxels between corners of which none is
+        # a cell may contain given voxels even if none of its corners is given
         return self._given[np.ix_(*new)] & (wanted | ~old[below(margins.nodes, new)])
 
     def _follow(self, known: np.ndarray) -> None:
-        """Evaluates the corners of all cells in which the label changes, until there is no other such cell."""
+        """Evaluates the corners of all cells in which the label changes, until no such cell remains."""
         axes = [axis for axis in EVERY if self.labels.shape[axis] > 1]
         while True:
             wanted = corners(differing(self.labels, axes), axes) & ~known
@@ -117,7 +115,7 @@ class LabelMap:
 
 
 def margins_of(probabilities: np.ndarray) -> np.ndarray:
-    """Log of each class's probability over that of the likeliest other, [K, N] to [K, N]."""
+    """Log of each class's probability over that of the likeliest other class, [K, N] to [K, N]."""
     logs = np.log(np.maximum(probabilities, LEAST))
     second, first = np.partition(logs, -2, axis=0)[-2:]
     others = np.broadcast_to(first, logs.shape).copy()

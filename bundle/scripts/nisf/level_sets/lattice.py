@@ -1,4 +1,4 @@
-"""Where a surface is looked for: a box in the world and the lattice of points that covers it."""
+"""A box in the world in which surfaces are searched, and the lattice of points that covers it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.orientation import directions, spacing_of
 from nisf.utils.errors import InputError
 
-#: Spacing of the first lattice in mm, at most: a ball of 1 mL (radius 6.2 mm) holds one of its points wherever it lies.
+#: Maximum spacing of the first lattice in mm: any ball of 1 mL (radius 6.2 mm) contains one of its points.
 COARSEST = 6.0
 
 
-#: Samples of a lattice, at most: about 0.4 GB for each surface and each copy of it.
+#: Maximum number of samples: about 0.4 GB for each surface and each copy of it.
 MOST = 100_000_000
 
 
 def coarse_step(spacing: float, coarsest: float = COARSEST) -> int:
-    """The greatest power of two of steps of ``spacing`` mm that is at most ``coarsest`` mm long; 1 where none is."""
+    """The largest power of two of steps of ``spacing`` mm that is at most ``coarsest`` mm long, or 1."""
     # the tolerance is for spacings that come from a rotated affine
     return 2 ** int(np.floor(np.log2(max(coarsest / spacing, 1.0)) + 1e-6))
 
 
 @dataclass(frozen=True)
 class Box:
-    """A box in the world; what lies outside it is background.
+    """A box in the world; everything outside it is background.
 
     Attributes:
         corner: low corner, RAS mm, [3].
@@ -41,7 +41,7 @@ class Box:
 
     @classmethod
     def around(cls, frame: CoordinateFrame) -> Box:
-        """A grid to the edges of its outer voxels, and one slice more at both ends of the stack."""
+        """The box of a grid up to the edges of its outer voxels, with one more slice at both ends of the stack."""
         margin, shape = np.array([0.5, 0.5, 1.5]), np.array(frame.shape)
         corner = apply_affine(frame.affine, -margin)
         size = (shape - 1 + 2 * margin) * np.array(spacing_of(frame.affine))
@@ -50,12 +50,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Lattice:
-    """Points ``spacing`` mm apart that cover a box and end outside it, so that every surface in the box is closed.
+    """Points ``spacing`` mm apart that cover a box and extend beyond it, so that every surface in the box is closed.
 
     Attributes:
-        box: that is covered.
-        spacing: mm.
-        coarse: steps of the first, coarsest lattice; a power of two.
+        box: box that is covered.
+        spacing: distance between points, mm.
+        coarse: steps between points of the first, coarsest lattice; a power of two.
     """
 
     box: Box
@@ -64,26 +64,26 @@ class Lattice:
 
     @classmethod
     def over(cls, box: Box, spacing: float, coarsest: float = COARSEST) -> Lattice:
-        """The lattice that starts with steps of at most ``coarsest`` mm, at least of ``spacing``.
+        """The lattice whose coarsest steps are at most ``coarsest`` mm, but at least ``spacing``.
 
         Raises:
-            InputError: the spacing is no length, or so small that the lattice would not fit in memory.
+            InputError: the spacing is not positive, or so small that the lattice would not fit in memory.
         """
         if not spacing > 0:
-            raise InputError(f"spacing: {spacing} is no distance in mm; give a positive number, as 1.0")
+            raise InputError(f"spacing: {spacing} is not a distance in mm; give a positive number, as 1.0")
         if np.prod(np.array(box.size) / spacing + 2) > MOST:
             raise InputError(f"spacing: {spacing} mm makes more than {MOST:,} samples; give a larger one")
         return cls(box, float(spacing), coarse_step(spacing, coarsest))
 
     @property
     def cells(self) -> np.ndarray:
-        """Steps along the three axes: whole coarse ones, [3]."""
+        """Steps along the three axes, multiples of ``coarse``, [3]."""
         wanted = self._inner() + 1
         return -(-wanted // self.coarse) * self.coarse
 
     @property
     def size(self) -> int:
-        """Samples within the box."""
+        """Number of samples within the box."""
         return int(np.prod([(self._depth(a, np.arange(n + 1)) > 0).sum() for a, n in enumerate(self.cells)]))
 
     def _inner(self) -> np.ndarray:
@@ -91,17 +91,17 @@ class Lattice:
         return np.ceil(np.array(self.box.size) / self.spacing - 1e-6).astype(int)
 
     def _along(self, index: np.ndarray) -> np.ndarray:
-        """Sample numbers [N, 3] to mm from the box's corner. Where it starts does not depend on ``coarse``."""
+        """Sample numbers [N, 3] to mm from the box's corner; the first sample does not depend on ``coarse``."""
         over = ((self._inner() + 1) * self.spacing - np.array(self.box.size)) / 2
         return index * self.spacing - over
 
     def _depth(self, axis: int, index: np.ndarray) -> np.ndarray:
-        """How far samples lie inside the box along one axis, in steps; negative outside."""
+        """Depth of samples inside the box along one axis, in steps; negative outside."""
         along = self._along(index[:, None])[:, axis]
         return np.minimum(along, self.box.size[axis] - along) / self.spacing
 
     def depth(self) -> np.ndarray:
-        """How far all samples lie inside the box, in steps, [X, Y, Z]; negative outside."""
+        """Depth of all samples inside the box, in steps, [X, Y, Z]; negative outside."""
         x, y, z = (self._depth(a, np.arange(n + 1)).astype(np.float32) for a, n in enumerate(self.cells))
         return np.minimum(np.minimum(x[:, None, None], y[:, None]), z)
 

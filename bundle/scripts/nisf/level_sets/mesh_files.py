@@ -1,6 +1,6 @@
-"""Closed surfaces as files: VTK XML (.vtp), STL and PLY, all saying that their millimetres are RAS; lists over time.
+"""Closed surfaces as files: VTK XML (.vtp), STL and PLY, marked as RAS millimetres, and series over time (.pvd).
 
-STL and PLY are written by trimesh, which has no writer of .vtp and .pvd.
+STL and PLY are written by trimesh, which cannot write .vtp and .pvd.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import trimesh
 from nisf.utils.errors import InputError
 from nisf.utils.files import whole_file, write_text
 
-# 3D Slicer takes meshes for LPS unless they say otherwise, in these words
+# 3D Slicer reads meshes as LPS unless the file contains these words
 _SPACE = "SPACE=RAS"
 
 
 def save_mesh(path: str | Path, vertices: np.ndarray, triangles: np.ndarray) -> Path:
-    """Writes a triangle mesh as its file's ending says: .vtp, .stl or .ply; returns the path.
+    """Writes a triangle mesh in the format of the file's ending: .vtp, .stl or .ply; returns the path.
 
     Args:
-        path: of the file.
-        vertices: [V, 3], RAS mm; stored as float32.
-        triangles: [F, 3], numbers of vertices.
+        path: path of the file.
+        vertices: vertices [V, 3], RAS mm; stored as float32.
+        triangles: vertex numbers [F, 3].
 
     Raises:
-        InputError: an ending that is none of these, a folder that cannot be written or a full disk.
+        InputError: the ending is none of these, the folder cannot be written or the disk is full.
     """
     path = Path(path)
     content = encoder_of(path.suffix)(np.asarray(vertices, "<f4"), np.asarray(triangles, "<i4"))
@@ -39,14 +39,14 @@ def save_mesh(path: str | Path, vertices: np.ndarray, triangles: np.ndarray) -> 
 
 
 def encoder_of(ending: str) -> Callable[[np.ndarray, np.ndarray], bytes]:
-    """What makes a file's bytes, by its ending with or without the dot.
+    """The function that encodes a mesh for a file ending, with or without the dot.
 
     Raises:
-        InputError: there is none.
+        InputError: the ending is unknown.
     """
     found = _ENCODERS.get(str(ending).lower().removeprefix("."))
     if found is None:
-        raise InputError(f"format: {ending!r} is no mesh format known here; choose one of {', '.join(_ENCODERS)}")
+        raise InputError(f"format: {ending!r} is not a known mesh format; choose one of {', '.join(_ENCODERS)}")
     return found
 
 
@@ -54,9 +54,9 @@ def save_collection(path: str | Path, files: Sequence[Path], times: Sequence[flo
     """Writes a ParaView collection (.pvd) of meshes in the same folder, one for each time point; returns the path.
 
     Args:
-        path: of the collection.
-        files: .vtp, the only one of the formats that a collection may name.
-        times: one for each file.
+        path: path of the collection.
+        files: .vtp files, the only format that a collection may contain.
+        times: time point of each file.
 
     Raises:
         InputError: the folder cannot be written or the disk is full.
@@ -79,7 +79,7 @@ def _vtp(vertices: np.ndarray, triangles: np.ndarray) -> bytes:
 
 
 def _data_array(values: np.ndarray, kind: str, name: str, components: int = 1) -> str:
-    """Numbers with their count of bytes before them, in base 64."""
+    """The values in base 64, preceded by their number of bytes."""
     content = values.tobytes()
     text = base64.b64encode(np.array(len(content), "<u4").tobytes() + content).decode()
     return (

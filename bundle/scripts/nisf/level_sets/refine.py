@@ -1,4 +1,4 @@
-"""Samples of a grid that lie some steps apart, then half as many, until they are those of the grid itself."""
+"""Samples of a grid some steps apart, halved until they are those of the grid itself."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import numpy as np
 
 from nisf.level_sets.cells import EVERY, corners
 
-#: Points evaluated at once, at most.
+#: Maximum number of points evaluated at once.
 PART = 500_000
 
 
 class CoarseSamples:
-    """Samples of a grid [X, Y, Z], evaluated where that was asked for and interpolated elsewhere.
+    """Samples of a grid [X, Y, Z], evaluated on request and interpolated elsewhere.
 
     Args:
-        shape: points of the grid along the three axes.
+        shape: number of grid points along the three axes.
         steps: grid points from one sample to the next along each axis, powers of two.
-        count: S, values of a sample.
+        count: number of values S of a sample.
 
     Attributes:
-        nodes: numbers of the samples in the grid along each axis; its last point is always one.
-        values: [S, x, y, z] float32.
-        known: [x, y, z], where they were evaluated.
+        nodes: grid indices of the samples along each axis; the last grid point is always a sample.
+        values: values [S, x, y, z], float32.
+        known: mask [x, y, z] of the evaluated samples.
         evaluated: number of evaluations.
     """
 
@@ -35,7 +35,7 @@ class CoarseSamples:
 
     @property
     def axes(self) -> list[int]:
-        """Axes along which there are points between the samples."""
+        """Axes along which there are grid points between the samples."""
         return [axis for axis in EVERY if self.steps[axis] > 1]
 
     @property
@@ -44,7 +44,7 @@ class CoarseSamples:
         return tuple(max(step // 2, 1) for step in self.steps)
 
     def divided(self, cells: np.ndarray) -> np.ndarray:
-        """Mask of cells, which span two samples along ``axes``, to that of their samples after ``refine``."""
+        """Mask of the samples after ``refine`` in a mask of cells, which span two samples along ``axes``."""
         new = nodes_of(self.shape, self.finer)
         parts = [along[:-1] if axis in self.axes else along for axis, along in enumerate(new)]
         return corners(cells[below(self.nodes, parts)], self.axes)
@@ -53,8 +53,8 @@ class CoarseSamples:
         """Evaluates the samples of a mask that are not known.
 
         Args:
-            wanted: [x, y, z].
-            evaluate: numbers of grid points [N, 3] to values [S, N].
+            wanted: mask [x, y, z].
+            evaluate: function of grid indices [N, 3] that gives values [S, N].
         """
         missing = wanted & ~self.known
         for place in places_of(missing):
@@ -64,7 +64,7 @@ class CoarseSamples:
         self.known |= missing
 
     def refine(self) -> None:
-        """Half the steps; new samples lie linearly between the old ones."""
+        """Halves the steps; new samples are interpolated linearly between the old ones."""
         old, self.steps = self.nodes, self.finer
         self.nodes = nodes_of(self.shape, self.steps)
         for axis in EVERY:
@@ -75,24 +75,24 @@ class CoarseSamples:
 
 
 def nodes_of(shape: tuple[int, ...], steps: tuple[int, ...]) -> list[np.ndarray]:
-    """Numbers of the samples along each axis; the last point is always one, after a shorter step if need be."""
+    """Grid indices of the samples along each axis; the last point is always one, after a shorter step if needed."""
     return [np.append(np.arange(0, size - 1, step), size - 1) for size, step in zip(shape, steps)]
 
 
 def below(old: list[np.ndarray], new: list[np.ndarray]) -> tuple:
-    """Index of the last old sample at or before each new one along each axis, as an index into an array of them."""
+    """Index of the last old sample at or before each new one along each axis, to index an array of old samples."""
     return np.ix_(*(np.searchsorted(o, n, side="right") - 1 for o, n in zip(old, new)))
 
 
 def places_of(wanted: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Where a mask is true, as indices along its axes, in parts of at most ``PART``."""
+    """Indices along the axes where a mask is true, in parts of at most ``PART``."""
     index = np.flatnonzero(wanted)
     for start in range(0, len(index), PART):
         yield np.unravel_index(index[start : start + PART], wanted.shape)
 
 
 def _between(values: np.ndarray, axis: int, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Samples along one axis at ``old`` points to those at ``new`` ones, linear between."""
+    """Samples at ``old`` points along one axis, interpolated linearly to ``new`` points."""
     if len(old) == len(new):
         return values
     low = np.minimum(np.searchsorted(old, new, side="right") - 1, len(old) - 2)

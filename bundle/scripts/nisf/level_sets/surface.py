@@ -1,4 +1,4 @@
-"""Closed surfaces of class probabilities: what a mesh encloses, whether it is closed, its pieces."""
+"""Closed surfaces of class probabilities: their meshes, enclosed volumes and pieces."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from nisf.level_sets.lattice import COARSEST, Box, Lattice
 from nisf.level_sets.level_set import LevelField, Probabilities
 from nisf.utils.errors import InputError
 
-#: Pieces and holes of a surface that enclose less, in mL, are dropped.
+#: Minimum volume in mL of a surface's pieces and holes; smaller ones are dropped.
 LEAST_ML = 1.0
 
 
 @dataclass(frozen=True)
 class Surface:
-    """A triangle mesh that encloses some classes, perhaps in several pieces, perhaps none.
+    """A triangle mesh that encloses some classes, in one or several pieces, or empty.
 
     Attributes:
-        name: what it is, as LV_endocardium.
-        vertices: [V, 3] RAS mm.
-        triangles: [F, 3] numbers of vertices, counter-clockwise seen from outside.
-        time: fraction of the cycle.
+        name: name of the surface, as LV_endocardium.
+        vertices: vertices [V, 3], RAS mm.
+        triangles: vertex numbers [F, 3], counter-clockwise seen from outside.
+        time: time point, fraction of the cycle.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Surface:
 
     @cached_property
     def mesh(self) -> trimesh.Trimesh:
-        """The same vertices and triangles."""
+        """The same vertices and triangles as a trimesh object."""
         return trimesh.Trimesh(self.vertices, self.triangles, process=False)
 
     @property
     def volume_ml(self) -> float:
-        """Enclosed volume, mL; negative if the triangles were turned inside out."""
+        """Enclosed volume, mL; negative if the triangles are inside out."""
         return float(self.mesh.volume / 1000) if len(self.triangles) else 0.0
 
     @property
@@ -51,11 +51,11 @@ class Surface:
 
     @property
     def watertight(self) -> bool:
-        """Whether each edge belongs to two triangles, once in either direction; true where there is no triangle."""
+        """Whether each edge belongs to two triangles, once in each direction; true if there are no triangles."""
         return not len(self.triangles) or (self.mesh.is_watertight and self.mesh.is_winding_consistent)
 
     def without_small_pieces(self, least_ml: float = LEAST_ML) -> Surface:
-        """The pieces that enclose at least ``least_ml``. A hole within another piece counts as a piece."""
+        """The pieces that enclose at least ``least_ml``. A hole in another piece counts as a piece."""
         pieces = self.mesh.split(only_watertight=False, repair=False)
         kept = trimesh.util.concatenate([one for one in pieces if abs(one.volume) >= 1000 * least_ml])
         return Surface(self.name, np.asarray(kept.vertices), np.asarray(kept.faces), self.time)
@@ -67,12 +67,12 @@ HEART = {"LV_endocardium": ("LV",), "LV_epicardium": ("LV", "MYO"), "RV": ("RV",
 
 @dataclass(frozen=True)
 class SurfacesAt:
-    """The surfaces at one time point and what they took.
+    """The surfaces at one time point and the number of evaluations.
 
     Attributes:
-        surfaces: one for each name, in order.
-        evaluated: points at which the class probabilities were asked for.
-        dense: points of the same lattice within the box.
+        surfaces: one surface for each name, in order.
+        evaluated: number of points at which the class probabilities were evaluated.
+        dense: number of points of the same lattice within the box.
     """
 
     surfaces: list[Surface]
@@ -89,22 +89,22 @@ def surfaces_at(
     least_ml: float = LEAST_ML,
     coarsest: float = COARSEST,
 ) -> SurfacesAt:
-    """Where sums of class probabilities are one half, as closed meshes.
+    """Closed meshes where sums of class probabilities are one half.
 
-    Pieces and holes that enclose less than ``least_ml`` are dropped. What lies outside the box is background: a surface
-    that reaches its face ends there.
+    Pieces and holes that enclose less than ``least_ml`` are dropped. Everything outside the box is background: a
+    surface that reaches its face ends there.
 
     Args:
-        probabilities: of K classes anywhere; all surfaces share what is asked for.
-        time: fraction of the cycle.
-        box: where to look.
+        probabilities: probabilities of K classes anywhere; all surfaces share the evaluations.
+        time: time point, fraction of the cycle.
+        box: box to search.
         groups: name of each surface to the class numbers that it encloses.
-        spacing: mm between the samples; triangles are about so large.
-        least_ml: mL.
-        coarsest: mm between the first samples; a piece narrower than this may be overlooked. 0 samples everywhere.
+        spacing: distance between samples and approximate size of triangles, mm.
+        least_ml: minimum volume of a piece or hole, mL.
+        coarsest: distance of the first samples, mm; a narrower piece may be missed. 0 samples everywhere.
 
     Raises:
-        InputError: the spacing is no length, or too small for the box.
+        InputError: the spacing is not positive, or too small for the box.
     """
     lattice = Lattice.over(box, spacing, coarsest)
     field = LevelField(probabilities, time, list(groups.values()), lattice)
@@ -120,12 +120,12 @@ def enclosed_classes(
     """Name of each surface to the class numbers that it encloses.
 
     Args:
-        class_names: inside class number to name.
-        surfaces: name to class names; unless given ``HEART`` where all its classes are there, else one surface for each
+        class_names: class number inside the network to name.
+        surfaces: name to class names; by default ``HEART`` if all its classes exist, otherwise one surface for each
             class but the background.
 
     Raises:
-        InputError: a class that is not there, or a surface without classes.
+        InputError: a class does not exist, or a surface has no classes.
     """
     numbers = {name: number for number, name in class_names.items()}
     if surfaces is None:
@@ -139,10 +139,10 @@ def enclosed_classes(
 
 
 def _mesh(name: str, values: np.ndarray, lattice: Lattice, time: float) -> Surface:
-    """The zero level of samples [X, Y, Z], enclosing what is above it."""
+    """The zero level of samples [X, Y, Z], which encloses the values above zero."""
     if not (values > 0).any():
         return Surface(name, np.zeros((0, 3)), np.zeros((0, 3), int), time)
     vertices, triangles, _, _ = marching_cubes(values, 0.0, gradient_direction="ascent")
-    # axes of the other handedness turn the mesh inside out
+    # left-handed axes turn the mesh inside out
     triangles = triangles if np.linalg.det(lattice.box.axes) > 0 else triangles[:, ::-1]
     return Surface(name, lattice.points(vertices), triangles.astype(int), time)

@@ -1,4 +1,4 @@
-"""Cardiac measures from volume curves: volumes, function, mass; whose heart it is.
+"""Cardiac measures from volume curves: volumes, function and mass.
 
 Myocardium weighs 1.05 g/mL. Body surface area: Mosteller, New England Journal of Medicine 317:1098, 1987.
 """
@@ -11,11 +11,11 @@ import numpy as np
 
 from nisf.measures.volume_curve import FRAMES, at_frames, peak_rates
 
-#: g/mL.
+#: Density of myocardium, g/mL.
 DENSITY = 1.05
 
 
-#: Name to title, unit, and whether it is divided by the body surface area too.
+#: Name to title, unit, and whether it is also divided by the body surface area.
 TITLES = {
     "LVEDV": ("LV end-diastolic volume", "mL", True),
     "LVESV": ("LV end-systolic volume", "mL", True),
@@ -39,14 +39,14 @@ def cardiac_values(
     phases: Mapping[str, int | None],
     heart_rate: float | None,
 ) -> dict[str, np.ndarray]:
-    """Measures by name, [n] each: of n curves of every class.
+    """Measures by name, [n] each, from n curves of every class.
 
     Args:
-        volumes: name of a class to [n, T], mL.
-        times: of the scan's frames, fractions of the cycle.
-        curve_times: [T] of the curves; None where they are those of the frames.
+        volumes: name of a class to its volumes [n, T], mL.
+        times: time points of the scan's frames, fractions of the cycle.
+        curve_times: time points [T] of the curves; None for those of the frames.
         phases: frames of ED and ES.
-        heart_rate: beats a minute, or None.
+        heart_rate: beats per minute, or None.
     """
     found, ed, es = {}, phases["ED"], phases["ES"]
     own = {n: v if curve_times is None else at_frames(tuple(times), curve_times, v) for n, v in volumes.items()}

@@ -1,12 +1,12 @@
-"""95% intervals of measures: from the spread of posterior draws, widened by what validation subjects showed.
+"""95% intervals of measures: the standard deviation of posterior draws, widened to match validation errors.
 
-Draws know how well the scan determines the latent. They know nothing of what the network cannot represent, nor of how
-far the U-Net probabilities is wrong. So a predictive standard deviation is found from both,
+Draws show how well the scan determines the latent, but not what the network cannot represent or how wrong the U-Net
+probabilities are. So the predictive standard deviation combines two terms,
 
-    sd^2 = (spread * sd of the draws)^2 + (part * value)^2
+    sd^2 = (scale * sd of the draws)^2 + (part * value)^2
 
-with ``scale`` and ``part`` of each measure by maximum likelihood over the errors of validation subjects. The mean
-error found there is kept beside them; values are never corrected by it.
+with ``scale`` and ``part`` of each measure by maximum likelihood over the errors of validation subjects. Their mean
+error is stored as well, but values are never corrected by it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from scipy.stats import norm, t
 from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
 
-#: Part of cases in which the truth is to lie within.
+#: Fraction of cases in which the interval should contain the truth.
 LEVEL = 0.95
 
 
@@ -33,14 +33,14 @@ SCALES, PARTS = (0.05, 10.0), (1e-4, 0.5)
 
 @dataclass(frozen=True)
 class Widening:
-    """How the draws of one measure are made a predictive distribution.
+    """Parameters that turn the draws of one measure into a predictive distribution.
 
     Attributes:
-        scale: by which the draws' standard deviation is multiplied.
-        part: standard deviation besides, part of the value.
-        quantile: standard deviations to either end of the interval.
-        bias: mean of (value - truth) / truth on validation; told, not used.
-        cases: how many errors it was found from.
+        scale: factor of the draws' standard deviation.
+        part: additional standard deviation, as a fraction of the value.
+        quantile: number of standard deviations to either end of the interval.
+        bias: mean of (value - truth) / truth on validation subjects; reported, not used.
+        cases: number of errors from which it was estimated.
     """
 
     scale: float = 1.0
@@ -56,34 +56,34 @@ class Widening:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Widenings by measure; a measure without one has the draws' own interval.
+    """Widenings by measure; a measure without one has the interval of the draws.
 
     Attributes:
-        widenings: name of the measure to its own.
-        made_with: of the script that found them.
+        widenings: name of a measure to its widening.
+        made_with: settings of the script that estimated them.
     """
 
     widenings: Mapping[str, Widening] = field(default_factory=dict)
     made_with: Mapping[str, object] = field(default_factory=dict)
 
     def kind(self, name: str) -> str:
-        """``calibrated`` or ``posterior``."""
+        """Kind of a measure's interval, ``calibrated`` or ``posterior``."""
         return "calibrated" if name in self.widenings else "posterior"
 
     def of(self, name: str, value: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Low and high end of the interval of a measure; NaN where there are fewer than two draws.
+        """Low and high end of a measure's interval; NaN with fewer than two draws.
 
         Args:
-            name: of the measure.
-            value: [...].
-            draws: [n, ...].
+            name: name of the measure.
+            value: values [...].
+            draws: values of the draws [n, ...].
         """
         if len(draws) < 2:
             return np.full(np.shape(value), np.nan), np.full(np.shape(value), np.nan)
         return self.ends(name, value, np.std(draws, axis=0, ddof=1))
 
     def ends(self, name: str, value: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same from the draws' standard deviation [...]; of positive values not below 0."""
+        """The same from the draws' standard deviation [...]; not below 0 for positive values."""
         widening = self.widenings.get(name, Widening())
         away = widening.quantile * widening.deviation(value, deviation)
         low = value - away
@@ -91,12 +91,12 @@ class Intervals:
 
 
 def found_widening(values: np.ndarray, deviations: np.ndarray, truths: np.ndarray) -> Widening:
-    """The widening under which the errors of N validation cases are likeliest.
+    """The maximum-likelihood widening for the errors of N validation cases.
 
     Args:
-        values: as measured, [N].
+        values: measured values, [N].
         deviations: standard deviations of their draws, [N].
-        truths: [N].
+        truths: true values, [N].
 
     Raises:
         InputError: fewer than five cases.
@@ -120,17 +120,17 @@ def found_widening(values: np.ndarray, deviations: np.ndarray, truths: np.ndarra
 
 
 def intervals_path(weights: str | Path) -> Path:
-    """Where the widenings of a weight file lie."""
+    """Path of the widenings of a weight file."""
     weights = Path(weights)
     return weights.with_name(f"{weights.stem}_intervals.json")
 
 
 def load_intervals(weights: str | Path, digest: str) -> Intervals:
-    """Those that lie beside a weight file; none where there is no such file or where it is of other weights.
+    """The intervals stored beside a weight file; empty if there are none or they belong to other weights.
 
     Args:
-        weights: file.
-        digest: of the network's weights, see ``digest_of``.
+        weights: weight file.
+        digest: digest of the network's weights, see ``digest_of``.
 
     Raises:
         InputError: the file is damaged.
@@ -144,11 +144,11 @@ def load_intervals(weights: str | Path, digest: str) -> Intervals:
             return Intervals()
         return Intervals({name: Widening(**row) for name, row in content["measures"].items()}, content["made_with"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is damaged; copy it anew, or delete it for intervals of the posterior") from error
+        raise InputError(f"{path}: is damaged; copy it again, or delete it for intervals of the posterior") from error
 
 
 def save_intervals(intervals: Intervals, weights: str | Path, digest: str) -> Path:
-    """Writes them beside a weight file."""
+    """Writes the intervals beside a weight file."""
     rows = {name: {k: round(v, 5) for k, v in vars(row).items()} for name, row in intervals.widenings.items()}
     content = {"digest": digest, "measures": rows, "made_with": dict(intervals.made_with)}
     return write_text(intervals_path(weights), json.dumps(content, indent=1) + "\n")

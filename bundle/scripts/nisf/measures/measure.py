@@ -1,7 +1,7 @@
-"""What a cardiac image tool tells of a scan: volumes, function, mass and wall thickness, each with a 95% interval.
+"""Cardiac measures of a scan: volumes, function, mass and wall thickness, each with a 95% interval.
 
-Of a fitted scan (``measure``), or of a result folder of ``nisf segment`` into files (``measure_folder``). Volumes are
-those of the continuous function (``volumes.py``); ``by_slices`` are those of the written label files.
+From a fitted scan (``measure``), or from a result folder of ``nisf segment`` into files (``measure_folder``). Volumes
+are those of the continuous function (``volumes.py``); ``by_slices`` are those of the written label files.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nisf.quality.record import Quality
 from nisf.sampling.fitted_scan import FittedScan, network_of, weights_of
 from nisf.utils.errors import InputError
 
-#: Posterior draws by which intervals are found.
+#: Number of posterior draws for the intervals.
 DRAWS = 16
 
 
@@ -38,16 +38,16 @@ def measure(
     person: Person = Person(),
     intervals: Intervals = Intervals(),
 ) -> dict:
-    """All measures of a scan, as ``measures.json`` holds them (but for the names of files).
+    """All measures of a scan, as in ``measures.json`` (without file names).
 
     Args:
-        fitted: with its draws, if intervals are wanted.
+        fitted: fitted scan, with draws if intervals are wanted.
         by_slices: name of a class to its volumes [frames] by slice summation, mL.
-        person: of the scan.
-        intervals: of the weights.
+        person: data of the person.
+        intervals: intervals of the network's weights.
 
     Raises:
-        InputError: no organ is found, or the person's numbers are none.
+        InputError: no organ is found, or the person's numbers are impossible.
     """
     surface = person.surface()
     times = fitted.frame.times
@@ -88,7 +88,7 @@ def _row(
     surface: float | None,
     intervals: Intervals,
 ) -> dict:
-    """One entry of ``measures``, of a fit's own value and its draws' [1 + n]."""
+    """One entry of ``measures``, from the values of the fit and of its draws [1 + n]."""
     low, high = intervals.of(name, values[0], values[1:])
     indexed = values[0] / surface if indexable and surface else None
     return {
@@ -118,7 +118,7 @@ def _curves(
 
 
 def _thickness(fitted: FittedScan, time: float, intervals: Intervals) -> dict | None:
-    """``wall_thickness`` of the contract; None where the heart has no axis to measure about."""
+    """Entry ``wall_thickness`` of ``measures.json``; None if the heart's axis is not found."""
     try:
         values = thickness_values(fitted, time)
     except InputError:
@@ -133,18 +133,18 @@ def _thickness(fitted: FittedScan, time: float, intervals: Intervals) -> dict | 
 
 
 def _number(value: float | None) -> float | None:
-    """A plain number of six digits; None where there is none."""
+    """A plain number of six digits; None if it is missing or not finite."""
     return None if value is None or not np.isfinite(value) else float(f"{float(value):.6g}")
 
 
 def written_classes(names: Mapping[int, str], settings: Mapping[str, object]) -> dict[int, str]:
-    """Those of the classes that the label files show: all, or what ``only`` named when they were written."""
+    """The classes in the label files: all, or those named by ``only`` when the files were written."""
     only = {word.lower() for word in re.findall(r"[^\[\]',\s]+", str(settings.get("only") or ""))}
     return {k: name for k, name in names.items() if not only or only & {name.lower(), str(k)}}
 
 
 def volumes_by_slices(label_files: Sequence[Path], names: Mapping[int, str], frames: int) -> dict:
-    """Class to volumes [frames] by slice summation of a scan's label files; empty where they are not all there."""
+    """Class to volumes [frames] by slice summation of a scan's label files; empty if any frame is missing."""
     volumes = [slice_volumes(*read_volume(str(path)), names) for path in label_files]
     joined = {name: np.concatenate([one[name] for one in volumes]) for name in names.values()} if volumes else {}
     return joined if all(len(values) == frames for values in joined.values()) else {}
@@ -161,12 +161,12 @@ def measure_folder(
     """Measures one scan folder of ``nisf segment`` and writes ``measures.json`` and ``measures.csv`` there.
 
     Args:
-        folder: OUT/<scan>, with ``<scan>_latent.pt`` and the label files.
-        person: of the scan; what the latent file holds under ``person`` (the fields of ``Person``) unless given.
-        model: weights; those that the latent file names unless given.
-        device: where the network runs.
-        draws: from the posterior; 0 for no intervals.
-        seed: of the draws.
+        folder: folder OUT/<scan>, with ``<scan>_latent.pt`` and the label files.
+        person: data of the person; by default what the latent file contains under ``person``.
+        model: weight file; by default the one that the latent file names.
+        device: device on which the network runs.
+        draws: number of posterior draws; 0 for no intervals.
+        seed: random seed of the draws.
 
     Returns:
         the content of ``measures.json``.
@@ -189,15 +189,15 @@ def measure_results(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict:
-    """``measure_folder`` of a scan whose latent file and network were read before.
+    """``measure_folder`` for a scan whose latent file and network are already loaded.
 
     Args:
         results: files of the scan.
-        saved: what its latent file holds.
-        fitted: the same as a function.
-        person: of the scan; ``saved.person`` unless given.
-        weights: file of the network's weights, beside which their intervals lie.
-        draws, seed: as in ``measure_folder``.
+        saved: content of its latent file.
+        fitted: fitted scan.
+        person: data of the person; by default ``saved.person``.
+        weights: weight file, with its intervals beside it.
+        draws, seed: number and random seed of the draws, as in ``measure_folder``.
 
     Returns:
         the content of ``measures.json``.

@@ -1,4 +1,4 @@
-"""What is known of the people behind the scans: height, weight, sex, heart rate, from a CSV file."""
+"""Height, weight, sex and heart rate of the scanned people, from a CSV file."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 
 from nisf.utils.errors import InputError
 
-#: Beats a minute outside which a header's frame duration is taken for no such thing.
+#: Heart rates in beats per minute outside which a header's frame duration is ignored.
 RATES = (25.0, 220.0)
 
 
 @dataclass(frozen=True)
 class Person:
-    """What a scan does not show. None where it is not known.
+    """Data of a person that a scan does not show; None if unknown.
 
     Attributes:
-        height_cm, weight_kg: for the body surface area.
-        heart_rate: beats a minute; of the scan's cycle unless given.
-        sex: F or M.
+        height_cm, weight_kg: height and weight, for the body surface area.
+        heart_rate: beats per minute; by default from the duration of the scan's cycle.
+        sex: sex, F or M.
     """
 
     height_cm: float | None = None
@@ -32,32 +32,32 @@ class Person:
 
     @classmethod
     def of(cls, kept: Mapping[str, object], given: Mapping[str, object]) -> Person:
-        """What a latent file keeps (names of the attributes), and before it what ``people_of`` gives of a scan."""
+        """The data in a latent file (by attribute name), overridden by those of ``people_of``."""
         names = {"height": "height_cm", "weight": "weight_kg"}
         return cls(**{**kept, **{names.get(name, name): value for name, value in given.items()}})
 
     def surface(self) -> float | None:
-        """Body surface area in m2 by Mosteller; None where height or weight is not known.
+        """Body surface area in m2 (Mosteller); None if height or weight is unknown.
 
         Raises:
-            InputError: a number is no height in cm or no weight in kg.
+            InputError: height in cm or weight in kg is impossible.
         """
         if self.height_cm is None or self.weight_kg is None:
             return None
         if not 20 <= self.height_cm <= 260 or not 0.3 <= self.weight_kg <= 500:
             raise InputError(
-                f"a height of {self.height_cm} cm and a weight of {self.weight_kg} kg are no person's; give cm and kg"
+                f"a height of {self.height_cm} cm and a weight of {self.weight_kg} kg are impossible; give cm and kg"
             )
         return float(np.sqrt(self.height_cm * self.weight_kg / 3600))
 
 
 def heart_rate_of(duration: float) -> float | None:
-    """Beats a minute of a cycle in seconds; None where it is none that a heart has."""
+    """Beats per minute for a cycle in seconds; None if that is outside ``RATES``."""
     rate = 60 / duration if duration > 0 else 0.0
     return rate if RATES[0] <= rate <= RATES[1] else None
 
 
-#: Numbers of a person, with the least and the most that can be meant.
+#: Numbers of a person, with their minimum and maximum.
 LIMITS = {"height": (50.0, 260.0), "weight": (2.0, 400.0), "heart_rate": (20.0, 300.0)}
 
 
@@ -65,18 +65,18 @@ COLUMNS = ("scan", *LIMITS, "sex")
 
 
 def people_of(file: str | None) -> dict[str, dict[str, float | str]]:
-    """Height (cm), weight (kg), heart rate (beats a minute) and sex (F, M) by scan.
+    """Height (cm), weight (kg), heart rate (beats per minute) and sex (F, M) by scan.
 
     Args:
-        file: CSV with a column ``scan`` (the name of its result folder) and any of the others; None for none. An empty
-            cell is not known.
+        file: CSV file with a column ``scan`` (the name of its result folder) and any of the others; None for none. An
+            empty cell means unknown.
 
     Returns:
-        of each scan what is known.
+        the known values of each scan.
 
     Raises:
-        InputError: the file is missing, has no column ``scan`` or an unknown one, names a scan twice, or holds a value
-            that cannot be.
+        InputError: the file is missing, has no column ``scan`` or an unknown one, names a scan twice, or contains an
+            impossible value.
     """
     if file is None:
         return {}
@@ -99,10 +99,10 @@ def people_of(file: str | None) -> dict[str, dict[str, float | str]]:
 
 
 def checked(source: str, scan: str, person: Mapping[str, object]) -> dict[str, float | str]:
-    """The numbers as numbers, without what is not known (None or empty).
+    """The values parsed, without unknown ones (None or empty).
 
     Raises:
-        InputError: a value cannot be; the message names ``source`` and ``scan``.
+        InputError: a value is impossible; the message names ``source`` and ``scan``.
     """
     given = {name: str(value).strip() for name, value in person.items() if value is not None and str(value).strip()}
     return {name: _value(source, scan, name, text) for name, text in given.items()}

@@ -1,10 +1,10 @@
-"""Published values of healthy adults, by sex, against which a measure can be held."""
+"""Published reference ranges of healthy adults, by sex."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Where the numbers come from, and of whom they are.
+#: Publication from which the numbers are taken.
 SOURCE = (
     "Petersen et al., Reference ranges for cardiac structure and function using cardiovascular magnetic resonance "
     "(CMR) in Caucasians from the UK Biobank population cohort, J Cardiovasc Magn Reson 2017;19:18"
@@ -25,19 +25,19 @@ SEXES = {"F": "women", "M": "men"}
 
 @dataclass(frozen=True)
 class Reference:
-    """What healthy people of one sex have: mean and standard deviation in the measure's unit."""
+    """Mean and standard deviation of healthy people of one sex, in the measure's unit."""
 
     mean: float
     deviation: float
 
     @property
     def low(self) -> float:
-        """End of the range that holds 95% of a normal distribution."""
+        """Low end of the range that contains 95% of a normal distribution."""
         return self.mean - 1.96 * self.deviation
 
     @property
     def high(self) -> float:
-        """As ``low``."""
+        """High end of that range."""
         return self.mean + 1.96 * self.deviation
 
 
@@ -50,7 +50,7 @@ ABSOLUTE = {
 }
 
 
-#: The same of values divided by the body surface area (mL/m2, g/m2).
+#: The same for values divided by the body surface area (mL/m2, g/m2).
 INDEXED = {
     "LVSV": {"M": Reference(49, 10), "F": Reference(45, 8)},
     "LVM": {"M": Reference(53, 9), "F": Reference(42, 7)},
@@ -58,19 +58,19 @@ INDEXED = {
 
 
 def references(name: str, sex: str | None = None, indexed: bool = False) -> dict[str, Reference]:
-    """References of a measure: ``F`` or ``M`` to its numbers, both where the sex is not known; empty where none are.
+    """References of a measure by sex, both if the sex is unknown; empty if there are none.
 
     Args:
-        name: of the measure, as ``LVEDV``.
-        sex: ``F``, ``M`` or None.
-        indexed: of the value divided by the body surface area.
+        name: name of the measure, as ``LVEDV``.
+        sex: sex, ``F``, ``M`` or None.
+        indexed: whether the value is divided by the body surface area.
     """
     found = (INDEXED if indexed else ABSOLUTE).get(name, {})
     return {key: value for key, value in found.items() if sex not in SEXES or key == sex}
 
 
 def outside(value: float, name: str, sex: str | None = None, indexed: bool = False) -> str:
-    """``low`` or ``high`` where a value lies outside the range, or outside both sexes' where the sex is not known."""
+    """``low`` or ``high`` if a value is outside the range, or outside both sexes' ranges if the sex is unknown."""
     ranges = references(name, sex, indexed).values()
     if not ranges:
         return ""

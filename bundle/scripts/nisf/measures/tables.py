@@ -1,4 +1,4 @@
-"""Measures as files: JSON with everything, CSV with a row a measure."""
+"""Measures as files: JSON with everything, CSV with one row per measure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def write_measures(found: Mapping, folder: str | Path) -> tuple[Path, Path]:
     """Writes ``measures.json`` and ``measures.csv`` of one scan into its folder; returns their paths.
 
     Args:
-        found: what ``measures.measure_folder`` gives.
-        folder: of the scan.
+        found: result of ``measure.measure_folder``.
+        folder: folder of the scan.
     """
     folder = Path(folder)
     rows = [*found["measures"], *thickness_rows(found)]
@@ -26,7 +26,7 @@ def write_measures(found: Mapping, folder: str | Path) -> tuple[Path, Path]:
 
 
 def thickness_rows(found: Mapping) -> list[dict]:
-    """The segments' thickness as rows like those of ``measures``; named WT1 to WT16."""
+    """The segments' thickness as rows like those of ``measures``, named WT1 to WT16."""
     wall = found.get("wall_thickness")
     return [
         {**row, "name": f"WT{row['segment']}", "title": f"wall thickness, {row['name']}", "unit": wall["unit"]}

@@ -1,4 +1,4 @@
-"""What a volume curve says by itself: end diastole and end systole, and how fast a ventricle empties and fills."""
+"""End diastole, end systole, and ejection and filling rates from a volume curve."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import numpy as np
 
 from nisf.utils.errors import InputError
 
-#: Frames of a scan from which its curve is read between them too, and rates are given.
+#: Minimum number of frames for a curve between them and for rates.
 FRAMES = 8
 
 
-#: Time points of a curve: about so many, and at most.
+#: Approximate and maximum number of time points of a curve.
 TIME_POINTS = (20, 40)
 
 
-#: Harmonics of the smooth curve, at most.
+#: Maximum number of harmonics of the smooth curve.
 HARMONICS = 6
 
 
 def times_of_curve(times: tuple[float, ...]) -> np.ndarray:
-    """The time points at which a scan's volumes are taken: its own frames, and time points between where they are few.
+    """The time points at which a scan's volumes are measured: its frames, and points between them if they are few.
 
-    Below ``FRAMES`` frames nothing shows what happens between them: the frames alone. Above the most time points every
-    second frame (or third, ...) is left out.
+    With fewer than ``FRAMES`` frames, which do not determine the motion between them, the frames only. Above the
+    maximum number of time points every second (or third, ...) frame.
 
     Args:
-        times: fractions of the cycle of the scan's frames, ascending.
+        times: time points of the scan's frames, fractions of the cycle, ascending.
     """
     own = np.asarray(times, dtype=float)
     if len(own) < FRAMES:
@@ -40,12 +40,12 @@ def times_of_curve(times: tuple[float, ...]) -> np.ndarray:
 def phases_of(times: tuple[float, ...], curve_times: np.ndarray, curve: np.ndarray) -> dict[str, int | None]:
     """Numbers of the frames of end diastole (the largest volume) and end systole (the smallest).
 
-    A lone frame is taken for end diastole, and ES is None.
+    A single frame counts as end diastole, and ES is None.
 
     Args:
-        times: of the scan's frames.
-        curve_times: [T] of the curve.
-        curve: [T], mL.
+        times: time points of the scan's frames.
+        curve_times: time points [T] of the curve.
+        curve: volumes [T], mL.
     """
     if len(times) < 2:
         return {"ED": 0, "ES": None}
@@ -61,13 +61,13 @@ def at_frames(times: tuple[float, ...], curve_times: np.ndarray, curves: np.ndar
 
 
 def smooth(curve_times: np.ndarray, curves: np.ndarray, at: np.ndarray, derivative: int = 0) -> np.ndarray:
-    """Periodic curves without their noise: least squares with a few harmonics.
+    """Smooth periodic curves: a least-squares fit of a few harmonics.
 
     Args:
-        curve_times: [T], fractions of the cycle.
-        curves: [..., T].
-        at: [M] fractions at which they are wanted.
-        derivative: 1 for the change by fraction of the cycle.
+        curve_times: time points [T], fractions of the cycle.
+        curves: values [..., T].
+        at: time points [M] of the result.
+        derivative: order, 0 for the curve or 1 for its derivative with respect to the fraction of the cycle.
 
     Returns:
         [..., M].
@@ -95,9 +95,9 @@ def peak_rates(curve_times: np.ndarray, curves: np.ndarray, seconds: float) -> t
     """Peak ejection and peak filling rate of volume curves, both positive, mL/s, [...] each.
 
     Args:
-        curve_times: [T], fractions of the cycle.
-        curves: [..., T], mL.
-        seconds: of the cycle.
+        curve_times: time points [T], fractions of the cycle.
+        curves: volumes [..., T], mL.
+        seconds: duration of the cycle.
     """
     change = smooth(curve_times, curves, np.linspace(0, 1, 200, endpoint=False), derivative=1) / seconds
     return -change.min(axis=-1), change.max(axis=-1)

@@ -1,8 +1,8 @@
-"""Volumes of a fitted scan's classes through the cycle: of the continuous function, and by adding up the slices.
+"""Volumes of a fitted scan's classes through the cycle: of the continuous function, and by slice summation.
 
-The function's volume of a class is the integral of its probability, the volume to be expected, on a lattice about the
-heart that ends one slice distance beyond the stack. Each cell counts with the mean of its probability over the cell,
-from value and slope of its logit, so that a lattice of some 5 mm is enough.
+The function's volume of a class is the integral of its probability (the expected volume) on a lattice about the heart
+that ends one slice distance beyond the stack. Each cell contributes its mean probability, from value and slope of the
+logit, so that a lattice of about 5 mm is enough.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from nisf.geometry.orientation import spacing_of
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.utils.errors import InputError
 
-#: Points of the look that finds the organ, of a volume, and of the largest and the smallest.
+#: Numbers of points to find the organ, for a volume, and for the largest and the smallest volume.
 LOOK, POINTS, FINE_POINTS = 8000, 12000, 40000
 
 
-#: Time points at which draws are read, besides the largest and the smallest; between them their ratio to the fit's own
-#: volume is interpolated.
+#: Number of time points at which draws are read, besides the largest and the smallest volume; between them the ratio
+#: to the fit's volume is interpolated.
 DRAW_TIMES = 3
 
 
-#: Slice distances beyond the stack.
+#: Margin beyond the stack, slice distances.
 BEYOND = 1.0
 
 
-#: Probabilities below it are taken for it.
+#: Lower bound of probabilities.
 LEAST = 1e-7
 
 
-#: Probability of all classes together from which a place is looked at closely.
+#: Minimum probability of all classes together for a place to be sampled finely.
 SEEN = 0.02
 
 
@@ -45,10 +45,10 @@ class Volumes:
     """Volumes in mL at time points of the cycle.
 
     Attributes:
-        times: [T], fractions of the cycle.
-        values: [K - 1, T], in the order of ``names``.
-        draws: [n, K - 1, T], of posterior draws; n is 0 without.
-        names: of the classes, background left out.
+        times: time points [T], fractions of the cycle.
+        values: volumes [K - 1, T], in the order of ``names``.
+        draws: volumes of the posterior draws, [n, K - 1, T]; n is 0 without draws.
+        names: names of the classes without the background.
     """
 
     times: np.ndarray
@@ -57,7 +57,7 @@ class Volumes:
     names: tuple[str, ...]
 
     def of(self, name: str) -> np.ndarray:
-        """The fit's own and the draws' volumes of one class, [1 + n, T]."""
+        """Volumes of one class in the fit and its draws, [1 + n, T]."""
         place = self.names.index(name)
         return np.concatenate([self.values[None, place], self.draws[:, place]])
 
@@ -67,9 +67,9 @@ class Region:
     """Points of a lattice about the organ.
 
     Attributes:
-        points: [N, 3], RAS mm.
-        cell: volume of each, mL.
-        inside: which points of a whole box of them these are, [X, Y, Z].
+        points: world points [N, 3], RAS mm.
+        cell: volume per point, mL.
+        inside: mask [X, Y, Z] of these points in the whole lattice.
     """
 
     points: np.ndarray
@@ -78,7 +78,7 @@ class Region:
 
 
 def longer_stack(fitted: FittedScan, beyond: float = BEYOND) -> Grid:
-    """One voxel that fills the fitted grid and ``beyond`` slice distances more at both its ends; to be resampled."""
+    """A grid, to be resampled, that extends the fitted grid by ``beyond`` slice distances at both ends."""
     whole = Grid.of_scan(fitted.frame)
     affine, count = whole.affine.copy(), whole.shape[2] + 2 * beyond
     affine[:3, 3] += affine[:3, 2] * (whole.shape[2] - 1) / 2  # the slices' middle
@@ -87,16 +87,16 @@ def longer_stack(fitted: FittedScan, beyond: float = BEYOND) -> Grid:
 
 
 def region_of(fitted: FittedScan, times: Sequence[float], points: int = POINTS, beyond: float = BEYOND) -> Region:
-    """The lattice on which volumes are taken: what lies about the largest piece that is seen at any of ``times``.
+    """The lattice on which volumes are measured, around the largest piece that is present at any of ``times``.
 
     Args:
-        fitted: any classes.
-        times: at most three of them are looked at.
-        points: of the lattice, about.
-        beyond: slice distances beyond the stack.
+        fitted: fitted scan with any classes.
+        times: time points, of which at most three are read.
+        points: approximate number of lattice points.
+        beyond: margin beyond the stack, slice distances.
 
     Raises:
-        InputError: no class is seen anywhere.
+        InputError: no class is found anywhere.
     """
     box = longer_stack(fitted, beyond)
     size = np.prod(np.array(spacing_of(box.affine)) * box.shape)
@@ -106,7 +106,7 @@ def region_of(fitted: FittedScan, times: Sequence[float], points: int = POINTS, 
         seen = np.maximum(seen, 1 - fitted.classes(world, time)[0])
     pieces, count = label((seen > SEEN).reshape(look.shape), np.ones((3, 3, 3)))
     if count == 0 or seen.max() < 0.5:
-        raise InputError(f"{fitted.subject}: no organ is found in the scan; look at its segmentation")
+        raise InputError(f"{fitted.subject}: no organ is found in the scan; check its segmentation")
     weights = np.bincount(pieces.ravel(), weights=seen)
     weights[0] = 0
     wanted = binary_dilation(pieces == weights.argmax(), np.ones((3, 3, 3)))
@@ -124,7 +124,7 @@ def _logits(probabilities: np.ndarray) -> np.ndarray:
 
 
 def _half_ranges(logits: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Half of what logits [K - 1, N] at the middle of cells rise by along the slope in a cell, [K - 1, N]."""
+    """Half the increase of the logits [K - 1, N] along their gradient within each cell, [K - 1, N]."""
     whole = np.full((len(logits), *inside.shape), float(_logits(np.zeros(1))[0]))
     whole[:, inside] = logits
     slopes = [np.gradient(whole, axis=axis) for axis in (1, 2, 3) if whole.shape[axis] > 1]
@@ -132,11 +132,10 @@ def _half_ranges(logits: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def _volumes(classes: np.ndarray, region: Region, half: np.ndarray | None = None) -> np.ndarray:
-    """mL of the classes but the background, [K - 1], from the probabilities of all [K, N] at the middle of cells.
+    """Volumes in mL of the classes without the background, [K - 1], from probabilities [K, N] at the centres of cells.
 
-    The logit is taken to be linear in a cell, and its values there to be spread evenly over as much as they would be
-    along the slope; the mean of the logistic function over that range is known. ``half`` is that of ``_half_ranges``,
-    found unless given.
+    The logit is assumed to be linear in a cell and its values uniform over its range along the gradient, for which the
+    mean of the logistic function is known. ``half`` is the result of ``_half_ranges``, by default computed here.
     """
     middle = _logits(classes[1:])
     half = _half_ranges(middle, region.inside) if half is None else half
@@ -147,17 +146,16 @@ def _volumes(classes: np.ndarray, region: Region, half: np.ndarray | None = None
 def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POINTS) -> Volumes:
     """Volumes at time points of the cycle, with those of the scan's posterior draws.
 
-    The largest and the smallest are taken on a finer lattice; what that changes is passed on to the time points
-    between.
-    Draws are read at a few time points, about the boundaries that the fit has there.
+    The largest and the smallest are measured on a finer lattice; the change is interpolated to the other time points.
+    Draws are read at a few time points, near the boundaries of the fit there.
 
     Args:
-        fitted: of any organ.
-        times: fractions of the cycle, ascending.
-        points: of the lattice, about.
+        fitted: fitted scan of any organ.
+        times: time points, fractions of the cycle, ascending.
+        points: approximate number of lattice points.
 
     Raises:
-        InputError: no class is seen anywhere.
+        InputError: no class is found anywhere.
     """
     times = np.asarray(times, dtype=float)
     region = region_of(fitted, times, points)
@@ -180,7 +178,7 @@ def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POIN
 
 
 def _refined(fitted: FittedScan, times: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """By how much volumes [K - 1, T] change on a finer lattice, [K - 1, T]."""
+    """Factors [K - 1, T] by which volumes change on a finer lattice."""
     curve = values[_first(fitted)]
     ends = np.unique([curve.argmax(), curve.argmin()])
     region = region_of(fitted, times[ends], FINE_POINTS)
@@ -190,13 +188,13 @@ def _refined(fitted: FittedScan, times: np.ndarray, values: np.ndarray) -> np.nd
 
 
 def _few(curve: np.ndarray) -> np.ndarray:
-    """Places of the time points at which draws are read: the largest, the smallest, some between."""
+    """Indices of the time points at which draws are read: those of the largest and smallest volume, and some others."""
     even = np.linspace(0, len(curve), DRAW_TIMES, endpoint=False).astype(int)
     return np.unique([*even, curve.argmax(), curve.argmin()])
 
 
 def _unsure(classes: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """The points [N] that lie beside one of another class, or whose own class is not certain."""
+    """Mask [N] of the points next to one of another class, or whose class is not certain."""
     label, sure = np.zeros(inside.shape, int), np.ones(inside.shape, bool)
     label[inside], sure[inside] = classes.argmax(axis=0), classes.max(axis=0) > 1 - SEEN
     around = generate_binary_structure(3, 1)
@@ -205,12 +203,12 @@ def _unsure(classes: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def class_list(fitted: FittedScan) -> list[str]:
-    """Names of the classes but the background, in the order of their numbers."""
+    """Names of the classes without the background, in the order of their numbers."""
     return [fitted.class_names.get(number, f"class {number}") for number in range(1, fitted.network.num_classes)]
 
 
 def _first(fitted: FittedScan) -> int:
-    """Place of the class whose curve shows the phases."""
+    """Index of the class whose curve shows the phases."""
     names = class_list(fitted)
     return names.index("LV") if "LV" in names else 0
 
@@ -219,8 +217,8 @@ def slice_volumes(labels: np.ndarray, affine: np.ndarray, names: Mapping[int, st
     """Volumes by slice summation: voxels of a class times the voxel's volume, the gap between slices included.
 
     Args:
-        labels: [X, Y, Z, T].
-        affine: of the file, [4, 4].
+        labels: labels [X, Y, Z, T].
+        affine: affine of the file, [4, 4].
         names: class number to name.
 
     Returns:

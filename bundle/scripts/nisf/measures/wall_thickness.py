@@ -1,9 +1,9 @@
 """Thickness of the left ventricle's wall in the 16 segments of the American Heart Association.
 
 Segments: Cerqueira et al., Standardized myocardial segmentation and nomenclature for tomographic imaging of the heart,
-Circulation 105:539-542, 2002. The cavity's long axis from base to apex is cut into thirds; six segments of 60 degrees
-in the basal and the middle third, four of 90 degrees in the apical third. The angle counts from the middle of the
-septum, which is where the right ventricle lies against the wall.
+Circulation 105:539-542, 2002. The cavity's long axis from base to apex is divided into thirds, with six segments of
+60 degrees in the basal and the middle third and four of 90 degrees in the apical third. The angle counts from the
+middle of the septum, where the right ventricle touches the wall.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ SEGMENTS = (
 )
 
 
-#: Levels along the axis and directions about it, of the fit and of a draw.
+#: Numbers of levels along the axis and directions about it, for the fit and for a draw.
 FINE, COARSE = (36, 48), (15, 24)
 
 
-#: mm: how far from the axis the wall is looked for, the step of that look, and how exactly its surfaces are found.
+#: Maximum distance of the wall from the axis, step of the search, and tolerance of the surfaces, mm.
 REACH, STEP, EXACT = 66.0, 6.0, 0.2
 
 
-#: mm of the look that finds the axis.
+#: Voxel size with which the axis is found, mm.
 AXIS_LOOK = 4.0
 
 
-#: Parts of the cavity's length over which the wall is looked for (it closes about the tip), and is measured: not at the
-#: base's edge, where the outflow tract opens the ring, nor at the tip.
+#: Ranges of the cavity's length in which the wall is searched (it closes beyond the tip) and measured: not at the edge
+#: of the base, where the outflow tract opens the ring, nor at the tip.
 LOOKED, MEASURED = (-0.15, 1.25), (0.04, 0.96)
 
 
@@ -52,9 +52,9 @@ class Wall:
     """Inner and outer surface of the wall on rays from the long axis.
 
     Attributes:
-        inner, outer: RAS mm, [levels, angles, 3]; NaN where a ray meets no such surface.
-        level: of each level, part of the cavity's length from the base, [levels]; above 1 beyond the tip.
-        angle: of each ray, degrees from the middle of the septum by way of the anterior wall, [angles].
+        inner, outer: world points [levels, angles, 3], RAS mm; NaN where a ray meets no such surface.
+        level: levels [levels], fractions of the cavity's length from the base; above 1 beyond the tip.
+        angle: angles of the rays [angles], degrees from the middle of the septum towards the anterior wall.
     """
 
     inner: np.ndarray
@@ -63,7 +63,7 @@ class Wall:
     angle: np.ndarray
 
     def thickness(self) -> np.ndarray:
-        """mm along the local normal, [levels, angles]: the mean of both surfaces' distances to the other."""
+        """Thickness along the local normal, mm, [levels, angles]: the mean distance of either surface to the other."""
         found = np.full(self.inner.shape[:2], np.nan)
         known = np.isfinite(self.inner).all(axis=2) & np.isfinite(self.outer).all(axis=2)
         known &= ((self.level > MEASURED[0]) & (self.level < MEASURED[1]))[:, None]
@@ -74,7 +74,7 @@ class Wall:
         return found
 
     def segments(self) -> np.ndarray:
-        """Mean thickness of segments 1 to 16, mm, [16]; NaN where no wall is met."""
+        """Mean thickness of segments 1 to 16, mm, [16]; NaN where there is no wall."""
         number, thickness = segment_numbers(self.level, self.angle), self.thickness()
         known = np.isfinite(thickness)
         rows = [thickness[known & (number == segment)] for segment in range(1, 17)]
@@ -85,8 +85,8 @@ def segment_numbers(level: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Segment 1 to 16 of each place, [levels, angles].
 
     Args:
-        level: part of the cavity's length from the base, [levels].
-        angle: degrees from the middle of the septum by way of the anterior wall, [angles].
+        level: fractions of the cavity's length from the base, [levels].
+        angle: degrees from the middle of the septum towards the anterior wall, [angles].
     """
     sextant = np.array([2, 1, 6, 5, 4, 3])[(angle % 360 // 60).astype(int)]
     quarter = np.array([14, 13, 16, 15])[((angle + 45) % 360 // 90).astype(int)]
@@ -95,9 +95,9 @@ def segment_numbers(level: np.ndarray, angle: np.ndarray) -> np.ndarray:
 
 
 def thickness_values(fitted: FittedScan, time: float) -> np.ndarray:
-    """Thickness of segments 1 to 16 at one time point, of the fit and its draws, mm, [1 + n, 16].
+    """Thickness of segments 1 to 16 at one time point in the fit and its draws, mm, [1 + n, 16].
 
-    Draws are read more coarsely, and what they differ by from the fit read so is added to the fit's own.
+    Draws are sampled coarsely; their difference to an equally coarse fit is added to the fit's values.
 
     Raises:
         InputError: the heart has no long axis or no cavity.
@@ -120,12 +120,11 @@ def wall_of(
     """The wall at one time point.
 
     Args:
-        fitted: with the classes LV, MYO and RV.
-        time: fraction of the cycle.
-        axes: of the heart at that time point; found unless given.
-        sizes: levels and angles.
-        septum: degrees by which the middle of the septum lies from the direction ``axes.to_right``; see
-            ``septum_of``.
+        fitted: fitted scan with the classes LV, MYO and RV.
+        time: time point, fraction of the cycle.
+        axes: axes of the heart at that time point; by default found here.
+        sizes: numbers of levels and angles.
+        septum: angle from the direction ``axes.to_right`` to the middle of the septum, degrees; see ``septum_of``.
 
     Raises:
         InputError: the scan has no LV, or its classes are not a heart's.
@@ -147,14 +146,14 @@ def wall_of(
 
 
 def axes_near(fitted: FittedScan, time: float, points: np.ndarray) -> HeartAxes:
-    """The heart's axes, looked for in the box about world points [N, 3] alone."""
+    """The heart's axes, searched only in the box around world points [N, 3]."""
     grid = Grid.of_scan(fitted.frame, (AXIS_LOOK,) * 3)
     return heart_axes(fitted, time, grid.cropped(points, AXIS_LOOK))
 
 
 def septum_of(fitted: FittedScan, time: float, wall: Wall) -> float:
-    """Degrees from the wall's angle zero to the middle of the septum: of where, in the basal and middle third, the RV
-    lies 3 mm outside the wall; 0 where it nowhere does."""
+    """Degrees from the wall's angle zero to the middle of the septum: where, in the basal and middle third, the RV
+    is 3 mm outside the wall; 0 if there is no such place."""
     numbers = {name: number for number, name in fitted.class_names.items()}
     rows = (wall.level > MEASURED[0]) & (wall.level < 2 / 3)
     inner, outer = wall.inner[rows], wall.outer[rows]
@@ -163,7 +162,7 @@ def septum_of(fitted: FittedScan, time: float, wall: Wall) -> float:
     known = np.isfinite(points).all(axis=2)
     right = np.zeros(known.shape, bool)
     right[known] = fitted.classes(points[known], time).argmax(axis=0) == numbers["RV"]
-    # of each level the middle between both insertions; a patch alone would pull the mean to where it is widest
+    # average the levels' middles between both insertions; a mean over all points would favour the widest levels
     toward = (right * np.exp(1j * np.deg2rad(wall.angle))).sum(axis=1)
     mean = (toward[toward != 0] / np.abs(toward[toward != 0])).sum()
     return float(np.rad2deg(np.angle(mean))) if abs(mean) > 1e-6 else 0.0
@@ -172,27 +171,27 @@ def septum_of(fitted: FittedScan, time: float, wall: Wall) -> float:
 def _anterior(fitted: FittedScan, axes: HeartAxes) -> np.ndarray:
     """The direction at right angles to axis and RV that points away from the inferior wall, [3].
 
-    The sign is that of the fitted grid, whose y axis goes to the inferior wall: some files' worlds are mirrored.
+    The sign follows the fitted grid, whose y axis points to the inferior wall, as some files have mirrored worlds.
     """
     found = np.cross(axes.axis, axes.to_right)
     return found if found @ fitted.frame.affine[:3, 1] < 0 else -found
 
 
 def _cavity_ends(fitted: FittedScan, time: float, axes: HeartAxes, lv: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the axis leaves the cavity: at the tip, and at the base."""
+    """Points where the axis leaves the cavity, at the tip and at the base."""
     length = np.linalg.norm(axes.base - axes.apex)
     along = np.linspace(0, 1, max(int(length / EXACT / 5), 2))
     points = axes.apex + along[:, None] * (axes.base - axes.apex)
     inside = np.flatnonzero(fitted.classes(points, time).argmax(axis=0) == lv)
     if len(inside) < 2:
-        raise InputError(f"{fitted.subject}: the left ventricle has no cavity along its axis; look at its segmentation")
+        raise InputError(f"{fitted.subject}: the left ventricle has no cavity along its axis; check its segmentation")
     return points[inside[0]], points[inside[-1]]
 
 
 def _crossings(
     fitted: FittedScan, time: float, start: np.ndarray, ray: np.ndarray, lv: int, myo: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """mm from ``start`` [N, 3] along ``ray`` [N, 3] to the wall's inner and outer surface, [N]; NaN where none is."""
+    """Distances [N] from ``start`` [N, 3] along ``ray`` [N, 3] to the wall's inner and outer surface, mm, or NaN."""
     radius = np.arange(0, REACH + STEP, STEP)
     points = start[:, None] + radius[:, None] * ray[:, None]
     classes = fitted.classes(points.reshape(-1, 3), time).argmax(axis=0).reshape(len(start), -1)
@@ -208,12 +207,12 @@ def _crossings(
         within = np.stack([found[0] == lv, (found[1] == lv) | (found[1] == myo)])
         low, high = np.where(within, middle, low), np.where(within, high, middle)
     inner, outer = (low + high) / 2
-    wall = (place[1] > 0) & (outer - inner > EXACT * 2)  # otherwise cavity lies against something else
+    wall = (place[1] > 0) & (outer - inner > EXACT * 2)  # otherwise the cavity touches another class
     return np.where(wall & (place[0] > 0), inner, np.nan), np.where(wall, outer, np.nan)
 
 
 def _dense(surface: np.ndarray, times: int = 6) -> np.ndarray:
-    """Points [N, 3] of a surface given on [levels, angles, 3], ``times`` as many along both."""
+    """Points [N, 3] of a surface [levels, angles, 3], ``times`` as dense along both."""
     rows = np.linspace(0, len(surface) - 1, (len(surface) - 1) * times + 1)
     low = np.minimum(rows.astype(int), len(surface) - 2)
     part = (rows - low)[:, None, None]
@@ -225,5 +224,5 @@ def _dense(surface: np.ndarray, times: int = 6) -> np.ndarray:
 
 
 def _distance(points: np.ndarray, surface: np.ndarray) -> np.ndarray:
-    """From points [N, 3] to the nearest of a surface's, mm, [N]."""
+    """Distance from points [N, 3] to the nearest point of a surface, mm, [N]."""
     return cKDTree(surface).query(points)[0] if len(surface) else np.full(len(points), np.nan)

@@ -12,11 +12,11 @@ def class_bce(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """Binary cross entropy of softmax probabilities against one-hot labels, mean over classes and points.
 
     Args:
-        logits: [B, K, N].
-        label: [B, 1, N] integer classes.
+        logits: class logits [B, K, N].
+        label: integer classes [B, 1, N].
     """
     log_p = F.log_softmax(logits, dim=1)
-    # log(1 - p) by way of expm1 keeps its digits where p is near 0; the clamp keeps it finite where p is 1
+    # log(1 - p) through expm1 stays precise for p near 0; the clamp keeps it finite for p = 1
     log_q = torch.log((-torch.expm1(log_p)).clamp_min(1e-7))
     of_label = log_p.gather(1, label) - log_q.gather(1, label)
     return -(log_q.sum(dim=1, keepdim=True) + of_label).mean() / logits.shape[1]
@@ -25,13 +25,13 @@ def class_bce(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
 class NISFLoss(nn.Module):
     """``BCE(classes) + Dice(classes) + alpha * BCE(intensity) + latent_l2 * |h|^2`` (NISF, MICCAI 2023, training loss).
 
-    The L2 penalty on the weights is the optimiser's ``weight_decay``. Subjects without a label take part by their
-    intensities alone.
+    The L2 penalty on the weights is the optimiser's ``weight_decay``. Subjects without a label contribute
+    their intensities only.
 
     Args:
         alpha: weight of the reconstruction.
-        latent_l2: weight of the mean over subjects of the squared norm of the latent.
-        num_channels: image channels C at the front of the network's output.
+        latent_l2: weight of the squared norm of the latent, mean over subjects.
+        num_channels: number of image channels C, which come first in the network's output.
     """
 
     def __init__(self, alpha: float = 10.0, latent_l2: float = 1e-4, num_channels: int = 1) -> None:
@@ -47,10 +47,10 @@ class NISFLoss(nn.Module):
         """The terms and their sum.
 
         Args:
-            output: [B, C + K, N] logits.
-            intensity: [B, C, N] in [0, 1].
-            label: [B, 1, N] classes; -1 throughout a row marks a frame without label.
-            latent: [B, L].
+            output: logits [B, C + K, N].
+            intensity: intensities [B, C, N] in [0, 1].
+            label: classes [B, 1, N]; a row of -1 marks a frame without label.
+            latent: latents [B, L].
 
         Returns:
             ``loss`` and its parts ``intensity``, ``classes``, ``dice``, ``latent``, unweighted.

@@ -11,7 +11,7 @@ from torch import nn
 class GaborLayer(nn.Module):
     """Real Gabor wavelet layer: ``cos(omega0 * (W1 x + b1)) * exp(-(sigma0 * (W2 x + b2))**2)``.
 
-    Both matrices are one product. Source: NISF (MICCAI 2023), after WIRE (Saragadam et al., CVPR 2023).
+    Both products are computed as one. Source: NISF (MICCAI 2023), after WIRE (Saragadam et al., CVPR 2023).
 
     Args:
         in_features: width of the input.
@@ -27,32 +27,32 @@ class GaborLayer(nn.Module):
         self.sigma0 = float(sigma0)
 
     def activate(self, projected: torch.Tensor) -> torch.Tensor:
-        """The wavelet of the two projections, [..., 2 * out] -> [..., out]."""
+        """Wavelet of the two projections, [..., 2 * out] -> [..., out]."""
         frequency, scale = projected.chunk(2, dim=-1)
         return torch.cos(self.omega0 * frequency) * torch.exp(-((self.sigma0 * scale) ** 2))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[..., in_features] -> [..., out_features]."""
+        """Wavelets of the input, [..., in_features] -> [..., out_features]."""
         return self.activate(self.linear(x))
 
 
 class NISF(nn.Module):
     """Neural implicit segmentation function: coordinates and a latent to intensity and class logits.
 
-    The first layer sees ``[coordinate, latent]`` and the latent is also its residual, ``x = layer(cat(c, h)) + h``;
-    then ``x = layer(x) + x``; two linear heads (NISF, MICCAI 2023, section 2). Where the latent's size differs from
-    the hidden size a linear map brings it to the residual.
+    The input of the first layer is ``[coordinate, latent]`` and the latent is also its residual,
+    ``x = layer(cat(c, h)) + h``; then ``x = layer(x) + x`` and two linear heads (NISF, MICCAI 2023, section 2). If the
+    latent's size differs from the hidden size, a linear map takes the latent to the residual.
 
     Args:
         num_classes: number of classes K, background included.
         in_channels: number of image channels C.
-        coord_dims: 4 for (x, y, z, t), 3 for a static volume.
+        coord_dims: number of coordinates, 4 for (x, y, z, t), 3 for a static volume.
         latent_size: length L of a subject's latent.
         hidden_size: width of the layers.
         num_layers: number of Gabor layers.
         omega0: frequency factor of the Gabor layers.
         sigma0: envelope factor of the Gabor layers.
-        num_probes: coordinates whose intensities give the initial latent of a fit.
+        num_probes: number of coordinates whose intensities give the initial latent of a fit.
     """
 
     def __init__(
@@ -82,21 +82,21 @@ class NISF(nn.Module):
         self.register_buffer("latent_mean", torch.zeros(latent_size))
         self.register_buffer("latent_factor", torch.eye(latent_size))  # lower Cholesky factor of the covariance
         self.register_buffer("num_subjects", torch.tensor(0))
-        # prior over the change of the pose that a fit starts with, as a Cholesky factor; zero where it is not fitted
+        # Cholesky factor of the prior over the change of a fit's starting pose; zero if the pose is not fitted
         self.register_buffer("pose_factor", torch.zeros(6, 6))
-        # initial latent of a latent: latent_mean + guess_gain @ (intensities at guess_coords - guess_mean)
+        # initial latent of a fit: latent_mean + guess_gain @ (intensities at guess_coords - guess_mean)
         self.register_buffer("guess_coords", torch.zeros(coord_dims, num_probes))
         self.register_buffer("guess_mean", torch.zeros(in_channels, num_probes))
         self.register_buffer("guess_gain", torch.zeros(latent_size, in_channels * num_probes))
         # Adam steps of a fit, found on validation subjects during training (the paper's early stop)
         self.register_buffer("fit_steps", torch.tensor(200))
-        # class logits are divided by it before the softmax; found on validation subjects (nisf.training.calibration)
+        # divisor of the class logits before the softmax, from validation subjects (nisf.training.calibration)
         self.register_buffer("temperature", torch.tensor(1.0))
         self.reset_parameters()
 
     @torch.jit.unused
     def options(self) -> dict[str, float]:
-        """The arguments that build a network of this form."""
+        """The arguments that build a network of this shape."""
         whole = ("num_classes", "in_channels", "coord_dims", "latent_size", "hidden_size", "num_layers")
         found = {name: int(getattr(self, name)) for name in whole}
         probes = int(self.guess_coords.shape[1])
@@ -104,12 +104,12 @@ class NISF(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Start weights under which every layer passes a signal.
+        """Initial weights with which every layer passes a signal.
 
-        With PyTorch's default the envelope leaves some four in five wavelets of a hidden layer below 0.1. As in SIREN
+        With PyTorch's default the envelope keeps about four in five wavelets of a hidden layer below 0.1. As in SIREN
         (Sitzmann et al., NeurIPS 2020) the weights are drawn from U(-sqrt(6 / n), sqrt(6 / n)) / factor, so that each
-        argument has a spread of about one, and those of the coordinates from U(-0.5, 0.5), a few radians over the
-        field.
+        argument has a standard deviation of about one, and those of the coordinates from U(-0.5, 0.5), a few radians
+        over the field.
         """
         for layer in (self.first, *self.layers):
             weight, factors = layer.linear.weight, (layer.omega0, layer.sigma0)
@@ -123,8 +123,8 @@ class NISF(nn.Module):
         """Logits at normalised coordinates.
 
         Args:
-            coords: [B, D, N], D = coord_dims.
-            latent: [B, L], or None for the mean of the prior.
+            coords: normalised coordinates [B, D, N], D = coord_dims.
+            latent: latents [B, L], or None for the mean of the prior.
 
         Returns:
             [B, C + K, N] logits: C image channels (sigmoid gives the intensity), then K classes (softmax).
@@ -134,7 +134,7 @@ class NISF(nn.Module):
         if torch.jit.is_scripting():  # TorchScript has no autocast to switch off
             x = self.enter(coords, latent)
         else:
-            # float32 also under autocast: bfloat16 would round the coordinates to some eight bits
+            # float32 also under autocast: bfloat16 would round the coordinates to about eight bits
             with torch.autocast(coords.device.type, enabled=False):
                 x = self.enter(coords, latent)
         return self.heads(self.trunk(x)).transpose(1, 2)
@@ -144,14 +144,14 @@ class NISF(nn.Module):
         of_latent, residual = self.modulation(latent)
         return self.first.activate(self.project(coords) + of_latent.unsqueeze(1)) + residual.unsqueeze(1)
 
-    # The parts of forward, for whoever differentiates by the latent of each point (nisf.fit.linearize).
+    # The parts of forward, for derivatives with respect to the latent at each point (nisf.fit.linearize).
 
     def project(self, coords: torch.Tensor) -> torch.Tensor:
         """The coordinates' part of the first product, [..., D, N] -> [..., N, 2 H]; the same for every latent."""
         return nn.functional.linear(coords.transpose(-2, -1), self.first.linear.weight[:, : self.coord_dims])
 
     def modulation(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The latent's part of the first product [..., 2 H] and its residual [..., H]: a row a subject, not a point."""
+        """The latent's part of the first product [..., 2 H] and its residual [..., H]: one row per subject."""
         weight = self.first.linear.weight[:, self.coord_dims :]
         return nn.functional.linear(latent, weight, self.first.linear.bias), self.residual(latent)
 
@@ -178,9 +178,9 @@ class LatentTable(nn.Embedding):
     Args:
         num_subjects: number of rows.
         latent_size: length of a latent.
-        std: standard deviation of the start values (paper's code: 1e-4).
+        std: standard deviation of the initial values (paper's code: 1e-4).
 
-    Gradients are sparse: a step moves the rows of its own subjects alone (see ``PopulationAdam``).
+    Gradients are sparse: a step changes only the rows of its subjects (see ``PopulationAdam``).
     """
 
     def __init__(self, num_subjects: int, latent_size: int, std: float = 1e-4) -> None:

@@ -12,24 +12,24 @@ from nisf.utils.errors import InputError
 from nisf.utils.extras import check_extra
 from nisf.utils.files import whole_file
 
-#: Batches and points at which file and network are compared; the file was made at another size.
+#: Numbers of subjects and points at which file and network are compared; the file was made at another size.
 SIZES = ((1, 1), (1, 1000), (3, 257))
 
 
-#: Largest difference of a logit that single precision explains.
+#: Largest difference of a logit that single precision can explain.
 TOLERANCE = 1e-3
 
 
 def export(network: NISF, path: str | Path) -> None:
-    """The run id ``onnx``: writes the file and says how near its numbers come."""
+    """The run id ``onnx``: writes the file and prints the largest difference to the network."""
     print(f"{path}: largest difference of a logit to the network's {write_onnx(network, path):.1e}")
 
 
 def write_onnx(network: NISF, path: str | Path) -> float:
     """Writes the network as ``coords`` [B, D, N] and ``latent`` [B, L] to ``logits`` [B, C + K, N], B and N free.
 
-    The file's metadata hold ``latent_mean``, the prior's mean (numbers with blanks between), ``in_channels``, and
-    ``temperature``, by which class logits are divided before the softmax.
+    The file's metadata contain ``latent_mean``, the prior's mean (separated by spaces), ``in_channels``, and
+    ``temperature``, the divisor of the class logits before the softmax.
 
     Returns:
         The largest absolute difference of a logit between onnxruntime and the network, over ``SIZES``.
@@ -71,7 +71,7 @@ def write_onnx(network: NISF, path: str | Path) -> float:
 
 
 def largest_difference(network: NISF, model: str | bytes) -> float:
-    """Of a logit, between an exported file (path or content) and the network, over ``SIZES``."""
+    """Largest absolute difference of a logit between an exported file (path or content) and the network."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
@@ -87,7 +87,7 @@ def largest_difference(network: NISF, model: str | bytes) -> float:
 
 
 def _example(network: NISF, batch: int, points: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Coordinates in [-1, 1] and latents of the prior, the same for the same size."""
+    """Coordinates in [-1, 1] and latents drawn from the prior, the same for the same size."""
     generator = torch.Generator().manual_seed(0)
     coords = torch.rand(batch, network.coord_dims, points, generator=generator) * 2 - 1
     noise = torch.randn(batch, network.latent_size, generator=generator)
@@ -95,7 +95,7 @@ def _example(network: NISF, batch: int, points: int) -> tuple[torch.Tensor, torc
 
 
 def _packages():
-    """onnx, once it is known that what it needs is there."""
+    """The onnx package, after a check that everything it needs is installed."""
     check_extra("onnx", "writing ONNX files")
     import onnx
 

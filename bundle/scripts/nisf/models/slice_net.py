@@ -1,4 +1,4 @@
-"""The U-Net that says of each voxel, slice by slice, which class it is of."""
+"""The U-Net that predicts the class of each voxel, slice by slice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from nisf.utils.errors import InputError
 from nisf.utils.tensors import likeliest
 
-#: Probability left to the other classes where a piece apart from the organ is taken for background.
+#: Probability of the other classes where a separate piece is taken for background.
 DOUBT = 0.05
 
 
@@ -21,11 +21,11 @@ class SliceNet(nn.Module):
     """MONAI's 2D U-Net on a slice and its two neighbours, resampled to one pixel size.
 
     Args:
-        num_classes: K, background included.
-        in_channels: image channels C.
-        pixel: mm, in plane.
-        features: channels of the U-Net's levels, and of its last layer.
-        patch: pixels along a side of the training's patches.
+        num_classes: number of classes K, background included.
+        in_channels: number of image channels C.
+        pixel: pixel size in plane, mm.
+        features: channels of the U-Net's levels and of its last layer.
+        patch: side of the training patches, pixels.
     """
 
     #: slices of a stack evaluated at once
@@ -50,7 +50,7 @@ class SliceNet(nn.Module):
         self.register_buffer("patch", torch.tensor(int(patch)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[B, 3 C, H, W] (slice below, slice, slice above) to class logits [B, K, H, W]."""
+        """Class logits [B, K, H, W] of [B, 3 C, H, W] (slice below, slice, slice above)."""
         return self.unet(x)
 
     @torch.no_grad()
@@ -64,12 +64,12 @@ class SliceNet(nn.Module):
         """Class probabilities of a stack on its own grid.
 
         Args:
-            stack: [C, X, Y, Z] in [0, 1].
-            spacing: mm along x and y.
-            kept_slices: slices that may be seen; the others are given the background.
-            center: voxel along x and y about which a window as large as the training's patches is looked at; beyond it
-                lies background. None looks at the whole slices, which the network, whose normalisation takes in all
-                that it sees, does less well.
+            stack: intensities [C, X, Y, Z] in [0, 1].
+            spacing: voxel size along x and y, mm.
+            kept_slices: slices that may be seen; the others are background.
+            center: voxel along x and y at the centre of a window as large as the training patches, outside which all
+                is background. None reads whole slices, which is less accurate, as the network's normalisation depends
+                on all that it sees.
 
         Returns:
             [K, X, Y, Z] float32.
@@ -87,7 +87,7 @@ class SliceNet(nn.Module):
         return whole.permute(3, 0, 1, 2)
 
     def _logits(self, slices: torch.Tensor, size: Sequence[int], center: tuple[float, float] | None) -> torch.Tensor:
-        """[Z, 3 C, H, W] at the pixel size to class logits [Z, K, H, W], of a window about ``center`` alone."""
+        """Class logits [Z, K, H, W] of [Z, 3 C, H, W] at the pixel size, from a window about ``center`` only."""
         height, width = slices.shape[-2:]
         if center is None:
             padded = F.pad(slices, (0, -width % self.MULTIPLE, 0, -height % self.MULTIPLE))
@@ -96,7 +96,7 @@ class SliceNet(nn.Module):
         x, y = (int((c + 0.5) * n / m + 0.5) for c, n, m in zip(center, (height, width), size))
         padded = F.pad(slices, (reach, reach, reach, reach))[..., x : x + 2 * reach, y : y + 2 * reach]
         found = torch.cat([self(part) for part in padded.split(self.BATCH)]).float()
-        # far beyond uncertainty, and the same for all classes but the background
+        # certain background; all other classes are equal
         whole = found.new_full((len(slices), self.num_classes, height + 2 * reach, width + 2 * reach), -self.SURE)
         whole[:, 0] = self.SURE
         whole[..., x : x + 2 * reach, y : y + 2 * reach] = found
@@ -109,7 +109,7 @@ def read_frames(
 ) -> torch.Tensor:
     """Class probabilities [K, X, Y, Z, T] of the frames [C, X, Y, Z, T] of a stack.
 
-    A first look at whole slices of two frames finds where the organ is; then a window about it is read in every frame.
+    Whole slices of two frames show where the organ is; then a window about it is read in every frame.
     """
     count = frames.shape[-1]
     looks = [network.probabilities(frames[..., t], spacing, kept_slices) for t in unet_frames(count, 2)]
@@ -119,15 +119,15 @@ def read_frames(
 
 
 def _middle(classes: torch.Tensor) -> tuple[float, float] | None:
-    """Mean voxel along x and y of what is not background in [X, Y, Z, T]; None where all is."""
+    """Mean position along x and y of the voxels [X, Y, Z, T] that are not background; None if all are."""
     inside = classes.nonzero()[:, :2].double()
     return tuple(inside.mean(dim=0).tolist()) if len(inside) else None
 
 
 def to_pixel(slices: torch.Tensor, spacing: Sequence[float], pixel: float) -> torch.Tensor:
-    """Slices [N, C, X, Y] resampled to ``pixel`` mm, the outer edges kept in place."""
+    """Slices [N, C, X, Y] resampled to ``pixel`` mm, with the outer edges in place."""
     size = [max(SliceNet.MULTIPLE, round(n * s / pixel)) for n, s in zip(slices.shape[2:], spacing)]
-    # coarser pixels are means, or thin structures would flicker
+    # average into coarser pixels, or thin structures would be aliased
     return F.interpolate(slices, size=size, mode="bilinear", align_corners=False, antialias=pixel > min(spacing[:2]))
 
 
@@ -139,19 +139,19 @@ def unet_frames(frames: int, count: int) -> list[int]:
 
 
 def scaled(image: torch.Tensor) -> torch.Tensor:
-    """A sequence [C, ...] to [0, 1] between its 1st and 99th percentile."""
+    """A sequence [C, ...] scaled to [0, 1] from its 1st to its 99th percentile."""
     return ScaleIntensityRangePercentiles(1, 99, 0.0, 1.0, clip=True, channel_wise=True)(image)
 
 
 def largest_pieces(classes: torch.Tensor, kept_slices: Sequence[int] | None = None) -> torch.Tensor:
-    """Classes [X, Y, Z, T] with the largest connected piece of all classes together kept in each frame.
+    """Classes [X, Y, Z, T] with only the largest connected piece of all classes together in each frame.
 
-    Slices that may be seen count as neighbours also where others between them may not.
+    Slices that may be seen count as neighbours even if slices between them may not be seen.
     """
     keep = KeepLargestConnectedComponent(is_onehot=False, independent=False)
     kept = list(range(classes.shape[2])) if kept_slices is None else list(kept_slices)
     out = torch.zeros_like(classes)
     for t in range(classes.shape[3]):
-        # a copy, for MONAI changes its input
+        # a copy, as MONAI changes its input
         out[:, :, kept, t] = torch.as_tensor(keep(classes[:, :, kept, t].unsqueeze(0).clone()))[0]
     return out

@@ -1,4 +1,4 @@
-"""Weight files: reading them, and a name by which a result says which ones made it."""
+"""Weight files, and a digest with which a result names the weights that made it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from nisf.utils.tensors import save_tensors
 
 
 def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
-    """Takes the weights of ``path`` into ``network``.
+    """Loads the weights of ``path`` into ``network``.
 
     Raises:
-        InputError: the file is missing, cut off, or of another network.
+        InputError: the file is missing, damaged, or from another network.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: there is no such model file; train one or name another with --model")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a different type for each way in which a file can be broken
+    except Exception as error:  # torch raises many types for broken files
         raise InputError(
-            f"{path}: the model file is damaged or cut off ({type(error).__name__}); copy or train it anew"
+            f"{path}: the model file is damaged or cut off ({type(error).__name__}); copy or train it again"
         ) from error
     state = state.get("network", state) if isinstance(state, Mapping) else {}
     try:
@@ -38,7 +38,7 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
 
 
 def digest_of(network: torch.nn.Module) -> str:
-    """A short name of a network's weights, the same for the same numbers."""
+    """A short digest of a network's weights, the same for the same numbers."""
     found = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
         found.update(name.encode())
@@ -47,7 +47,7 @@ def digest_of(network: torch.nn.Module) -> str:
 
 
 def save_weights(network: torch.nn.Module, path: str | Path) -> Path:
-    """The network's state, buffers included, written whole or not at all."""
+    """Writes the network's state, buffers included, completely or not at all."""
     return save_tensors({name: value.detach().cpu().clone() for name, value in network.state_dict().items()}, path)
 
 

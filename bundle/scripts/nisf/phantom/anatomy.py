@@ -30,7 +30,7 @@ class Anatomy:
     centre: np.ndarray = field(default_factory=lambda: np.zeros(3))
     axes: np.ndarray = field(default_factory=lambda: REFERENCE_AXES.copy())
     tilt: tuple[float, float] = (0.0, 0.0)  # slope of the base plane along u and v
-    tilt_systole: float = -0.04  # added to the slope along u: the right side of the base moves more
+    tilt_systole: float = -0.04  # added to the slope along u, as the right side of the base moves more
     bend: tuple[float, float] = (0.0, 0.0)  # sideways shift of the axis 100 mm below the base
     # left ventricle
     lv_volume: float = 150.0  # cavity at end diastole
@@ -43,7 +43,7 @@ class Anatomy:
     roundness: float = 2.2  # exponent of the bullet: 2 is an ellipsoid, more is blunter
     oval: tuple[float, float] = (0.03, 0.0)  # second harmonic of the outline: size, angle
     bump: tuple[float, float] = (0.02, 0.0)  # third harmonic
-    inner_shift: tuple[float, float] = (0.5, 0.0)  # cavity centre against the outer surface's
+    inner_shift: tuple[float, float] = (0.5, 0.0)  # offset of the cavity's centre from that of the outer surface
     # right ventricle
     rv_width: float = 30.0  # from the septum to the free wall, at the base, end diastole
     rv_height: float = 1.1  # half height, in outer radii of the left ventricle
@@ -87,7 +87,7 @@ class Anatomy:
         return values[i] + (values[i + 1] - values[i]) * 0.5 * (1 - np.cos(np.pi * x))
 
     def state(self, time: float) -> SimpleNamespace:
-        """The geometry's numbers at one time (python floats: they leave the dtype of the points alone)."""
+        """The geometry's numbers at one time (Python floats, which do not change the dtype of the points)."""
         s = self.activation(time)
         fill = np.pi * _mean_square(self.equator, self.roundness) / 1000.0
         fill *= 1 + (self.oval[0] ** 2 + self.bump[0] ** 2) / 2  # mean of (1 + harmonics)^2 over the angle

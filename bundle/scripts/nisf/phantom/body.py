@@ -34,7 +34,7 @@ class Body:
     """A chest as an elliptic cylinder along the patient's long axis, at rest.
 
     All lengths are millimetres; positions are RAS offsets from the middle of the left ventricle, so that the
-    chest always holds the heart.
+    chest always contains the heart.
     """
 
     centre_x: float = 35.0

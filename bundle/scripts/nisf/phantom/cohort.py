@@ -17,7 +17,7 @@ from nisf.phantom.scanner import Acquisition
 from nisf.utils.errors import InputError
 from nisf.utils.files import whole_file, write_text
 
-VERSION = 1  # raised whenever the same seed gives other images, so that old cohorts are not reused
+VERSION = 1  # raised when the same seed gives other images, so that old cohorts are not reused
 
 
 _OPTIONS = set(inspect.signature(Acquisition.random).parameters) - {"rng", "heart"}
@@ -102,10 +102,10 @@ class Subject:
 def make_subject(seed: int | Sequence[int], heart: dict | None = None, **options) -> Subject:
     """Draw one subject.
 
-    seed: any number or numbers; heart, scan and noise have streams of their own, so that options of one change
-    nothing in the others
+    seed: any number or numbers; heart, scan and noise have separate random streams, so that options of one do not
+    change the others
     heart: fields of `Heart` to fix, such as {"lv_ejection_fraction": 0.3}
-    options: those of `Acquisition.random`
+    options: options of `Acquisition.random`
     Raises InputError for a field or option that does not exist.
     """
     _check_names(heart or {}, {f.name for f in fields(Heart)}, "heart")
@@ -126,7 +126,7 @@ def write_cohort(
 ) -> Path:
     """Write a cohort of 4D NIfTI scans and labels and its list `cohort.json`; returns the list's path.
 
-    A subject depends on (seed, split, index) and the options alone. A complete cohort made with the same numbers is
+    A subject depends only on (seed, split, index) and the options. A complete cohort made with the same arguments is
     left as it is. `options` are those of `make_subject`; `progress` is called with (done, total, subject).
     Raises InputError for a negative count or an unknown option.
     """
@@ -139,7 +139,7 @@ def write_cohort(
     if _is_complete(listing, made_with):
         return listing
     folder.mkdir(parents=True, exist_ok=True)
-    listing.unlink(missing_ok=True)  # a list must never stand beside files it does not describe
+    listing.unlink(missing_ok=True)  # never leave a list beside files that it does not describe
     cohort: dict = {"name": "phantom", "labels": LABELS, "made_with": made_with}
     done, total = 0, sum(counts.values())
     for number, (split, count) in enumerate(counts.items()):

@@ -11,7 +11,7 @@ from nisf.phantom.anatomy import Anatomy, profile
 from nisf.phantom.body import Tissue
 from nisf.phantom.ventricles import near, right_volume, zones
 
-NOT_HEART = 255  # what Heart.moving_tissue gives where the body's own tissue shows
+NOT_HEART = 255  # value of Heart.moving_tissue where there is no heart
 _PAPILLARY_ANGLES = np.deg2rad([-40.0, 75.0])
 
 

@@ -35,7 +35,7 @@ _BRIGHTNESS = {
 
 @dataclass
 class Acquisition:
-    """How one heart is scanned. Lengths in mm, times in seconds; array order [X, Y, Z] is that of the file."""
+    """How one heart is scanned. Lengths in mm, times in seconds; the array order [X, Y, Z] is that of the file."""
 
     shape: tuple[int, int, int]
     frames: int
@@ -48,7 +48,7 @@ class Acquisition:
     bias: np.ndarray  # [3] log brightness slope across the field of view, along the canonical axes
     blur: float  # in-plane point spread, standard deviation in voxels
     scale: float  # stored value of blood
-    shifts: np.ndarray | None = None  # [slices, 3] world mm: where the heart really was for each slice
+    shifts: np.ndarray | None = None  # [slices, 3] world mm: breath-hold shift of each slice
     subsamples: int = 3  # through the slice thickness
 
     @classmethod
@@ -80,7 +80,7 @@ class Acquisition:
         voxel = _real(rng, voxel_mm, "voxel_mm")
         thickness, gap = _real(rng, thickness_mm, "thickness_mm"), _real(rng, gap_mm, "gap_mm", zero=True)
         spacing = thickness + gap
-        # the planner aims at the mitral plane, and misses: the base may end up below the first slice or outside
+        # planning aims at the mitral plane but is inexact: the base may be below the first slice or outside the stack
         first = rng.normal(-0.15, 0.45) * spacing
         needed = (heart.lv_length + heart.apex_wall - first) / spacing + rng.normal(1.3, 1.0)
         low, high = _range(slices, "slices")
@@ -110,7 +110,7 @@ class Acquisition:
         return acquisition
 
     def world(self, index: np.ndarray | None = None) -> np.ndarray:
-        """World positions [N, 3] float64 of the voxel centres, all in array order or those at `index` [N, 3]."""
+        """World positions [N, 3] float64 of the voxel centres: all in array order, or those at `index` [N, 3]."""
         if index is None:
             index = np.stack(np.meshgrid(*map(np.arange, self.shape), indexing="ij"), -1).reshape(-1, 3)
         return apply_affine(self.affine, index)
@@ -144,7 +144,7 @@ def _whole(rng, value, name: str) -> int:
 
 
 def _file_order(rng, axes, centre, size, voxel):
-    """Affine and shape of a scan stored with random flips and, half the time, its in-plane axes swapped.
+    """Affine and shape of a scan stored with random flips and, half the time, swapped in-plane axes.
 
     axes: rows are the canonical directions; centre: world position of the stack's middle.
     """
@@ -163,7 +163,7 @@ def _tissue_tables(rng, contrast: float):
     mean, std = np.array([_BRIGHTNESS[t] for t in Tissue]).T
     mean = mean * np.exp(np.clip(rng.normal(0, contrast, len(mean)), -2.5 * contrast, 2.5 * contrast))
     for pool in (Tissue.LV_BLOOD, Tissue.RV_BLOOD, Tissue.ATRIUM_BLOOD, Tissue.VESSEL):
-        mean[pool] = _BRIGHTNESS[pool][0] * (1 + rng.uniform(-0.05, 0.05))  # the same blood: only flow differs
+        mean[pool] = _BRIGHTNESS[pool][0] * (1 + rng.uniform(-0.05, 0.05))  # the same blood, only flow differs
     mean[Tissue.STOMACH] *= rng.choice([0.3, 1.0, 2.0])  # gas, wall, fluid
     mean[Tissue.PAPILLARY] = mean[Tissue.MYOCARDIUM] * 1.1
     return mean, std * rng.uniform(0.6, 1.4)

@@ -1,9 +1,9 @@
-"""Where the ventricles of a synthetic heart are, and how much the right one holds.
+"""Position of the ventricles of a synthetic heart, and volume of the right one.
 
 Geometry, in heart coordinates (u lateral, v inferior, w from the base towards the apex, mm): the left ventricle's
 cavity and outer surface are bullets, `radius(angle, depth) = a * f(depth) * (1 + harmonics(angle))`, cut at the base
 plane; the right ventricle is a shifted tapered ellipse minus the left ventricle's outer surface. A shear (the tilt of
-the base plane) and a bend of the axis come before; both have determinant one, so the volumes stay those of the
+the base plane) and a bend of the axis are applied first; both have determinant one, so the volumes stay those of the
 straight heart.
 
 `st` is `anatomy.state(time)`.
@@ -46,7 +46,7 @@ def zones(anatomy: Anatomy, uvw: np.ndarray, st: SimpleNamespace) -> SimpleNames
 
 
 def near(anatomy: Anatomy, uvw: np.ndarray, st: SimpleNamespace) -> np.ndarray:
-    """Which of the heart coordinates [3, N] the ventricles can cover, [N]."""
+    """Mask [N] of the heart coordinates [3, N] that the ventricles can cover."""
     u, v, w = uvw
     slope = abs(st.tilt[0]) + abs(st.tilt[1])
     radius = max(st.outer, anatomy.rv_overlap * st.outer + max(st.rv_radius)) * 1.1 + np.hypot(*anatomy.bend)
@@ -57,7 +57,7 @@ def near(anatomy: Anatomy, uvw: np.ndarray, st: SimpleNamespace) -> np.ndarray:
 def right_volume(anatomy: Anatomy, st: SimpleNamespace, levels: int = 256, angles: int = 512) -> float:
     """Volume of the right ventricle in mL, by quadrature (error < 0.1 %).
 
-    Along rays from the left ventricle's centre, the ellipse's part beyond its outer surface.
+    Integrates, along rays from the left ventricle's centre, the part of the ellipse beyond its outer surface.
     """
     depth = ((np.arange(levels) + 0.5) / levels * st.rv_length)[:, None]
     theta = ((np.arange(angles) + 0.5) / angles * 2 * np.pi)[None]

@@ -30,17 +30,17 @@ MODELS = bundle_root() / "models"
 
 @dataclass
 class FittedScan:
-    """What a latent, its pose and the U-Net probabilities say, as one function of place and time.
+    """A latent, its pose and the U-Net's correction as one function of place and time.
 
     Attributes:
-        network: trained, on the device where it is to run.
-        latent: [L].
+        network: trained network, on the device where it is to run.
+        latent: latent [L].
         frame: coordinate frame of the fitted grid, in the fitted pose.
-        correction: what U-Net probabilities adds, or None.
-        class_names: inside class number to name.
-        subject: of the scan.
-        duration: seconds of the cycle, 0 where unknown.
-        draws: others that explain the scan as well, each a latent [L] and the frame in its own pose.
+        correction: what the U-Net adds, or None.
+        class_names: class number inside the network to name.
+        subject: name of the subject.
+        duration: duration of the cycle in seconds, 0 if unknown.
+        draws: posterior draws, each a latent [L] and the frame in its own pose.
         chunk: points evaluated at once.
     """
 
@@ -63,24 +63,24 @@ class FittedScan:
         draws: int = 0,
         seed: int = 0,
     ) -> FittedScan:
-        """From a ``_latent.pt`` file and the weights that it was fitted with.
+        """The fitted scan from a ``_latent.pt`` file and the weights that it was fitted with.
 
         Args:
             path: file written by ``inference`` or ``nisf segment``.
-            model: weights; those that the file names unless given.
-            device: where the network runs.
-            draws: how many to draw from the posterior.
-            seed: of the draws.
+            model: weight file; by default the one that the latent file names.
+            device: device on which the network runs.
+            draws: number of posterior draws.
+            seed: random seed of the draws.
 
         Raises:
-            InputError: a file is missing, cut off, of another kind, or the weights are not those of the fit.
+            InputError: a file is missing, damaged or of another kind, or the weights are not those of the fit.
         """
         saved = read_latent(path)
         return cls.of(saved, network_of(saved, model, device), draws, seed)
 
     @classmethod
     def of(cls, saved: SavedFit, network: NISF, draws: int = 0, seed: int = 0) -> FittedScan:
-        """From what a latent file holds and the network of the fit (``network_of``)."""
+        """The fitted scan from the content of a latent file and the network of the fit (``network_of``)."""
         return cls(
             network,
             saved.fit.latent,
@@ -97,9 +97,10 @@ class FittedScan:
         """Intensities and class probabilities at world points.
 
         Args:
-            points: [N, 3] RAS mm.
-            time: fraction of the cycle, any number.
-            compile: worth its ten seconds where millions of points are read, in calls of any size.
+            points: world points [N, 3], RAS mm.
+            time: time point, fraction of the cycle, any number.
+            compile: whether to compile the network; pays off (it takes ten seconds) for millions of points, in calls
+                of any size.
 
         Returns:
             [C + K, N] in [0, 1], float32, on the CPU.
@@ -114,8 +115,8 @@ class FittedScan:
             part = voxels[start : start + chunk]
             coords = self.frame.voxel_to_normalised(part).T
             coords = np.concatenate([coords, np.full((1, len(part)), time)])[: self.frame.dims]
-            # a compiled network would be compiled anew for another size: a rest is filled up, or run as it is where
-            # that is less
+            # a compiled network would be compiled again for another size: the last part is padded, or run uncompiled
+            # if that is less work
             run, size = (fast, chunk) if 2 * len(part) > chunk else (self.network, len(part))
             filled = np.pad(coords, ((0, 0), (0, size - len(part))), mode="edge")
             logits = run(torch.from_numpy(filled).to(latent).unsqueeze(0), latent)[:, :, : len(part)]
@@ -136,7 +137,7 @@ class FittedScan:
         return torch.cat([intensity, (classes / float(self.network.temperature)).softmax(dim=0)])
 
     def uncertainty(self, points: np.ndarray, time: float = 0.0) -> torch.Tensor:
-        """What the ``draws`` say of world points [N, 3]: [K + 2, N], see ``sampling.sample_uncertainty``."""
+        """Uncertainty maps of the ``draws`` at world points [N, 3]: [K + 2, N], see ``on_grid.sample_uncertainty``."""
         others = [replace(self, latent=latent, frame=frame) for latent, frame in self.draws]
         return uncertainty_maps(torch.stack([one.read(points, time)[self.network.in_channels :] for one in others]))
 
@@ -145,25 +146,27 @@ class FittedScan:
         return world_to_voxel(self.frame.affine, points)
 
     def beyond(self, points: np.ndarray) -> np.ndarray:
-        """How far world points [N, 3] lie outside the fitted grid, mm, [N]; what is read there is extrapolated."""
+        """Distance of world points [N, 3] outside the fitted grid, mm, [N]; values there are extrapolated."""
         return self.frame.beyond(points)
 
 
 def weights_of(saved: SavedFit, model: str | Path | None = None) -> Path:
-    """The file of the weights that a scan was fitted with, where it is now.
+    """Path of the weights that a scan was fitted with.
 
     Args:
         saved: the fit.
-        model: the file, if the one that the fit names was moved.
+        model: weight file, if the one that the fit names was moved.
 
     Raises:
-        InputError: it is not there.
+        InputError: the file does not exist.
     """
     weights = Path(model or saved.weights)
     if not model and not weights.is_file() and weights.parent.name == MODELS.name:  # the bundle may have been moved
         weights = MODELS / weights.name
     if not weights.is_file():
-        raise InputError(f"{saved.path}: was fitted with {weights}, which is not there; name the weights with --model")
+        raise InputError(
+            f"{saved.path}: was fitted with {weights}, which does not exist; name the weights with --model"
+        )
     return weights
 
 
@@ -172,11 +175,11 @@ def network_of(saved: SavedFit, model: str | Path | None = None, device: str | t
 
     Args:
         saved: the fit.
-        model: weights; those that the fit names unless given.
-        device: where the network is to run.
+        model: weight file; by default the one that the fit names.
+        device: device on which the network is to run.
 
     Raises:
-        InputError: the weights are missing, cut off, or not those of the fit.
+        InputError: the weights are missing, damaged, or not those of the fit.
     """
     weights = weights_of(saved, model)
     network = load_weights(NISF(**saved.options), weights)

@@ -1,4 +1,4 @@
-"""The grid that a user's words mean: another image's, finer voxels, a box, a plane, and the time points on it."""
+"""The grid that a user's options describe: another image's, finer voxels, a box, a plane, and its time points."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def grid_of(
     times: Sequence[float] | float | None = None,
     size: float = 160.0,
 ) -> Grid:
-    """The grid that a user's words mean.
+    """The grid that a user's options describe.
 
     Args:
-        fitted: the scan.
-        like: image whose grid and number of frames are taken.
-        spacing: mm, one number or three; of a plane one.
+        fitted: fitted scan.
+        like: image whose grid and number of frames are used.
+        spacing: voxel size in mm, one number or three; one for a plane.
         plane: ``2-chamber``, ``4-chamber`` or three world points (RAS mm).
-        box: ``heart``, or two opposite corners (world, RAS mm): the part of the grid that holds it.
+        box: part of the grid to keep: ``heart``, or two opposite corners (world, RAS mm).
         frames: number of frames, spread evenly over the cycle.
-        times: fractions of the cycle, in place of ``frames``.
-        size: mm along the sides of a plane.
+        times: time points, fractions of the cycle, in place of ``frames``.
+        size: length of a plane's sides, mm.
 
     Raises:
-        InputError: the words contradict each other or cannot be met.
+        InputError: the options contradict each other or are invalid.
     """
     if like is not None and (plane is not None or spacing is not None):
         raise InputError("like and plane or spacing name different grids; give one of them")
@@ -70,7 +70,7 @@ def _plane(fitted: FittedScan, plane: str | Sequence, size: float, spacing: Sequ
 
 
 def _boxed(fitted: FittedScan, grid: Grid, box: str | Sequence, margin: float = 5.0) -> Grid:
-    """The part of a grid that holds the heart (any class, any time) or what lies between two corners."""
+    """The part of a grid that contains the heart (any class, any time) or that is between two corners."""
     if not isinstance(box, str):
         corners = np.asarray(box, dtype=float)
         if corners.shape != (2, 3):
@@ -89,10 +89,10 @@ def _boxed(fitted: FittedScan, grid: Grid, box: str | Sequence, margin: float = 
 
 
 def parsed(value: object) -> object:
-    """A list that came as text from a command line, or the value itself."""
+    """A list parsed from command-line text, or the value itself."""
     if isinstance(value, str) and value[:1] in "[(":
         try:
             return json.loads(value.replace("(", "[").replace(")", "]"))
         except ValueError as error:
-            raise InputError(f"'{value}' is no list of numbers; write it as [[1,2,3],[4,5,6]]") from error
+            raise InputError(f"'{value}' is not a list of numbers; write it as [[1,2,3],[4,5,6]]") from error
     return list(value) if isinstance(value, tuple) else value

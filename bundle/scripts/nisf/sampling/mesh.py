@@ -31,22 +31,22 @@ def mesh_scan(
     """Writes the surfaces of a fitted scan: ``<stem>_<surface>_<frame>.<ending>`` and ``<stem>_meshes.csv``.
 
     For .vtp also ``<stem>_<surface>.pvd``, the series over time for ParaView, in seconds, or in fractions of the cycle
-    where its duration is unknown. Surfaces are closed at the edges of the fitted grid and, along the stack, one slice's
-    distance beyond them. Pieces and holes of less than ``LEAST_ML`` are dropped. A surface that is empty at a
-    time point has a row of zeros in the table and no file.
+    if its duration is unknown. Surfaces are closed at the edges of the fitted grid and, along the stack, one slice
+    distance beyond them. Pieces and holes of less than ``LEAST_ML`` are dropped. A surface that is empty at a time
+    point has a row of zeros in the table and no file.
 
     Args:
-        latent_file: that ``nisf segment`` wrote.
+        latent_file: latent file that ``nisf segment`` wrote.
         output_dir: folder of the results.
-        spacing: mm between samples.
-        frames: the fitted frames unless given; a number of time points, evenly spaced; or fractions of the cycle.
-        surfaces: name to the classes that it encloses; as in ``enclosed_classes`` unless given.
-        ending: vtp, stl or ply.
-        model: weights; those that the latent file names unless given.
-        device: where the network runs.
+        spacing: distance between samples, mm.
+        frames: number of evenly spaced time points, or fractions of the cycle; by default the fitted frames.
+        surfaces: name to the classes that it encloses; by default as in ``enclosed_classes``.
+        ending: file ending, vtp, stl or ply.
+        model: weight file; by default the one that the latent file names.
+        device: device on which the network runs.
 
     Returns:
-        The files that were written, the table last.
+        The written files, the table last.
 
     Raises:
         InputError: an option is wrong, a file cannot be read, or the folder cannot be written.
@@ -76,10 +76,10 @@ def mesh_scan(
 
 
 def times_of(frames: int | Sequence[float] | None, fitted: Sequence[float]) -> list[float]:
-    """Fractions of the cycle: the ``fitted`` ones, a number of evenly spaced ones, or those that are given.
+    """Time points as fractions of the cycle: the ``fitted`` ones, evenly spaced ones, or those given.
 
     Raises:
-        InputError: neither a positive number of time points nor numbers.
+        InputError: ``frames`` is neither a positive number of time points nor a list of numbers.
     """
     if frames is None:
         return [float(time) for time in fitted]
@@ -91,7 +91,7 @@ def times_of(frames: int | Sequence[float] | None, fitted: Sequence[float]) -> l
         times = []
     if not times or not np.isfinite(times).all():
         raise InputError(
-            f"frames: {frames!r} is no number of time points from 1 on and no list of fractions of the cycle"
+            f"frames: {frames!r} is neither a number of time points (1 or more) nor a list of fractions of the cycle"
         )
     return times
 

@@ -1,4 +1,4 @@
-"""A fitted latent read on a grid, frame by frame: reconstruction, class probabilities, their uncertainty."""
+"""A fitted latent sampled on a grid, frame by frame: reconstruction, class probabilities and their uncertainty."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def sample_grid(
 ) -> torch.Tensor:
     """Reconstruction and class probabilities on the grid of a coordinate frame.
 
-    Frame by frame and ``chunk`` points at a time straight into the result, so memory is the result's and little more.
-    A terminal sees a progress bar.
+    Evaluates ``chunk`` points at a time straight into the result, so little more memory is needed than for the result.
+    Shows a progress bar in a terminal.
 
     Args:
         network: the trained network.
-        latent: [L].
-        frame: whose grid is sampled.
+        latent: latent [L].
+        frame: coordinate frame whose grid is sampled.
         chunk: points evaluated at once.
-        dtype: of the result.
-        bf16: evaluate the layers after the first in bfloat16 where the hardware has it.
-        step: evaluate every so many voxels along x and y; between them intensities and log probabilities are
+        dtype: data type of the result.
+        bf16: whether to evaluate the layers after the first in bfloat16 if the hardware supports it.
+        step: distance of the evaluated voxels along x and y; between them intensities and log probabilities are
             interpolated linearly.
 
     Returns:
@@ -58,7 +58,7 @@ def sample_grid(
 
 
 def _stepped(size: int, step: int) -> torch.Tensor:
-    """Numbers of every ``step``-th voxel of an axis, and of the last."""
+    """Indices of every ``step``-th voxel of an axis, and of the last."""
     return torch.cat([torch.arange(0, size - 1, step), torch.tensor([size - 1])])
 
 
@@ -70,7 +70,7 @@ def _weights(size: int, step: int) -> torch.Tensor:
 
 
 def _filled_in(values: torch.Tensor, first: int, frame: CoordinateFrame, step: int) -> torch.Tensor:
-    """Values at every ``step``-th voxel along x and y to those at all, [C + K, X, Y, Z, T]; C is ``first``."""
+    """Values at every ``step``-th voxel along x and y interpolated to all, [C + K, X, Y, Z, T]; C is ``first``."""
     along_x, along_y = (_weights(size, step) for size in frame.shape[:2])
     out = torch.empty((len(values), *frame.shape, len(frame.times)), dtype=values.dtype)
     for t in range(len(frame.times)):
@@ -91,20 +91,20 @@ def sample_uncertainty(
     bf16: bool = False,
     correction: Correction | None = None,
 ) -> torch.Tensor:
-    """What draws from a posterior over latents say of each voxel.
+    """Mean, entropy and standard deviation over posterior draws in each voxel.
 
     Args:
         network: the trained network.
         draws: latents [n, L] and poses [n, 6], see ``LatentFit.sample``.
-        frame: whose grid is sampled, in the pose that the fit started with.
-        chunk: points times draws evaluated at once.
-        dtype: of the result.
-        bf16: as in ``sample_grid``.
-        correction: what U-Net probabilities adds to the classes of every draw.
+        frame: coordinate frame whose grid is sampled, in the pose that the fit started with.
+        chunk: number of points times draws evaluated at once.
+        dtype: data type of the result.
+        bf16: whether to use bfloat16, as in ``sample_grid``.
+        correction: what the U-Net adds to the classes of every draw.
 
     Returns:
         [K + 2, X, Y, Z, T]: the mean over draws of each class's probability, the entropy of that mean (nats, at most
-        ln K), and the standard deviation over draws of the probability of the class that is likeliest in the mean.
+        ln K), and the standard deviation over draws of the likeliest class's probability.
     """
     latents, poses = (values.to(network.latent_mean) for values in draws)
 
@@ -119,7 +119,7 @@ def sample_uncertainty(
 
 
 def uncertainty_maps(every: torch.Tensor) -> torch.Tensor:
-    """Class probabilities of draws [n, K, N] to the maps of ``sample_uncertainty`` [K + 2, N]."""
+    """The maps of ``sample_uncertainty`` [K + 2, N] from class probabilities of draws [n, K, N]."""
     mean = every.mean(dim=0)
     likeliest = mean.argmax(dim=0).expand(len(every), 1, -1)
     std = every.gather(1, likeliest).std(dim=0, correction=0)
@@ -139,23 +139,23 @@ def _over_grid(
     correction: Correction | None = None,
     step: int = 1,
 ) -> torch.Tensor:
-    """``evaluate`` on all voxels of all frames, [channels, X, Y, Z, T] on the CPU.
+    """Values of ``evaluate`` at all voxels of all frames, [channels, X, Y, Z, T] on the CPU.
 
-    With a ``step`` on every so many along x and y alone (a correction goes with every voxel). It is given coordinates
-    [1, D, n] and what the correction adds there, [K, n] or None, and gives [channels, n].
+    With ``step`` only at every ``step``-th voxel along x and y (a correction needs a step of 1). ``evaluate`` takes
+    coordinates [1, D, n] and what the correction adds there, [K, n] or None, and returns [channels, n].
     """
     device, count = network.latent_mean.device, len(frame.times)
     every = torch.arange(frame.size // count).reshape(frame.shape)
     every = every[_stepped(frame.shape[0], step)][:, _stepped(frame.shape[1], step)] if step > 1 else every
     shape, voxels = every.shape, every.numel()
-    coords = frame.points(every.flatten() * count).to(network.latent_mean)  # of the first frame
-    # the last chunk is filled up: a compiled network would be compiled anew for another size
+    coords = frame.points(every.flatten() * count).to(network.latent_mean)  # for the first frame
+    # the last chunk is padded, as a compiled network would be compiled again for another size
     chunk = min(chunk, voxels)
     filled = torch.cat([coords, coords[:, : -voxels % chunk]], dim=1)
     out = torch.empty((count, channels, voxels), dtype=dtype)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and has_bf16(device)):
         for index, time in enumerate(tqdm(frame.times, desc="sampling", unit="frame", leave=False, disable=None)):
-            filled[3:] = time  # no row where there is no time
+            filled[3:] = time  # an empty slice without time
             added = None if correction is None else correction.on_grid(time).flatten(1).to(device)
             added = None if added is None else torch.cat([added, added[:, : -voxels % chunk]], dim=1)
             for start in range(0, voxels, chunk):

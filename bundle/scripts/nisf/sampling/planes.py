@@ -1,4 +1,4 @@
-"""The heart's own axes, found from what a fitted scan says of LV and RV, and the long-axis planes that follow."""
+"""The heart's axes from the LV and RV of a fitted scan, and the long-axis planes that follow."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from nisf.geometry.grid import Grid
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.utils.errors import InputError
 
-#: Long-axis planes by name. The 2-chamber plane stands upright on the 4-chamber plane (vertical long axis).
+#: Names of long-axis planes. The 2-chamber plane (vertical long axis) is perpendicular to the 4-chamber plane.
 PLANES = ("4-chamber", "2-chamber")
 
 
-#: mm, of the look by which the axes are found, and of the planes.
+#: Voxel size with which the axes are found, and size and spacing of the planes, mm.
 LOOK, SIZE, SPACING = 3.0, 160.0, 1.5
 
 
@@ -23,8 +23,8 @@ class HeartAxes:
     """World points (RAS mm) and unit directions of a heart at one time point.
 
     Attributes:
-        apex: of the LV, epicardium included.
-        base: where the LV's axis meets the mitral plane, as far as the stack shows it.
+        apex: apex of the LV, epicardium included.
+        base: point where the LV's axis meets the mitral plane, as far as the stack shows it.
         right: centroid of the RV.
     """
 
@@ -34,12 +34,12 @@ class HeartAxes:
 
     @property
     def axis(self) -> np.ndarray:
-        """From apex to base."""
+        """Unit vector from apex to base."""
         return (self.base - self.apex) / np.linalg.norm(self.base - self.apex)
 
     @property
     def to_right(self) -> np.ndarray:
-        """At right angles to the axis, towards the RV."""
+        """Unit vector at right angles to the axis, towards the RV."""
         away = self.right - self.apex
         away = away - self.axis * np.dot(away, self.axis)
         return away / np.linalg.norm(away)
@@ -48,13 +48,13 @@ class HeartAxes:
 def heart_axes(fitted: FittedScan, time: float = 0.0, grid: Grid | None = None) -> HeartAxes:
     """The axes at one time point.
 
-    The LV's axis is the line through the centroids of its cavity at the levels of the stack, by least squares weighted
-    with the cavity's area; apex and base are where it leaves myocardium and cavity.
+    The LV's axis is the least-squares line through the centroids of its cavity at the levels of the stack, weighted by
+    the cavity's area; apex and base are where it leaves myocardium and cavity.
 
     Args:
-        fitted: with the classes LV, MYO and RV.
-        time: fraction of the cycle.
-        grid: to look at, its last axis across the slices; the fitted box unless given.
+        fitted: fitted scan with the classes LV, MYO and RV.
+        time: time point, fraction of the cycle.
+        grid: grid to evaluate, its last axis across the slices; by default the fitted box.
 
     Raises:
         InputError: no LV or RV is found, or the scan's classes are not a heart's.
@@ -97,9 +97,9 @@ def long_axis_plane(name: str, axes: HeartAxes, size: float = SIZE, spacing: flo
 
     Args:
         name: one of ``PLANES``.
-        axes: of the heart.
-        size: mm along its sides.
-        spacing: mm.
+        axes: axes of the heart.
+        size: length of its sides, mm.
+        spacing: pixel size, mm.
 
     Raises:
         InputError: the name is unknown.

@@ -1,4 +1,4 @@
-"""A fitted scan read on any grid and written as NIfTI, frame by frame in bounded memory."""
+"""A fitted scan sampled on any grid and written as NIfTI, frame by frame in bounded memory."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from nisf.utils.files import whole_file
 OUTPUTS = ("seg", "prob", "recon", "uncertainty", "extrapolated", "png", "gif")
 
 
-#: Draws from the posterior for a map of uncertainty.
+#: Number of posterior draws for an uncertainty map.
 DRAWS = 16
 
 
-#: Those that are drawn of a plane.
+#: Outputs that are pictures of a plane.
 PICTURES = ("png", "gif")
 
 
-#: Those for which it is enough to evaluate the voxels about the classes' boundaries.
+#: Outputs for which it is enough to evaluate the voxels near the classes' boundaries.
 LABELS = {"seg", "extrapolated"}
 
 
-#: About the part of the voxels that this takes.
+#: Approximate fraction of the voxels that this takes.
 SHARE = 0.15
 
 
@@ -51,8 +51,8 @@ INSIDE, EXTRAPOLATED, NOT_GIVEN = 0, 1, 2
 def read_frame(fitted: FittedScan, grid: Grid, time: float, limit: float) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
     """Values and the ``extrapolated`` map [n] of one time point, in parts of whole planes of the first axis.
 
-    Values [C + K, n], or with draws [C + K + K + 2, n], the maps of ``FittedScan.uncertainty`` behind. Beyond the stack
-    by more than ``limit`` mm nothing is given: intensity 0, all background.
+    Values [C + K, n], or with draws [C + K + K + 2, n], followed by the maps of ``FittedScan.uncertainty``. Voxels more
+    than ``limit`` mm beyond the stack have intensity 0 and are background.
     """
     first = fitted.network.in_channels
     whole = grid.voxels * len(grid.times)
@@ -70,7 +70,7 @@ def read_frame(fitted: FittedScan, grid: Grid, time: float, limit: float) -> Ite
 
 
 def _mark(away: np.ndarray, limit: float) -> np.ndarray:
-    """The ``extrapolated`` map of distances beyond the stack."""
+    """The ``extrapolated`` map from distances beyond the stack."""
     return np.where(away == 0, INSIDE, np.where(away <= limit, EXTRAPOLATED, NOT_GIVEN)).astype(np.uint8)
 
 
@@ -84,17 +84,17 @@ def sample_to_files(
     exact: bool = False,
     **where: object,
 ) -> list[Path]:
-    """Reads a latent file on a grid and writes NIfTI files beside each other.
+    """Samples a latent file on a grid and writes NIfTI files into one folder.
 
     Args:
-        latent: ``_latent.pt`` of a fitted scan.
+        latent: ``_latent.pt`` file of a fitted scan.
         output: file of the segmentation (``.nii.gz``); other outputs get their name before the ending.
-        model: weights; those that the latent names unless given.
-        outputs: of ``OUTPUTS``.
-        limit: mm beyond the stack up to which values are given; half the slice distance unless given.
-        device: of the network.
-        exact: evaluate every voxel also where labels alone are wanted, see ``adaptive.LabelMap``.
-        where: of ``grid_of``.
+        model: weight file; by default the one that the latent file names.
+        outputs: names from ``OUTPUTS``.
+        limit: distance beyond the stack up to which values are given, mm; by default half the slice distance.
+        device: device of the network.
+        exact: whether to evaluate every voxel even if only labels are wanted, see ``label_map.LabelMap``.
+        where: options of ``grid_of``.
 
     Returns:
         the written files.
@@ -119,7 +119,7 @@ def sample_to_files(
         for name in names:
             dtype = np.uint8 if name in ("seg", "extrapolated") else np.float32
             file = target if name == "seg" else _named(target, name)
-            of_file = None if name == "extrapolated" else len(grid.times)  # the same at every time point
+            of_file = None if name == "extrapolated" else len(grid.times)  # it is the same at every time point
             found[name] = stack.enter_context(streamed(file, grid, of_file, channels[name], dtype, duration))
         by_boundaries = not exact and set(names) <= LABELS and sum(step > 1 for step in coarse_steps(grid)) > 1
         given, evaluated = (_write_labels if by_boundaries else _write_all)(found, fitted, grid, limit)
@@ -136,8 +136,8 @@ def sample_to_files(
 
 
 def _write_all(found: dict, fitted: FittedScan, grid: Grid, limit: float) -> tuple[np.ndarray, int]:
-    """Every voxel into the files' arrays; how many have each value of the ``extrapolated`` map, how many were
-    evaluated."""
+    """Writes every voxel into the files' arrays; returns the counts of the ``extrapolated`` values, and how many voxels
+    were evaluated."""
     given = np.zeros(3, dtype=int)
     for t, time in enumerate(_shown(grid)):
         start = 0
@@ -150,7 +150,7 @@ def _write_all(found: dict, fitted: FittedScan, grid: Grid, limit: float) -> tup
 
 
 def _write_labels(found: dict, fitted: FittedScan, grid: Grid, limit: float) -> tuple[np.ndarray, int]:
-    """As ``_write_all``, of labels alone."""
+    """The same as ``_write_all``, for labels only."""
     beyond = np.concatenate([_mark(fitted.beyond(points), limit) for points in grid.slabs()]).reshape(grid.shape)
     if "extrapolated" in found:
         found["extrapolated"][:, :, :, 0, 0] = beyond
@@ -180,7 +180,7 @@ def _picture(target: Path, ending: str) -> Path:
 
 
 def _draw(path: Path, found: dict, grid: Grid, fitted: FittedScan) -> None:
-    """The plane at up to four time points, reconstruction alone and with outlines."""
+    """Draws the plane at up to four time points, the reconstruction without and with outlines."""
     frames = sorted({int(t) for t in np.linspace(0, len(grid.times), min(len(grid.times), 4), endpoint=False)})
     panels = [(f"{grid.times[t]:.2f} of the cycle", found["recon"][:, :, 0, t, 0], None) for t in frames]
     outlined = [("", image, found["seg"][:, :, 0, t, 0]) for t, (_, image, _) in zip(frames, panels)]
@@ -189,13 +189,13 @@ def _draw(path: Path, found: dict, grid: Grid, fitted: FittedScan) -> None:
 
 
 def _play(path: Path, found: dict, grid: Grid, fitted: FittedScan) -> None:
-    """The plane through the cycle."""
+    """Writes an animation of the plane through the cycle."""
     image, label = (found[name][:, :, 0, :, 0] for name in ("recon", "seg"))
     cine_gif(path, image, label, spacing_of(grid.affine)[:2], fitted.duration or 1.0, fitted.class_names)
 
 
 def _put(found: dict, fitted: FittedScan, values: torch.Tensor, beyond: np.ndarray, place: tuple, grid: Grid) -> None:
-    """One part of one time point into the files' arrays [X, Y, Z, T, channels]."""
+    """Writes one part of one time point into the files' arrays [X, Y, Z, T, channels]."""
     rows, t = place
     first = fitted.network.in_channels
     shape = (-1, grid.shape[1], grid.shape[2])
@@ -218,15 +218,15 @@ def _named(target: Path, name: str) -> Path:
 def streamed(
     path: Path, grid: Grid, frames: int | None, channels: int, dtype: type, duration: float
 ) -> Iterator[np.ndarray]:
-    """An array [X, Y, Z, T, channels] on disk that becomes a NIfTI file, whole or not at all, on leaving.
+    """An array [X, Y, Z, T, channels] on disk that becomes a NIfTI file, completely or not at all, on exit.
 
     Args:
-        path: of the file.
-        grid: whose affine it gets.
-        frames: T, or None for a volume without time.
-        channels: a last axis of the file where there is more than one.
-        dtype: of the voxels.
-        duration: seconds of a frame.
+        path: path of the file.
+        grid: grid whose affine it gets.
+        frames: number of frames T, or None for a volume without time.
+        channels: number of channels, the last axis of the file if there is more than one.
+        dtype: data type of the voxels.
+        duration: duration of a frame, seconds.
     """
     shape = (*grid.shape, frames or 1, channels)
     with whole_file(path) as part, tempfile.TemporaryDirectory(dir=part.parent) as folder:
