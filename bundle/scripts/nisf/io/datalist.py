@@ -124,9 +124,8 @@ def _split_ids(subjects: list[Subject], rule: Mapping) -> dict[str, list[str]]:
         return _named_ids(_read_json(value), value)
     without = [subject["subject"] for subject in subjects if subject.get("split") not in SECTIONS]
     if without:
-        raise InputError(
-            f'Subject "{without[0]}" has no split; name a file of splits (--splits FILE), or take all subjects (--section all).'
-        )
+        how = "give a file of splits (--splits FILE) or take all (--section all)"
+        raise InputError(f'Subject "{without[0]}" has no split; {how}.')
     return {section: [s["subject"] for s in subjects if s["split"] == section] for section in SECTIONS}
 
 
