@@ -94,14 +94,11 @@ def test_paper_config_is_the_papers_recipe():
 
 SETTINGS = ("class_names", "in_channels", "coord_dims", "latent_size", "hidden_size", "num_layers", "omega0", "sigma0")
 
-
 #: The step that validation chooses is right for inference only under the same penalty and step size.
 ADAM_SETTINGS = ("fit_lr", "latent_l2")
 
-
 #: The temperature found at the end of a training is right only for the same fit.
 FIT_SETTINGS = ("prior_weight", "final_points", "pose", "unet_weight", "fit")
-
 
 #: Where the organ lies is found alike.
 POSE_SETTINGS = ("pose_body", "pose_pointer", "pose_radius", "pose_length", "unet_frames", "pixel", "features")

@@ -30,7 +30,6 @@ from nisf.utils.errors import InputError
 
 SIZES = {"hidden_size": 8, "latent_size": 4, "num_layers": 2}
 
-
 SCANS = [f"test{number:03d}_sa" for number in range(8)]
 
 

@@ -10,7 +10,6 @@ from nisf.geometry.frame import CoordinateFrame
 
 SHAPE = (6, 5, 4)
 
-
 TIMES = (0.0, 0.25, 0.6)
 
 

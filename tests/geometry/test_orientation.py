@@ -11,7 +11,6 @@ from nisf.geometry.orientation import ANATOMY, SHORT_AXIS
 
 ORDERS = list(permutations(range(3)))
 
-
 FLIPS = list(product((False, True), repeat=3))
 
 

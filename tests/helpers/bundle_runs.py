@@ -9,7 +9,6 @@ from helpers.forked import run_command
 
 BUNDLE = Path(__file__).resolve().parent.parent.parent / "bundle"
 
-
 TINY = {
     "hidden_size": 16,
     "latent_size": 8,
@@ -23,20 +22,15 @@ TINY = {
     "compile": False,
 }
 
-
 #: The configs of a run: the base and its overrides.
 EVALUATION = ["inference.json", "evaluate.json"]
 
-
 PRIOR = ["inference.json", "train.json"]
-
 
 UNET = ["inference.json", "train.json", "unet.json"]
 
-
 #: The paper's form on the phantom.
 PLAIN = ["phantom.json", "plain.json"]
-
 
 NETWORK = {key: TINY[key] for key in ("hidden_size", "latent_size", "num_layers")}
 

@@ -8,12 +8,9 @@ from monai.bundle import ConfigParser
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundle"
 
-
 CONFIGS = BUNDLE / "configs"
 
-
 METADATA = json.loads((CONFIGS / "metadata.json").read_text())
-
 
 #: Configs laid over both train.json and inference.json.
 SHARED = {
@@ -23,7 +20,6 @@ SHARED = {
     "the paper's form": ["phantom.json", "plain.json"],
 }
 
-
 #: What a config is laid over, itself included.
 BASES = {
     "inference.json": ["inference.json"],
@@ -32,9 +28,7 @@ BASES = {
     "sampling.json": ["sampling.json"],
 }
 
-
 TRAINING = {"default": [], **SHARED, "paper": ["paper.json"], "paper on acdc": ["acdc.json", "paper.json"]}
-
 
 INFERENCE = {"default": [], **SHARED, "evaluation": ["evaluate.json", "phantom.json"]}
 

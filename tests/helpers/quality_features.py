@@ -2,7 +2,6 @@
 
 SLICES = {"number": [0, 1, 2, 3], "error": [0.1] * 4, "shift_mm": [1.0] * 4, "empty": []}
 
-
 GOOD = {
     "volume": 250.0,
     "upside_down": -0.5,

@@ -22,7 +22,6 @@ from nisf.utils.errors import InputError
 
 SEED = 3
 
-
 SIZE = {"matrix": (26, 32), "voxel_mm": 5.5, "slices": 6, "thickness_mm": 14}
 
 

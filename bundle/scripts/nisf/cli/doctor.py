@@ -28,10 +28,8 @@ from nisf.utils.text import clock
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
-
 #: Least number of bytes for the results of a scan and the store of a training.
 LEAST_DISK = 2 * 2**30
-
 
 #: Purpose of each extra of setup.cfg.
 PURPOSES = {
@@ -43,10 +41,8 @@ PURPOSES = {
     "onnx": "ONNX files",
 }
 
-
 #: Floating-point operations of the network for a point, forward: 5 of 6 layers of 2 x 2 x 128 x 128 multiply-adds.
 FLOP_A_POINT = 5 * 2 * 2 * 2 * 128 * 128
-
 
 #: The scan that the estimate is for: a field of 160 x 160 mm at 1.5 mm, 12 slices, 30 frames, ten of them read by the
 #: U-Net; a fit in evaluations of a point forward (10 steps, derivatives included); seconds until the program runs.

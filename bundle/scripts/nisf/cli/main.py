@@ -25,9 +25,7 @@ COMMANDS = {
     "doctor": doctor,
 }
 
-
 ABOUT = "nisf segments scans off the grid with neural implicit functions. Research use only, not for diagnosis."
-
 
 FIRST = "nisf segment SCAN.nii.gz -o OUT\nnisf report OUT"
 

@@ -20,9 +20,7 @@ from nisf.utils.errors import InputError
 #: One-letter options and their long forms.
 SHORT = {"-o": "--output"}
 
-
 HELP = ("-h", "--help")
-
 
 Command = Callable[..., None]
 

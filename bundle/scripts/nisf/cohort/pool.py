@@ -16,7 +16,6 @@ from nisf.utils.text import clock
 
 logger = logging.getLogger(__name__)
 
-
 #: Memory for Ray's shared objects in bytes: jobs and their results are small.
 OBJECT_STORE = 100 << 20
 

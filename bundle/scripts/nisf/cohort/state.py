@@ -25,7 +25,6 @@ from nisf.utils.files import check_writable, remove_parts
 
 logger = logging.getLogger(__name__)
 
-
 #: Seconds after which table and summary are rewritten; more where that would take over a tenth of the time.
 RENEWED = 10.0
 

@@ -11,7 +11,6 @@ from nisf.utils.files import whole_file
 
 TABLE = "scans.parquet"
 
-
 #: State of a scan that no worker has done yet.
 WAITING = "waiting"
 

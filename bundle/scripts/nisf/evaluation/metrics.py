@@ -30,12 +30,9 @@ from nisf.utils.text import csv_text
 
 ROW_KEYS = ("subject", "phase", "frame", "region", "class", "dice", "hd95_mm", "empty_truth", "empty_prediction")
 
-
 COUNTS = ("n_subjects", "n", "n_empty_truth", "n_empty_prediction", "n_failed")
 
-
 SUMMARY_KEYS = ("region", "phase", "class", "dice_mean", "dice_std", "hd95_mm_mean", "hd95_mm_std", *COUNTS)
-
 
 PERCENTILE = 95
 

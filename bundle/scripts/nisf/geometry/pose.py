@@ -17,7 +17,6 @@ from scipy import ndimage
 #: Radii from the densest place within which voxels of the body count; one and a half times as many for the pointer.
 REACH = 3.0
 
-
 #: Length of a pose as a vector: centre x, y, z; angle (rad); logarithms of the scales in plane and along the long axis.
 NUMBERS = 6
 

@@ -21,9 +21,7 @@ from nisf.utils.provenance import provenance
 
 logger = logging.getLogger(__name__)
 
-
 SUMMARY = "scans.json"
-
 
 DONE, FINISHED, FAILED = "done", "finished", "failed"
 

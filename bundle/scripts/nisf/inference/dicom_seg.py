@@ -25,18 +25,15 @@ from nisf.utils.provenance import __version__
 #: Notice in every object.
 NOTICE = "Research use only, not for diagnosis"
 
-
 #: SNOMED CT of each class, as keywords of pydicom's dictionary: DICOM's context group of heart structures (CID 7151)
 #: has no code for a blood pool, so the ventricle stands for it and the segment's label says blood pool.
 TYPES = {"LV": "LeftVentricle", "MYO": "LeftVentricleMyocardium", "RV": "RightVentricle"}
-
 
 #: Attributes copied from the images that identify a patient or a visit; left empty unless they are asked for.
 IDENTIFIERS = (
     *("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "ReferringPhysicianName", "StudyID"),
     *("StudyDate", "StudyTime", "StudyDescription", "InstitutionName", "OtherPatientIDs", "IssuerOfPatientID"),
 )
-
 
 #: Frames that may be written: ED and ES, or all.
 CHOICES = ("phases", "all")

@@ -24,9 +24,7 @@ from nisf.utils.files import write_text
 
 logger = logging.getLogger(__name__)
 
-
 Subject = dict
-
 
 Source = str | os.PathLike | Sequence
 

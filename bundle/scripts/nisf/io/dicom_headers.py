@@ -16,10 +16,8 @@ from nisf.utils.files import walk_files
 
 logger = logging.getLogger(__name__)
 
-
 #: Words of ImageType or ComplexImageComponent that mark pictures other than magnitude (velocity, phase, real parts).
 NO_MAGNITUDE = {"P", "PHASE", "PHASE MAP", "VELOCITY", "VELOCITY MAP", "R", "REAL", "I", "IMAGINARY", "MIXED"}
-
 
 #: Keywords read, with the functional groups of enhanced files.
 _READ = (

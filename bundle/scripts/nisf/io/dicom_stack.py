@@ -19,23 +19,18 @@ from nisf.utils.errors import InputError
 #: Least numbers of slices and frames of a cine stack.
 SLICES, FRAMES = 3, 3
 
-
 #: Seconds between frames above which a series follows contrast or recovery over many beats and is no cine.
 SLOW = 0.3
-
 
 #: Largest angle in degrees between a short-axis stack's normal and the usual long axis of a heart. It is 50 degrees or
 #: more for transaxial, coronal and sagittal stacks, about 90 for long-axis ones.
 TILT = 48.0
 
-
 #: Degrees above which a single-slice cine counts as crossing a stack, and two of them as different views.
 ACROSS, APART = 75.0, 30.0
 
-
 #: Distance along the normal in mm below which two pictures show the same slice.
 SAME = 0.5
-
 
 #: Largest deviation of a slice from an even stack, as a part of the slice distance.
 UNEVEN = 0.25

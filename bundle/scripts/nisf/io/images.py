@@ -22,7 +22,6 @@ from nisf.utils.files import check_readable
 
 logger = logging.getLogger(__name__)
 
-
 #: Endings of image files that ITK reads.
 ITK_ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
 

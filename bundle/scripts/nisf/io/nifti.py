@@ -61,7 +61,6 @@ def stem_of(path: str | Path) -> str:
 #: Seconds in the time units of NIfTI; a file without a unit means seconds.
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 
-
 _STEM = re.compile(r"^(?P<stem>[^.].*?)(\.nii|\.nii\.gz|\.seq\.nrrd|\.mha|\.mhd|\.nrrd|\.nhdr)$")
 
 

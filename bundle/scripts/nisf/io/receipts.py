@@ -19,7 +19,6 @@ from nisf.utils.files import whole_file
 #: Ending of a receipt's name.
 RECEIPT = "_receipt.json"
 
-
 _PART = 1 << 20
 
 

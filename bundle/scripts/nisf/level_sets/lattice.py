@@ -14,7 +14,6 @@ from nisf.utils.errors import InputError
 #: Maximum spacing of the first lattice in mm: any ball of 1 mL (radius 6.2 mm) contains one of its points.
 COARSEST = 6.0
 
-
 #: Maximum number of samples: about 0.4 GB for each surface and each copy of it.
 MOST = 100_000_000
 

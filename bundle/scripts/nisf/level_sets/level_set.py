@@ -18,10 +18,8 @@ from nisf.level_sets.refine import CoarseSamples
 #: Class probabilities [K, N] at world points [N, 3] (RAS mm) and a time point (fraction of the cycle).
 Probabilities = Callable[[np.ndarray, float], np.ndarray]
 
-
 #: Minimum distance of probabilities from 0 and 1, so that log odds are finite.
 LEAST = 1e-6
-
 
 # value of a sample that is exactly on a surface, as it must be on one side of it
 _JUST_OUTSIDE = -1e-6

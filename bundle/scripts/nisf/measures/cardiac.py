@@ -14,7 +14,6 @@ from nisf.measures.volume_curve import FRAMES, at_frames, peak_rates
 #: Density of myocardium, g/mL.
 DENSITY = 1.05
 
-
 #: Name to title, unit, and whether it is also divided by the body surface area.
 TITLES = {
     "LVEDV": ("LV end-diastolic volume", "mL", True),

@@ -26,7 +26,6 @@ from nisf.utils.files import write_text
 #: Fraction of cases in which the interval should contain the truth.
 LEVEL = 0.95
 
-
 #: Bounds of ``scale`` and ``part``.
 SCALES, PARTS = (0.05, 10.0), (1e-4, 0.5)
 

@@ -60,7 +60,6 @@ def heart_rate_of(duration: float) -> float | None:
 #: Numbers of a person, with their minimum and maximum.
 LIMITS = {"height": (50.0, 260.0), "weight": (2.0, 400.0), "heart_rate": (20.0, 300.0)}
 
-
 COLUMNS = ("scan", *LIMITS, "sex")
 
 

@@ -10,15 +10,12 @@ SOURCE = (
     "(CMR) in Caucasians from the UK Biobank population cohort, J Cardiovasc Magn Reson 2017;19:18"
 )
 
-
 DOI = "10.1186/s12968-017-0327-9"
-
 
 NOTE = (
     "mean ± 1.96 standard deviations of 368 healthy men and 432 healthy women of 45 to 74 years, papillary muscles "
     "counted to the cavity; measures without a range have none here"
 )
-
 
 SEXES = {"F": "women", "M": "men"}
 
@@ -48,7 +45,6 @@ ABSOLUTE = {
     "LVSV": {"M": Reference(96, 20), "F": Reference(75, 14)},
     "LVEF": {"M": Reference(58, 5), "F": Reference(61, 5)},
 }
-
 
 #: The same for values divided by the body surface area (mL/m2, g/m2).
 INDEXED = {

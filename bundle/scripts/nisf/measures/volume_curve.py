@@ -9,10 +9,8 @@ from nisf.utils.errors import InputError
 #: Minimum number of frames for a curve between them and for rates.
 FRAMES = 8
 
-
 #: Approximate and maximum number of time points of a curve.
 TIME_POINTS = (20, 40)
-
 
 #: Maximum number of harmonics of the smooth curve.
 HARMONICS = 6

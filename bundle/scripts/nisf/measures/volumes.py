@@ -22,19 +22,15 @@ from nisf.utils.errors import InputError
 #: Numbers of points to find the organ, for a volume, and for the largest and the smallest volume.
 LOOK, POINTS, FINE_POINTS = 8000, 12000, 40000
 
-
 #: Number of time points at which draws are read, besides the largest and the smallest volume; between them the ratio
 #: to the fit's volume is interpolated.
 DRAW_TIMES = 3
 
-
 #: Margin beyond the stack, slice distances.
 BEYOND = 1.0
 
-
 #: Lower bound of probabilities.
 LEAST = 1e-7
-
 
 #: Minimum probability of all classes together for a place to be sampled finely.
 SEEN = 0.02

@@ -21,7 +21,6 @@ from nisf.utils.errors import InputError
 
 _WALLS = ("anterior", "anteroseptal", "inferoseptal", "inferior", "inferolateral", "anterolateral")
 
-
 #: Names of segments 1 to 16.
 SEGMENTS = (
     *(f"basal {wall}" for wall in _WALLS),
@@ -29,18 +28,14 @@ SEGMENTS = (
     *(f"apical {wall}" for wall in ("anterior", "septal", "inferior", "lateral")),
 )
 
-
 #: Numbers of levels along the axis and directions about it, for the fit and for a draw.
 FINE, COARSE = (36, 48), (15, 24)
-
 
 #: Maximum distance of the wall from the axis, step of the search, and tolerance of the surfaces, mm.
 REACH, STEP, EXACT = 66.0, 6.0, 0.2
 
-
 #: Voxel size with which the axis is found, mm.
 AXIS_LOOK = 4.0
-
 
 #: Ranges of the cavity's length in which the wall is searched (it closes beyond the tip) and measured: not at the edge
 #: of the base, where the outflow tract opens the ring, nor at the tip.

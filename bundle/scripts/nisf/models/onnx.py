@@ -15,7 +15,6 @@ from nisf.utils.files import whole_file
 #: Numbers of subjects and points at which file and network are compared; the file was made at another size.
 SIZES = ((1, 1), (1, 1000), (3, 257))
 
-
 #: Largest difference of a logit that single precision can explain.
 TOLERANCE = 1e-3
 

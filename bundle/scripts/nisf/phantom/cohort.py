@@ -19,12 +19,9 @@ from nisf.utils.files import whole_file, write_text
 
 VERSION = 1  # raised when the same seed gives other images, so that old cohorts are not reused
 
-
 _OPTIONS = set(inspect.signature(Acquisition.random).parameters) - {"rng", "heart"}
 
-
 SPLITS = ("training", "validation", "test")
-
 
 LABELS = {"0": "background", "1": "LV", "2": "MYO", "3": "RV"}
 

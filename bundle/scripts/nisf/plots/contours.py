@@ -11,10 +11,8 @@ from skimage.measure import approximate_polygon, find_contours
 #: Polygon coordinates are integers in this fraction of a pixel.
 PARTS = 10
 
-
 #: Largest distance of a polygon from its outline, in pixels.
 TOLERANCE = 0.08
-
 
 #: Weights that average a point of a staircase and its neighbours.
 SMOOTH = np.array([1, 4, 6, 4, 1]) / 16

@@ -13,13 +13,10 @@ from nisf.utils.files import whole_file
 
 LABELS = {1: "LV", 2: "MYO", 3: "RV"}
 
-
 # The usual colours of cardiac papers, lightened to be distinct on black as well as on white.
 COLOURS = {1: "#ff3b30", 2: "#2fd04f", 3: "#3d8bff"}
 
-
 FURTHER_COLOURS = ("#ffb000", "#d65bff", "#00d5d5", "#ff7ab8", "#b0b000")
-
 
 DPI = 120  # dots per inch of every picture
 

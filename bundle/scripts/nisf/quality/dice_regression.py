@@ -32,14 +32,11 @@ TERMS = {
     "least_share": ("log", 1),
 }
 
-
 #: Standard deviations at which a number is clipped: nothing was learned beyond.
 REACH = 4.0
 
-
 #: Ridge weights, chosen by cross-validation on the validation subjects of the phantom and ACDC.
 RIDGE = (3e-4, 3e-3)
-
 
 #: Width of the pseudo-Huber loss of the residuals, which is close to their absolute value.
 SOFT = 0.02

@@ -21,10 +21,8 @@ LIMITS = {
     "apex_cut": 0.6,
 }
 
-
 #: Disagreement of latent and U-Net from which a scan is not trusted, and the same for the share of empty slices.
 SPLIT, HOLES = 0.5, 1 / 3
-
 
 #: Factors by which limits are set beyond the worst of good scans, and for the smallest and largest volume.
 BEYOND, LEAST, LARGEST = 1.5, 1 / 3, 2.0

@@ -12,7 +12,6 @@ from nisf.quality.comparison import Comparison
 #: Minimum number of frames of a volume curve for its roughness, and the number of harmonics of a smooth one.
 CURVE, HARMONICS = 12, 4
 
-
 #: Minimum number of voxels to measure a class's brightness.
 LEAST = 20
 

@@ -9,10 +9,8 @@ from nisf.quality.comparison import Comparison
 #: Classes that make up the body of the organ: LV and myocardium.
 BODY = (1, 2)
 
-
 #: Minimum area of the body in a slice whose position is compared, mm2.
 LEAST_AREA = 150.0
-
 
 #: Standard deviation of the intensities below which a slice is empty.
 LEAST_STD = 0.01

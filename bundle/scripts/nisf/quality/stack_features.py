@@ -18,7 +18,6 @@ from nisf.quality.slice_features import BODY
 #: Number of points of the U-Net probabilities that are compared.
 POINTS = 4096
 
-
 #: Voxels from one point to the next along x and y beyond the stack, and number of points evaluated at once.
 STEP, CHUNK = 2, 8192
 

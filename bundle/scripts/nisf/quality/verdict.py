@@ -18,7 +18,6 @@ from nisf.utils.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-
 #: Predicted Dice from which a scan is trusted.
 TRUSTED = 0.7
 

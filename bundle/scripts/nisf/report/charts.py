@@ -15,7 +15,6 @@ from matplotlib import colormaps
 #: Wall thickness in mm of the palest and the darkest colour, the same in every report.
 WALL = (4.0, 16.0)
 
-
 #: Inner and outer radius of the bull's eye's rings, and the direction in degrees of their segments' middles.
 RINGS = (
     (104, 148, (90, 150, 210, 270, 330, 30)),

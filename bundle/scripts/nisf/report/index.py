@@ -18,7 +18,6 @@ from nisf.utils.text import csv_text
 #: Columns of the table, where any scan has them; the others are in the CSV file.
 SHOWN = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVEF")
 
-
 #: A measure is an outlier above this many robust standard deviations from the median, among at least this many scans
 #: (Iglewicz and Hoaglin, How to detect and handle outliers, 1993).
 FAR, LEAST = 3.5, 8

@@ -19,10 +19,8 @@ from nisf.report.views import View
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
-
 #: Measures shown large, in this order, where known.
 KEY = ("LVEF", "LVEDV", "LVESV", "LVSV", "LVM", "RVEF", "RVEDV", "RVESV")
-
 
 #: Meaning of the quality numbers of a fit.
 NUMBERS = {

@@ -20,7 +20,6 @@ from nisf.report.views import View
 #: Colours of the quality headline.
 INK = {"good": "#1d7a3e", "bad": "#b3261e", "unknown": "#5a6672"}
 
-
 #: Number of slices in a row.
 COLUMNS = 3
 

@@ -16,14 +16,11 @@ from nisf.report.views import fewer, labelled_points
 #: The most time points, and the most samples along the longest side of the box.
 TIME_POINTS, SAMPLES = 10, 32
 
-
 #: Margin in mm about the classes in which surfaces are searched.
 MARGIN = 8.0
 
-
 #: Integer steps in a millimetre.
 PARTS = 50
-
 
 #: Colour and opacity of a heart's surfaces; the epicardium is translucent.
 LOOKS = {

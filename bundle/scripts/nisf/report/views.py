@@ -20,14 +20,11 @@ from nisf.utils.errors import InputError
 #: Margin in mm shown about the classes.
 MARGIN = 14.0
 
-
 #: The most slices in a mosaic, and frames in a moving picture from the network.
 SLICES, FRAMES = 24, 20
 
-
 #: In mm: side of a long-axis plane before it is cropped to the heart, its pixel, and that of a reconstructed slice.
 SIZE, PIXEL, COARSE = 240.0, 1.5, 2.0
-
 
 #: JPEG quality, and size of its blocks, to which frames are padded so that neighbours do not blend.
 QUALITY, BLOCK = 88, 8

@@ -23,7 +23,6 @@ from nisf.utils.errors import InputError
 #: Points from which compiling the network (about 10 s on two cores) pays.
 COMPILE_FROM = 2_000_000
 
-
 #: The bundle's own weights.
 MODELS = bundle_root() / "models"
 

@@ -13,7 +13,6 @@ from nisf.utils.errors import InputError
 #: Names of long-axis planes. The 2-chamber plane (vertical long axis) is perpendicular to the 4-chamber plane.
 PLANES = ("4-chamber", "2-chamber")
 
-
 #: Voxel size with which the axes are found, and size and spacing of the planes, mm.
 LOOK, SIZE, SPACING = 3.0, 160.0, 1.5
 

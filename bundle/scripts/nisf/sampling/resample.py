@@ -27,22 +27,17 @@ from nisf.utils.files import whole_file
 
 OUTPUTS = ("seg", "prob", "recon", "uncertainty", "extrapolated", "png", "gif")
 
-
 #: Number of posterior draws for an uncertainty map.
 DRAWS = 16
-
 
 #: Outputs that are pictures of a plane.
 PICTURES = ("png", "gif")
 
-
 #: Outputs for which it is enough to evaluate the voxels near the classes' boundaries.
 LABELS = {"seg", "extrapolated"}
 
-
 #: Approximate fraction of the voxels that this takes.
 SHARE = 0.15
-
 
 #: Values of the ``extrapolated`` map.
 INSIDE, EXTRAPOLATED, NOT_GIVEN = 0, 1, 2

@@ -19,7 +19,6 @@ from nisf.utils.tensors import save_tensors
 
 logger = logging.getLogger(__name__)
 
-
 PATTERN = "checkpoint_epoch={global_step}.{ext}"
 
 

@@ -29,7 +29,6 @@ from nisf.utils.tensors import as_intensity
 
 logger = logging.getLogger(__name__)
 
-
 #: Share of the free memory that the stacks may take; the rest is for the network's activations.
 SHARE = 0.6
 

@@ -24,7 +24,6 @@ from nisf.utils.files import walk_files
 
 logger = logging.getLogger(__name__)
 
-
 #: Version of what the deterministic transforms put into the store; a new number makes old entries unused.
 VERSION = 2
 

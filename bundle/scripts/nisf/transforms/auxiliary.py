@@ -20,7 +20,6 @@ from nisf.utils.errors import InputError
 #: Maximum number of points kept of a series.
 MOST = 200_000
 
-
 COLUMNS = ("x", "y", "z", "intensity")
 
 

@@ -23,7 +23,6 @@ from nisf.utils.errors import InputError, NoHeartFound
 
 logger = logging.getLogger(__name__)
 
-
 #: Array axes of nearly all short-axis files that have lost their orientation.
 USUAL_AXES = ["lateral", "inferior", "apex"]
 

@@ -13,7 +13,6 @@ import torch
 
 logger = logging.getLogger(__name__)
 
-
 #: Compiled networks, so that the next scan need not wait.
 _COMPILED: MutableMapping[torch.nn.Module, torch.nn.Module] = WeakKeyDictionary()
 

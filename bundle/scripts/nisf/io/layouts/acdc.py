@@ -13,9 +13,7 @@ from nisf.utils.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-
 ACDC_FRAME = re.compile(r"^(?P<id>.+)_frame(?P<number>\d+)$")
-
 
 ACDC_FIELDS = {"label_map": {"0": 0, "1": 3, "2": 2, "3": 1}, "array_axes": ["lateral", "inferior", "apex"]}
 

@@ -18,7 +18,6 @@ READERS = {
     "images": read_images,
 }
 
-
 LOOKED_FOR = {
     "acdc": "patientNNN/patientNNN_frameFF.nii.gz or patientNNN_4d.nii.gz",
     "mnms": "<ID>/<ID>_sa.nii.gz or <ID>_sa_ED.nii.gz and <ID>_sa_ES.nii.gz",
