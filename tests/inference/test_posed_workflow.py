@@ -119,7 +119,7 @@ def test_a_posed_frame_without_a_unet_is_refused_before_hours_are_spent(posed, c
         max_epochs=1,
         **settings,
     )
-    assert done.returncode != 0 and "name an unet_model" in done.stderr
+    assert done.returncode != 0 and "name a unet_model" in done.stderr
 
 
 def test_the_unet_goes_on_from_a_checkpoint_as_if_nothing_had_happened(cohort, tmp_path):

@@ -75,7 +75,7 @@ def run_cohort(
     given = {key: value for key, value in settings.items() if value is not None}
     workers, cohort = workers or Workers(), Cohort(configs, given, part)
     with cohort.alone():
-        cohort.look()
+        cohort.check_results()
         cohort.write()
         if cohort.waiting:
             try:

@@ -88,7 +88,7 @@ class Cohort:
                 logger.warning("%s: cannot be locked; make sure that this run is not started twice", self.folder)
             yield
 
-    def look(self) -> None:
+    def check_results(self) -> None:
         """Finds the scans whose results exist, are up to date and complete; removes half-written files."""
         for subject in self.subjects.values():
             remove_parts(self._batch.results_of(subject).folder)

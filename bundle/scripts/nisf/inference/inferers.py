@@ -164,7 +164,7 @@ class FitCurveInferer(Inferer):
         counts = torch.zeros(steps, 3, classes - 1)  # intersection, predicted, true
         flat = truth.reshape(-1)
 
-        def look(step: int, output: torch.Tensor, indices: torch.Tensor) -> None:
+        def score(step: int, output: torch.Tensor, indices: torch.Tensor) -> None:
             label = flat[indices].long()
             seen = label >= 0
             predicted = output[0, network.in_channels :].argmax(dim=0).cpu()
@@ -172,6 +172,6 @@ class FitCurveInferer(Inferer):
                 p, t = (predicted == c) & seen, label == c
                 counts[step - 1, :, c - 1] += torch.stack([(p & t).sum(), p.sum(), t.sum()])
 
-        fit = fit_adam(network, points_of(image, network), steps=steps, callback=look, **self.options)
+        fit = fit_adam(network, points_of(image, network), steps=steps, callback=score, **self.options)
         dice = 2 * counts[:, 0] / (counts[:, 1] + counts[:, 2])
         return dice, torch.tensor([h["loss"] for h in fit.history])

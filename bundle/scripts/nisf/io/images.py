@@ -73,6 +73,7 @@ def read_image(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     if not Path(path).exists():
         raise InputError(f"{path}: there is no such image; check the path")
     try:
+        logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)  # warns without a GPU library
         image = LoadImage(ensure_channel_first=False)(str(path))
         affine = np.asarray(image.affine, dtype=float)
     except Exception as error:  # each of MONAI's readers fails in its own way

@@ -20,7 +20,7 @@ from nisf.sampling.fitted_scan import FittedScan
 from nisf.utils.errors import InputError
 
 #: Numbers of points to find the organ, for a volume, and for the largest and the smallest volume.
-LOOK, POINTS, FINE_POINTS = 8000, 12000, 40000
+SEARCH_POINTS, POINTS, FINE_POINTS = 8000, 12000, 40000
 
 #: Number of time points at which draws are read, besides the largest and the smallest volume; between them the ratio
 #: to the fit's volume is interpolated.
@@ -96,21 +96,21 @@ def region_of(fitted: FittedScan, times: Sequence[float], points: int = POINTS, 
     """
     box = longer_stack(fitted, beyond)
     size = np.prod(np.array(spacing_of(box.affine)) * box.shape)
-    look = box.resampled([(size / LOOK) ** (1 / 3)] * 3)
-    world, seen = look.world(), np.zeros(look.voxels)
+    search = box.resampled([(size / SEARCH_POINTS) ** (1 / 3)] * 3)
+    world, seen = search.world(), np.zeros(search.voxels)
     for time in np.asarray(times)[np.linspace(0, len(times) - 1, min(len(times), 3)).round().astype(int)]:
         seen = np.maximum(seen, 1 - fitted.classes(world, time)[0])
-    pieces, count = label((seen > SEEN).reshape(look.shape), np.ones((3, 3, 3)))
+    pieces, count = label((seen > SEEN).reshape(search.shape), np.ones((3, 3, 3)))
     if count == 0 or seen.max() < 0.5:
         raise InputError(f"{fitted.subject}: no organ is found in the scan; check its segmentation")
     weights = np.bincount(pieces.ravel(), weights=seen)
     weights[0] = 0
     wanted = binary_dilation(pieces == weights.argmax(), np.ones((3, 3, 3)))
-    cell = np.prod(spacing_of(look.affine))
+    cell = np.prod(spacing_of(search.affine))
     fine = box.resampled([(wanted.sum() * cell / points) ** (1 / 3)] * 3)
     world = fine.world()
-    voxels = np.rint(world_to_voxel(look.affine, world)).astype(int)
-    inside = wanted[tuple(np.clip(voxels, 0, np.array(look.shape) - 1).T)]
+    voxels = np.rint(world_to_voxel(search.affine, world)).astype(int)
+    inside = wanted[tuple(np.clip(voxels, 0, np.array(search.shape) - 1).T)]
     return Region(world[inside], float(np.prod(spacing_of(fine.affine)) / 1000), inside.reshape(fine.shape))
 
 

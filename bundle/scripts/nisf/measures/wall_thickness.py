@@ -35,11 +35,11 @@ FINE, COARSE = (36, 48), (15, 24)
 REACH, STEP, EXACT = 66.0, 6.0, 0.2
 
 #: Voxel size with which the axis is found, mm.
-AXIS_LOOK = 4.0
+AXIS_SEARCH = 4.0
 
 #: Ranges of the cavity's length in which the wall is searched (it closes beyond the tip) and measured: not at the edge
 #: of the base, where the outflow tract opens the ring, nor at the tip.
-LOOKED, MEASURED = (-0.15, 1.25), (0.04, 0.96)
+SEARCHED, MEASURED = (-0.15, 1.25), (0.04, 0.96)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def wall_of(
     axes = heart_axes(fitted, time) if axes is None else axes
     numbers = {name: number for number, name in fitted.class_names.items()}
     bottom, top = _cavity_ends(fitted, time, axes, numbers["LV"])
-    level = np.linspace(*LOOKED, sizes[0])
+    level = np.linspace(*SEARCHED, sizes[0])
     angle = (np.arange(sizes[1]) + 0.5) * 360 / sizes[1]
     center = top + level[:, None] * (bottom - top)
     turned = np.deg2rad(angle + septum)
@@ -142,8 +142,8 @@ def wall_of(
 
 def axes_near(fitted: FittedScan, time: float, points: np.ndarray) -> HeartAxes:
     """The heart's axes, searched only in the box around world points [N, 3]."""
-    grid = Grid.of_scan(fitted.frame, (AXIS_LOOK,) * 3)
-    return heart_axes(fitted, time, grid.cropped(points, AXIS_LOOK))
+    grid = Grid.of_scan(fitted.frame, (AXIS_SEARCH,) * 3)
+    return heart_axes(fitted, time, grid.cropped(points, AXIS_SEARCH))
 
 
 def septum_of(fitted: FittedScan, time: float, wall: Wall) -> float:

@@ -14,7 +14,7 @@ from nisf.utils.errors import InputError
 from nisf.utils.tensors import likeliest
 
 #: Probability of the other classes where a separate piece is taken for background.
-DOUBT = 0.05
+APART = 0.05
 
 
 class SliceNet(nn.Module):

@@ -14,7 +14,7 @@ from nisf.geometry.grid import Grid
 from nisf.plots import contours
 from nisf.report.scan_folder import ScanFolder
 from nisf.sampling.fitted_scan import FittedScan
-from nisf.sampling.planes import LOOK, PLANES, HeartAxes, heart_axes, long_axis_plane
+from nisf.sampling.planes import PLANES, SEARCH, HeartAxes, heart_axes, long_axis_plane
 from nisf.utils.errors import InputError
 
 #: Margin in mm shown about the classes.
@@ -120,7 +120,7 @@ def axes_of(scan: ScanFolder, frame: int = 0) -> HeartAxes | None:
     """The heart's axes at a frame, searched only about the classes; None where there is no heart."""
     if not (scan.labels[..., frame] > 0).any():
         return None
-    grid = Grid.of_scan(scan.fitted.frame, (LOOK, LOOK, LOOK)).cropped(labelled_points(scan), 2 * LOOK)
+    grid = Grid.of_scan(scan.fitted.frame, (SEARCH, SEARCH, SEARCH)).cropped(labelled_points(scan), 2 * SEARCH)
     try:
         return heart_axes(scan.fitted, scan.times[frame], grid)
     except InputError:

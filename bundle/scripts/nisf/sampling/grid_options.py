@@ -79,13 +79,13 @@ def _boxed(fitted: FittedScan, grid: Grid, box: str | Sequence, margin: float = 
         return grid.cropped(every, 0.0)
     if box != "heart":
         raise InputError(f"the box '{box}' is unknown; use 'heart' or two corners [[x,y,z],[x,y,z]]")
-    look = Grid.of_scan(fitted.frame, (4.0, 4.0, 4.0)).world()
-    inside = np.zeros(len(look), dtype=bool)
+    coarse = Grid.of_scan(fitted.frame, (4.0, 4.0, 4.0)).world()
+    inside = np.zeros(len(coarse), dtype=bool)
     for time in even_times(min(8, len(fitted.frame.times))):
-        inside |= (fitted.read(look, time)[fitted.network.in_channels :].argmax(dim=0) > 0).numpy()
+        inside |= (fitted.read(coarse, time)[fitted.network.in_channels :].argmax(dim=0) > 0).numpy()
     if not inside.any():
         raise InputError(f"{fitted.subject}: no class was found anywhere, so there is no box about it")
-    return grid.cropped(look[inside], margin + 2.0)
+    return grid.cropped(coarse[inside], margin + 2.0)
 
 
 def parsed(value: object) -> object:

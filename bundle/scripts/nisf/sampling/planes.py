@@ -14,7 +14,7 @@ from nisf.utils.errors import InputError
 PLANES = ("4-chamber", "2-chamber")
 
 #: Voxel size with which the axes are found, and size and spacing of the planes, mm.
-LOOK, SIZE, SPACING = 3.0, 160.0, 1.5
+SEARCH, SIZE, SPACING = 3.0, 160.0, 1.5
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def heart_axes(fitted: FittedScan, time: float = 0.0, grid: Grid | None = None) 
         raise InputError(
             f"{fitted.subject}: long-axis planes need the classes LV, MYO and RV; give three points instead"
         )
-    grid = Grid.of_scan(fitted.frame, (LOOK, LOOK, LOOK)) if grid is None else grid
+    grid = Grid.of_scan(fitted.frame, (SEARCH, SEARCH, SEARCH)) if grid is None else grid
     points = grid.world()
     classes = fitted.read(points, time)[fitted.network.in_channels :].argmax(dim=0).numpy()
     cavity, right = classes == numbers["LV"], classes == numbers["RV"]

@@ -72,7 +72,7 @@ def calibrate(
     Returns:
         the record, or None if no scan has a label.
     """
-    seen = [found for scan in scans if (found := _looked_at(network, scan, fit, points, unet_blend)) is not None]
+    seen = [found for scan in scans if (found := _checked_scan(network, scan, fit, points, unet_blend)) is not None]
     if not seen:
         logger.warning("no validation subject has a label: the class probabilities stay uncalibrated")
         return None
@@ -96,7 +96,7 @@ def calibrate(
     return record
 
 
-def _looked_at(
+def _checked_scan(
     network: NISF, scan: Mapping, fit: Callable[[NISF, GridPoints], LatentFit], points: int, unet_blend: float
 ) -> tuple[torch.Tensor, torch.Tensor, LatentFit] | None:
     """Class logits [K, N] and labels [N] of a scan's labelled points, and its fit; None if it has none."""
@@ -114,7 +114,7 @@ def _looked_at(
 
 
 def _record(seen: Sequence[tuple], temperature: float, names: list[str]) -> dict:
-    """Temperature, and Dice and seconds of the results of ``_looked_at``."""
+    """Temperature, and Dice and seconds of the results of ``_checked_scan``."""
     every = np.stack([dice_of(logits.argmax(dim=0), label, 1 + len(names)) for logits, label, _ in seen])
     dice = dict(zip(names, average(every, axis=0).tolist()))
     return {
@@ -154,7 +154,7 @@ def dice_of(predicted: torch.Tensor, label: torch.Tensor, num_classes: int) -> n
     return compute_dice(first, second, include_background=False)[0].numpy()
 
 
-def calibrate_anew(
+def recalibrate(
     network: NISF,
     model: str | Path | None,
     train_dataset: MappedDataset,

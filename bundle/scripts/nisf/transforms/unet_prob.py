@@ -15,7 +15,7 @@ from monai.data import MetaTensor
 from monai.transforms import Transform
 
 from nisf.geometry.orientation import spacing_of
-from nisf.models.slice_net import DOUBT, SliceNet, largest_pieces, read_frames, scaled, unet_frames
+from nisf.models.slice_net import APART, SliceNet, largest_pieces, read_frames, scaled, unet_frames
 from nisf.transforms.scan import UNetProb, scan_of, with_scan
 from nisf.utils.tensors import likeliest
 
@@ -49,8 +49,8 @@ class AddUNetProbd(Transform):
         raw = likeliest(probabilities)
         classes = largest_pieces(raw, kept)
         # separate pieces are taken for background, though not with certainty
-        apart = torch.full((len(probabilities), 1), DOUBT / (len(probabilities) - 1))
-        apart[0] = 1 - DOUBT
+        apart = torch.full((len(probabilities), 1), APART / (len(probabilities) - 1))
+        apart[0] = 1 - APART
         probabilities[:, (raw != classes)] = apart
         item[self.image_key] = with_scan(image, replace(scan, unet_prob=UNetProb(probabilities, frames)))
         item["unet_class"] = MetaTensor(classes.unsqueeze(0), meta=dict(image.meta))
