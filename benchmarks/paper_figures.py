@@ -29,7 +29,7 @@ from nisf.phantom.cohort import Subject, make_subject
 from nisf.plots.panels import panels_figure
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.sampling.planes import heart_axes, long_axis_plane
-from nisf.utils.bundle import run_bundle
+from nisf.utils.bundle import NONE, run_bundle
 
 HELD = 3
 
@@ -37,7 +37,7 @@ HELD = 3
 def segment(scan: Path, folder: Path, **settings: object) -> FittedScan:
     """The scan fitted with the phantom's weights."""
     words = {"dataset_dir": [str(scan)], "layout": "images", "output_dir": str(folder), **settings}
-    run_bundle("inference", ["inference.json", "phantom.json"], split_rule="$None", **words)
+    run_bundle("inference", ["inference.json", "phantom.json"], split_rule=NONE, **words)
     (latent,) = folder.rglob("*_latent.pt")
     return FittedScan.load(latent)
 

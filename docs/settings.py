@@ -29,9 +29,9 @@ There are four ways to set one:
 - in Python, `Segmenter("phantom", final_points=4096)`.
 
 A name that the run id does not use is refused. `A#b` is the entry `b` inside the entry `A`. What stands as *built*
-is made of the settings above it and can be replaced as a whole ([extend](how-to/extend.md)). Values that begin
-with `$` are
-Python, as MONAI reads them: **a config is code that runs**, take it only from people whose code you would run.
+is made of the settings above it and can be replaced as a whole ([extend](how-to/extend.md)). In a config, and under
+`python -m monai.bundle run`, values that begin with `$` are Python, as MONAI reads them: **a config is code that
+runs**, take it only from people whose code you would run. Options of `nisf` and of `Segmenter` are never run.
 
 Which values were tried, and with what result: [ablation](results/ablation.md#settings-that-were-tried).
 

@@ -11,7 +11,7 @@ import nisf
 from nisf import Segmenter, segment
 from nisf.phantom.cohort import write_cohort
 from nisf.sampling.fitted_scan import FittedScan
-from nisf.utils.bundle import run_bundle
+from nisf.utils.bundle import NONE, run_bundle
 from nisf.utils.errors import InputError
 
 
@@ -38,7 +38,7 @@ def test_labels_and_saved_files_are_those_of_the_command(scan, result, tmp_path)
         "inference",
         ["inference", "phantom"],
         layout="images",
-        split_rule="$None",
+        split_rule=NONE,
         dataset_dir=[str(scan)],
         output_dir=str(tmp_path / "command"),
         final_points=2048,

@@ -67,3 +67,11 @@ def test_they_lie_beside_the_weights_they_were_found_for(tmp_path):
 def test_too_few_cases_are_refused():
     with pytest.raises(InputError, match="on 4 cases"):
         found_widening(*cases(4, 1.0, 0.0))
+
+
+def test_cardiac_output_is_as_uncertain_as_the_stroke_volume_that_it_is_made_of():
+    intervals = Intervals({"LVSV": Widening(2.0, 0.06, 2.0)})
+    draws = np.random.default_rng(0).normal(70, 2, 50)
+    stroke, output = (intervals.of(name, np.array(70.0 * k), draws * k) for name, k in (("LVSV", 1), ("CO", 0.06)))
+    np.testing.assert_allclose(np.array(output), 0.06 * np.array(stroke))
+    assert intervals.kind("CO") == "calibrated" and intervals.kind("PER") == "posterior"

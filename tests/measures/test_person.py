@@ -30,6 +30,8 @@ def test_what_is_known_comes_as_numbers_and_empty_cells_are_left_out(tmp_path):
         ("scan,sex\np1,woman\n", "the sex of p1 is 'woman'; write F, M"),
         ("scan,height\np1,170\np1,180\n", "names the scan p1 twice"),
         ("", "its columns must be scan"),
+        ("scan,height\np1,170,80\n", "the line of p1 has more cells"),
+        ("scan,height,\np1,170,80\n", "the line of p1 has more cells"),
     ],
 )
 def test_what_cannot_be_is_said_with_file_and_scan(text, sentence, tmp_path):
@@ -41,3 +43,11 @@ def test_what_cannot_be_is_said_with_file_and_scan(text, sentence, tmp_path):
 def test_a_missing_table_is_named():
     with pytest.raises(InputError, match="nowhere.csv: there is no such file"):
         people_of("nowhere.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+@pytest.mark.parametrize("end", ["", ",", ",,"])
+def test_tables_of_any_spreadsheet_are_read(encoding, end, tmp_path):
+    file = tmp_path / "people.csv"
+    file.write_bytes(f"scan,height{end}\r\nJosé,170{end}\r\n".encode(encoding))
+    assert people_of(str(file)) == {"José": {"height": 170.0}}

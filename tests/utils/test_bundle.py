@@ -14,7 +14,10 @@ from nisf.utils.bundle import (
     UNET,
     bundle_root,
     config_files,
+    literal,
+    parser_of,
     settings_of,
+    torch_device,
     used_settings,
     words_of,
 )
@@ -84,6 +87,15 @@ def test_settings_that_are_misspelt_are_refused_and_the_nearest_named():
     used_settings("training", PRIOR, "mlflow").check(["tracking_uri"])
 
 
+@pytest.mark.parametrize(
+    "name, value, wanted",
+    [("uncertainty_draws", "abc", "a number, as 0"), ("prior_weight", "1e-4x", "a number"), ("bf16", "yes", "True or")],
+)
+def test_text_in_place_of_a_number_is_refused(name, value, wanted):
+    with pytest.raises(InputError, match=f"--{name} is '{value}'; give {wanted}"):
+        segment(["scan.nii.gz"], "out", **{name: value})
+
+
 def test_what_the_value_of_a_setting_refers_to_is_used():
     value = {"fit": {"_target_": "nisf.fit.adam.fit_adam", "_mode_": "callable", "lr": "@my_lr"}, "my_lr": 1}
     used_settings("inference", INFERENCE, given=value).check([*value, "final_points"])
@@ -100,3 +112,34 @@ def test_words_and_data_lists(tmp_path):
 def test_a_layout_takes_one_data_set():
     with pytest.raises(InputError, match="two: the layout acdc takes one data set at a time"):
         segment(["one", "two"], "out", layout="acdc")
+
+
+# ---- what a user writes is never run
+
+
+HOSTILE = ["$__import__('os').mkdir('ran')", "@network", "%configs/train.json", "a/@#b.nii.gz", "$'@x' + \"%y\"", "$"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_name_that_looks_like_an_expression_stays_a_name(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parser = ConfigParser({"kept": literal({"names": [text, "plain.nii.gz"], "one": text})})
+    assert parser.get_parsed_content("kept") == {"names": [text, "plain.nii.gz"], "one": text}
+    assert parser_of(["inference"], dataset_dir=[text], only=text).get_parsed_content("dataset_dir") == [text]
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("text", ["$__import__('os').mkdir('ran') or 'x'.nii.gz", "@network.nii.gz", "%a.nii.gz"])
+def test_a_scan_with_such_a_name_is_read_like_any_other(text, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / text).write_bytes(b"no image")
+    with pytest.raises(SystemExit):
+        segment([text], "out", device="cpu")
+    assert f"{text}: is empty, cut off or no image" in capsys.readouterr().out
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["foo", "cpu')", "cuda:99", "cuda:x"])
+def test_a_device_that_is_not_there_is_refused_in_one_sentence(name):
+    with pytest.raises(InputError, match="device .*; use cpu"):
+        torch_device(name)

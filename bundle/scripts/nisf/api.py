@@ -23,6 +23,7 @@ import torch
 from monai.transforms import Compose
 
 from nisf.fit.posterior import LatentFit
+from nisf.geometry.affine import voxel_ml
 from nisf.inference.save import ResultWriter, SaveLatentd
 from nisf.io.datalist import load_split
 from nisf.io.latent_file import SavedFit
@@ -65,7 +66,7 @@ class Segmentation:
 
     def volumes(self) -> dict[str, np.ndarray]:
         """Volume in mL of each class in each frame, as the sum of its voxels: name to [T]."""
-        voxel = abs(np.linalg.det(self.affine[:3, :3])) / 1000
+        voxel = voxel_ml(self.affine)
         return {name: (self.labels == number).sum(axis=(0, 1, 2)) * voxel for number, name in self.class_names.items()}
 
     def save(self, output_dir: str | Path) -> list[Path]:

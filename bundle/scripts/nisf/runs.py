@@ -18,6 +18,7 @@ from pathlib import Path
 from nisf.utils.bundle import (
     EVALUATION,
     INFERENCE,
+    NONE,
     PRIOR,
     UNET,
     run_bundle,
@@ -79,7 +80,7 @@ def inference_of(
     layout = layout or ("cohort" if len(files) == 1 and is_listed(files[0]) else "images")
     if layout != "images" and len(files) > 1:
         raise InputError(f"{files[1]}: the layout {layout} takes one data set at a time")
-    data = {"dataset_dir": files if layout == "images" else files[0], "section": "all", "split_rule": "$None"}
+    data = {"dataset_dir": files if layout == "images" else files[0], "section": "all", "split_rule": NONE}
     configs = [*INFERENCE, *words_of(config), *["fast"] * bool(fast), *["adam"] * bool(adam)]
     where = {"output_dir": str(output), "device": torch_device(device)}
     return configs, {"layout": layout, **data, **where, **settings}

@@ -53,6 +53,10 @@ class Widening:
         return np.hypot(self.scale * np.asarray(deviation), self.part * np.asarray(value))
 
 
+#: Measures that are another one times an exact number, and so share its widening: output is stroke volume by rate.
+SAME_AS = {"CO": "LVSV"}
+
+
 @dataclass(frozen=True)
 class Intervals:
     """Widenings by measure; a measure without one has the interval of the draws.
@@ -67,7 +71,11 @@ class Intervals:
 
     def kind(self, name: str) -> str:
         """Kind of a measure's interval, ``calibrated`` or ``posterior``."""
-        return "calibrated" if name in self.widenings else "posterior"
+        return "calibrated" if self.widening(name) else "posterior"
+
+    def widening(self, name: str) -> Widening | None:
+        """Widening of a measure, its own or that of ``SAME_AS``; None if there is none."""
+        return self.widenings.get(name) or self.widenings.get(SAME_AS.get(name, ""))
 
     def of(self, name: str, value: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Low and high end of a measure's interval; NaN with fewer than two draws.
@@ -83,7 +91,7 @@ class Intervals:
 
     def ends(self, name: str, value: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same from the draws' standard deviation [...]; not below 0 for positive values."""
-        widening = self.widenings.get(name, Widening())
+        widening = self.widening(name) or Widening()
         away = widening.quantile * widening.deviation(value, deviation)
         low = value - away
         return np.where(np.asarray(value) > 0, np.maximum(low, 0), low), value + away

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,20 +82,31 @@ def people_of(file: str | None) -> dict[str, dict[str, float | str]]:
         return {}
     if not Path(file).is_file():
         raise InputError(f"{file}: there is no such file; give a CSV file with the columns {', '.join(COLUMNS)}")
-    with open(file, newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        rows, columns = list(reader), set(reader.fieldnames or [])
+    reader = csv.DictReader(io.StringIO(_text_of(file), newline=""), restkey="")
+    columns = {name for name in reader.fieldnames or [] if name}  # a comma at the end of a line names no column
+    rows = list(reader)
     if "scan" not in columns or not columns <= set(COLUMNS):
         raise InputError(
             f"{file}: its columns must be scan and any of {', '.join(COLUMNS[1:])}; correct its first line"
         )
     found: dict[str, dict[str, float | str]] = {}
     for row in rows:
-        scan = (row.pop("scan") or "").strip()
+        scan, spare = (row.pop("scan") or "").strip(), row.pop("", None) or []
+        if any(cell.strip() for cell in spare):  # a text or a list of texts
+            raise InputError(f"{file}: the line of {scan} has more cells than the first line; correct it")
         if scan in found:
             raise InputError(f"{file}: names the scan {scan} twice; remove one line")
         found[scan] = checked(file, scan, row)
     return found
+
+
+def _text_of(file: str) -> str:
+    """Text of a table as spreadsheets write it: UTF-8, or the code page of western Windows."""
+    content = Path(file).read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
 
 
 def checked(source: str, scan: str, person: Mapping[str, object]) -> dict[str, float | str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import binary_dilation, generate_binary_structure, label, maximum_filter, minimum_filter
 
-from nisf.geometry.affine import world_to_voxel
+from nisf.geometry.affine import voxel_ml, world_to_voxel
 from nisf.geometry.grid import Grid
 from nisf.geometry.orientation import spacing_of
 from nisf.sampling.fitted_scan import FittedScan
@@ -106,12 +106,11 @@ def region_of(fitted: FittedScan, times: Sequence[float], points: int = POINTS, 
     weights = np.bincount(pieces.ravel(), weights=seen)
     weights[0] = 0
     wanted = binary_dilation(pieces == weights.argmax(), np.ones((3, 3, 3)))
-    cell = np.prod(spacing_of(search.affine))
-    fine = box.resampled([(wanted.sum() * cell / points) ** (1 / 3)] * 3)
+    fine = box.resampled([(wanted.sum() * 1000 * voxel_ml(search.affine) / points) ** (1 / 3)] * 3)
     world = fine.world()
     voxels = np.rint(world_to_voxel(search.affine, world)).astype(int)
     inside = wanted[tuple(np.clip(voxels, 0, np.array(search.shape) - 1).T)]
-    return Region(world[inside], float(np.prod(spacing_of(fine.affine)) / 1000), inside.reshape(fine.shape))
+    return Region(world[inside], voxel_ml(fine.affine), inside.reshape(fine.shape))
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:
@@ -220,5 +219,6 @@ def slice_volumes(labels: np.ndarray, affine: np.ndarray, names: Mapping[int, st
     Returns:
         name to [T], mL.
     """
-    cell = abs(np.linalg.det(np.asarray(affine, dtype=float)[:3, :3])) / 1000
-    return {name: (labels == number).sum(axis=(0, 1, 2)) * cell for number, name in names.items() if number > 0}
+    return {
+        name: (labels == number).sum(axis=(0, 1, 2)) * voxel_ml(affine) for number, name in names.items() if number > 0
+    }

@@ -163,7 +163,11 @@ def quality_words(scan: ScanFolder, measures: Mapping) -> dict:
 
 def rows_of(measures: Mapping) -> list[dict]:
     """The measures with every field, None or empty where unknown."""
-    blank = {"unit": "", "indexed_unit": "", **dict.fromkeys(("value", "low", "high", "by_slices", "indexed"))}
+    blank = {
+        "unit": "",
+        "indexed_unit": "",
+        **dict.fromkeys(("value", "low", "high", "by_slices", "indexed", "interval")),
+    }
     return [{**blank, "title": one["name"], **one} for one in measures.get("measures") or []]
 
 

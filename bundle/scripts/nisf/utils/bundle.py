@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,34 @@ INFERENCE = ("inference",)
 EVALUATION = ("inference", "evaluate")
 PRIOR = ("inference", "train")
 UNET = ("inference", "train", "unet")
+
+
+class Expression(str):
+    """Text that MONAI's parser evaluates, as it does those of a config that begin with ``$``."""
+
+
+#: Overrides a setting by None, which ``run_bundle`` otherwise takes for "the config's".
+NONE = Expression("$None")
+
+
+def literal(value: object) -> object:
+    """A value that MONAI's parser leaves as it is, at any depth.
+
+    The parser runs text that begins with ``$`` as Python and replaces ``@id`` and ``%file``, also in a file's name.
+    Such text becomes an expression for itself. An ``Expression`` stays one.
+    """
+    if isinstance(value, Mapping):
+        return {key: literal(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [literal(one) for one in value]
+    if not isinstance(value, str) or isinstance(value, Expression):
+        return value
+    if value[:1] not in ("$", "@", "%") and not any(mark in value for mark in ("@#", "%#", "@::", "%::")):
+        return value
+    quoted = repr(value)
+    for mark in "@%#:":
+        quoted = quoted.replace(mark, f"\\x{ord(mark):02x}")
+    return f"${quoted}"
 
 
 def bundle_root() -> Path:
@@ -79,13 +108,13 @@ def run_bundle(
         configs: config files, see ``config_files``, the later ones overriding.
         logging_file: file in the bundle's ``configs`` folder.
         tracking: ``mlflow``, or a JSON file of settings as MONAI takes them; None for none.
-        overrides: values of settings; None keeps the config's.
+        overrides: values of settings, taken as they are (``literal``); None keeps the config's.
 
     Raises:
         InputError: an error that the user can fix, such as a setting that the run id does not use.
         SystemExit: some scans failed.
     """
-    given = {key: value for key, value in overrides.items() if value is not None}
+    given = {key: literal(value) for key, value in overrides.items() if value is not None}
     used_settings(run_id, configs, tracking, given).check(given)
     from monai.bundle import ConfigWorkflow
 
@@ -134,9 +163,22 @@ def used_settings(
     return UsedSettings(run_id, settings_of(configs), given, tracking_settings(tracking))
 
 
-def torch_device(name: str | None) -> str | None:
-    """A device's name in the form of the configs."""
-    return None if name is None else f"$torch.device('{name}')"
+def torch_device(name: str | None) -> Expression | None:
+    """A device's name in the form of the configs.
+
+    Raises:
+        InputError: there is no such device, or this machine has none.
+    """
+    if name is None:
+        return None
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", str(name)):
+        raise InputError(f"the device '{name}' is unknown; use cpu, cuda or cuda:N")
+    if str(name).startswith("cuda"):
+        import torch  # slow to import
+
+        if int(str(name).partition(":")[2] or 0) >= torch.cuda.device_count():
+            raise InputError(f"the device {name} is not there: PyTorch finds {torch.cuda.device_count()} GPUs; use cpu")
+    return Expression(f"$torch.device('{name}')")
 
 
 def words_of(value: object) -> list[str]:
@@ -154,9 +196,9 @@ def parser_of(configs: Sequence[str], **overrides: object) -> ConfigParser:
     """
     from monai.bundle import ConfigParser
 
-    used_settings("inference", configs, given=overrides).check(overrides)
+    used_settings("inference", configs, given=literal(overrides)).check(overrides)
     parser = ConfigParser(settings_of(configs))
-    parser.update({"bundle_root": str(bundle_root()), **overrides})
+    parser.update({"bundle_root": str(bundle_root()), **literal(overrides)})
     parser.parse()
     parser.get_parsed_content("imports")
     return parser

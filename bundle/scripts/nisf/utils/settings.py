@@ -48,6 +48,7 @@ class UsedSettings:
         besides: Iterable[str] = BESIDES,
     ) -> None:
         ids = [run_id, *besides]
+        self.config, self.given = config, given
         self.run_id, self.known = run_id, {*config, *more}
         self.ids = {*more} | reached(config, ids) | reached(_changed(config, given), ids)
 
@@ -57,15 +58,25 @@ class UsedSettings:
         return any(one == id or one.startswith(f"{id}::") or id.startswith(f"{one}::") for one in self.ids)
 
     def check(self, names: Iterable[str]) -> None:
-        """Raises ``InputError`` for a setting that is not used: MONAI would accept it without effect."""
+        """Raises ``InputError`` for a setting that is not used, which MONAI would accept without effect, and for text
+        in place of a number or a truth value."""
         for name in names:
             if name in self:
+                _check_kind(name, self.config.get(name), self.given.get(name))
                 continue
             if name.split("#")[0] in self.known:
                 raise InputError(f"--{name} is a setting that the run id {self.run_id} does not use; leave it out")
             near = difflib.get_close_matches(name, {one.split("::")[0] for one in self.ids}, 1, 0.75)
             hint = f"; did you mean --{near[0]}?" if near else ""
             raise InputError(f"--{name} is no setting of the run id {self.run_id}{hint}")
+
+
+def _check_kind(name: str, usual: object, value: object) -> None:
+    """Refuses text where the config has a number or a truth value; expressions and references may become anything."""
+    if not isinstance(usual, (int, float)) or not isinstance(value, str) or value[:1] in ("$", "@", "%"):
+        return
+    wanted = "True or False" if isinstance(usual, bool) else f"a number, as {usual}"
+    raise InputError(f"--{name} is '{value}'; give {wanted}")
 
 
 def _changed(config: Mapping, given: Mapping[str, object]) -> dict:
