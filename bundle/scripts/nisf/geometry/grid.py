@@ -125,6 +125,11 @@ def even_times(count: int) -> tuple[float, ...]:
 
 
 def unit_vector(direction: np.ndarray) -> np.ndarray:
+    """The direction [3] with length one.
+
+    Raises:
+        InputError: it has no length.
+    """
     length = np.linalg.norm(direction)
     if not length > 1e-9:
         raise InputError("the plane's directions are parallel or zero; give three points that are not on one line")

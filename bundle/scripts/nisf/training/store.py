@@ -165,6 +165,7 @@ def _settings(value: object) -> object:
 
 
 def fill_stores(stores: Mapping[str, MappedDataset]) -> None:
+    """Preprocesses every subject of the named stores, and logs how far it is; raises as the transforms."""
     for name, dataset in stores.items():
         dataset.fill(
             lambda done, n, name=name: (
