@@ -8,10 +8,9 @@ from collections.abc import Hashable, Mapping, Sequence
 import torch
 from monai.engines import SupervisedTrainer
 from monai.inferers import Inferer
-from monai.transforms import RandomizableTransform
 from torch.nn import functional as F
 
-from nisf.models.slice_net import SliceNet, read_frames, to_pixel, unet_frames
+from nisf.models.slice_net import SliceNet, read_frames, unet_frames
 from nisf.models.weights import save_weights
 from nisf.training.checkpoints import run_trainer
 from nisf.training.store import MappedDataset, fill_stores
@@ -21,34 +20,6 @@ from nisf.utils.files import check_writable
 from nisf.utils.tensors import as_intensity, likeliest
 
 logger = logging.getLogger(__name__)
-
-
-# ---- training
-class RandSliced(RandomizableTransform):
-    """Draws a labelled frame and a slice of a stored stack: ``image`` [3 C, H, W] and ``label`` [1, H, W].
-
-    Args:
-        pixel: pixel size of the resampled slice, mm.
-        alone: probability that a neighbour is replaced by the slice itself, as at the ends of a stack.
-    """
-
-    def __init__(self, pixel: float = 1.5, alone: float = 0.15) -> None:
-        super().__init__(1.0)
-        self.pixel, self.alone = pixel, alone
-
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[str, torch.Tensor]:
-        """The drawn slice."""
-        image, label = (data[key].as_subclass(torch.Tensor) for key in ("image", "label"))
-        frame = self.R.choice(labelled(label))
-        place, last = int(self.R.randint(image.shape[3])), image.shape[3] - 1
-        steps = [0 if self.R.rand() < self.alone else step for step in (-1, 1)]
-        below, above = (min(max(place + step, 0), last) for step in steps)
-        slices = as_intensity(image[..., [below, place, above], frame]).permute(3, 0, 1, 2)
-        slices = to_pixel(slices, data["spacing"], self.pixel)
-        classes = label[0, :, :, place, frame].long()
-        shares = F.one_hot(classes).permute(2, 0, 1).float()
-        found = likeliest(to_pixel(shares.unsqueeze(0), data["spacing"], self.pixel)[0])
-        return {"image": slices.flatten(0, 1), "label": found.unsqueeze(0).float()}
 
 
 def labelled(label: torch.Tensor) -> list[int]:
@@ -71,6 +42,24 @@ def prepare_stack(
     frames = [frames[i] for i in unet_frames(len(frames), 4)]
     image, label = as_intensity(item["image"].as_subclass(torch.Tensor)[..., frames]), item["label"][..., frames]
     return image.unsqueeze(0), label.unsqueeze(0), (item["spacing"],), {}
+
+
+class MixedPrecisionInferer(Inferer):
+    """Runs the network in bfloat16 where that is exact enough, on a CPU or a GPU, and returns float32.
+
+    Args:
+        enabled: False runs it in float32.
+    """
+
+    def __init__(self, enabled: bool = True) -> None:
+        self.enabled = enabled
+
+    def __call__(
+        self, inputs: torch.Tensor, network: torch.nn.Module, *args: object, **kwargs: object
+    ) -> torch.Tensor:
+        """The network's output."""
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.enabled):
+            return network(inputs, *args, **kwargs).float()
 
 
 class StackInferer(Inferer):
@@ -104,7 +93,7 @@ def train_unet(
 
     Args:
         trainer: the training engine.
-        state: what a checkpoint holds, by name; ``network`` and ``trainer`` among them.
+        state: what a checkpoint holds, by name; ``average``, the network with averaged weights, and ``trainer`` among them.
         train_dataset, val_dataset: stores of stacks.
         output_dir: folder of checkpoints and weights.
         checkpoint_interval: epochs between checkpoints.
@@ -114,4 +103,4 @@ def train_unet(
     fill_stores({"training": train_dataset, "validation": val_dataset})
     run_trainer(trainer, state, folder, checkpoint_interval, resume)
     if rank() == 0:
-        logger.info("trained: %s", save_weights(state["network"].half(), folder / "unet.pt"))
+        logger.info("trained: %s", save_weights(state["average"].half(), folder / "unet.pt"))

@@ -1,0 +1,38 @@
+"""Data list of ACDC and M&Ms together, with the splits of each.
+
+    python benchmarks/pooled_cohort.py ACDC MNMS output/pooled/cohort.json
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from nisf.io.datalist import find_subjects, split_subjects
+from nisf.io.layouts.common import SECTIONS
+from nisf.utils.files import write_text
+
+RULES = {"acdc": {"last_digit": {"validation": [2], "test": [0]}}, "mnms": None}
+
+
+def pooled(folders: dict[str, str]) -> dict[str, list[dict]]:
+    """Entries of a cohort file by section, from a folder for each layout."""
+    content: dict[str, list[dict]] = {section: [] for section in SECTIONS}
+    for layout, folder in folders.items():
+        rule = RULES[layout] or str(Path(folder) / "splits.json")
+        splits = split_subjects(find_subjects(layout, os.path.abspath(folder)), rule)
+        for section, subjects in splits.items():
+            content[section] += subjects
+    return content
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("acdc")
+    parser.add_argument("mnms")
+    parser.add_argument("output")
+    options = parser.parse_args()
+    content = pooled({"acdc": options.acdc, "mnms": options.mnms})
+    Path(options.output).parent.mkdir(parents=True, exist_ok=True)
+    write_text(options.output, json.dumps(content, indent=1) + "\n")
+    print({section: len(subjects) for section, subjects in content.items()})
