@@ -16,6 +16,7 @@ SIZES = {
     "two channels, another latent size": {"in_channels": 2, "latent_size": 4},
     "static volume": {"coord_dims": 3},
     "one layer": {"num_layers": 1},
+    "closed cycle": {"closed_cycle": True, "pose": True},
     "with pose": {"pose": True},
     "with pose, two channels, another latent size": {"pose": True, "in_channels": 2, "latent_size": 4},
     "with acquisition": {"acquisition": True},

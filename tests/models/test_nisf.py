@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from nisf.models.nisf import NISF, GaborLayer, LatentTable
+from nisf.utils.errors import InputError
 
 SIZES = {
     "paper's form": {},
     "latent smaller than hidden": {"latent_size": 3},
     "latent larger than hidden": {"latent_size": 12},
     "static volume": {"coord_dims": 3, "num_classes": 3},
+    "closed cycle": {"closed_cycle": True},
     "several channels": {"in_channels": 3},
     "one layer": {"num_layers": 1},
     "other factors": {"omega0": 7.0, "sigma0": 3.0},
@@ -39,6 +41,9 @@ def plain_forward(network, coordinate, latent, omega0=10.0, sigma0=10.0):
     """Logits of one point: [coordinate, latent] in, the latent as the first residual, then a residual a layer."""
     same_size = len(latent) == network.intensity_head.in_features
     residual = latent if same_size else array(network.residual.weight) @ latent
+    if network.closed_cycle:
+        angle = 2 * np.pi * coordinate[3]
+        coordinate = np.array([*coordinate[:3], np.cos(angle), np.sin(angle)])
     x = gabor(network.first, np.concatenate([coordinate, latent]), omega0, sigma0) + residual
     for layer in network.layers:
         x = gabor(layer, x, omega0, sigma0) + x
@@ -53,6 +58,19 @@ def test_gabor_layer_is_the_formula_with_two_matrices():
     expected = [[gabor(layer, point, 4.0, 2.0) for point in row] for row in array(x)]
     assert layer(x).shape == (3, 11, 7)
     np.testing.assert_allclose(array(layer(x)), expected, atol=1e-12)
+
+
+def test_closed_cycle_ends_where_it_begins():
+    network = small(closed_cycle=True)
+    start = torch.rand(1, 4, 5, dtype=torch.float64)
+    end = start + torch.tensor([0, 0, 0, 1.0], dtype=torch.float64)[:, None]
+    torch.testing.assert_close(network(start), network(end))
+    assert not torch.allclose(network(start), network((start + end) / 2))
+
+
+def test_closed_cycle_needs_a_time():
+    with pytest.raises(InputError, match="coord_dims is 3"):
+        small(closed_cycle=True, coord_dims=3)
 
 
 @pytest.mark.parametrize("changes", SIZES.values(), ids=SIZES.keys())

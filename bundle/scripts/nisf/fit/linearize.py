@@ -77,7 +77,7 @@ def jacobian(
         coords = moved(coords + shifts, variables.pose(v))
         projected = network.project(coords)
     logits, by_entry = _by_entry(network, projected, variables.latent(v), outputs)
-    by_argument = network.first.linear.weight[:, network.coord_dims :] @ network.latent_factor
+    by_argument = network.first.linear.weight[:, network.place_dims :] @ network.latent_factor
     by_residual = network.residual(network.latent_factor.t()).t()
     found = [a @ by_argument + b @ by_residual for a, b in by_entry]
     if variables.moves:

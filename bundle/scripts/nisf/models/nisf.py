@@ -7,6 +7,8 @@ import math
 import torch
 from torch import nn
 
+from nisf.utils.errors import InputError
+
 
 class GaborLayer(nn.Module):
     """Real Gabor wavelet layer: ``cos(omega0 * (W1 x + b1)) * exp(-(sigma0 * (W2 x + b2))**2)``.
@@ -53,6 +55,8 @@ class NISF(nn.Module):
         omega0: frequency factor of the Gabor layers.
         sigma0: envelope factor of the Gabor layers.
         num_probes: number of coordinates whose intensities give the initial latent of a fit.
+        closed_cycle: the time t, a fraction of the cardiac cycle, enters as ``cos(2 pi t), sin(2 pi t)``, so that the
+            function at t = 1 is that at t = 0; needs four coordinates.
     """
 
     def __init__(
@@ -66,14 +70,20 @@ class NISF(nn.Module):
         omega0: float = 10.0,
         sigma0: float = 10.0,
         num_probes: int = 1024,
+        closed_cycle: bool = False,
     ) -> None:
         super().__init__()
+        if closed_cycle and coord_dims != 4:
+            raise InputError(f"closed_cycle needs the time as the fourth coordinate, but coord_dims is {coord_dims}")
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.coord_dims = coord_dims
+        self.closed_cycle = closed_cycle
+        #: number of inputs of the first layer that depend on the coordinates
+        self.place_dims = coord_dims + int(closed_cycle)
         self.latent_size = latent_size
         self.hidden_size, self.num_layers, self.omega0, self.sigma0 = hidden_size, num_layers, omega0, sigma0
-        self.first = GaborLayer(coord_dims + latent_size, hidden_size, omega0, sigma0)
+        self.first = GaborLayer(self.place_dims + latent_size, hidden_size, omega0, sigma0)
         self.layers = nn.ModuleList(GaborLayer(hidden_size, hidden_size, omega0, sigma0) for _ in range(num_layers - 1))
         self.residual = nn.Identity() if latent_size == hidden_size else nn.Linear(latent_size, hidden_size, bias=False)
         self.intensity_head = nn.Linear(hidden_size, in_channels)
@@ -100,7 +110,8 @@ class NISF(nn.Module):
         whole = ("num_classes", "in_channels", "coord_dims", "latent_size", "hidden_size", "num_layers")
         found = {name: int(getattr(self, name)) for name in whole}
         probes = int(self.guess_coords.shape[1])
-        return {**found, "omega0": self.omega0, "sigma0": self.sigma0, "num_probes": probes}
+        shape = {**found, "omega0": self.omega0, "sigma0": self.sigma0, "num_probes": probes}
+        return {**shape, "closed_cycle": self.closed_cycle}
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -117,7 +128,7 @@ class NISF(nn.Module):
                 bound = math.sqrt(6 / weight.shape[1]) / factor
                 half.uniform_(-bound, bound)
             layer.linear.bias.uniform_(-0.1, 0.1)
-        self.first.linear.weight[:, : self.coord_dims].uniform_(-0.5, 0.5)
+        self.first.linear.weight[:, : self.place_dims].uniform_(-0.5, 0.5)
 
     def forward(self, coords: torch.Tensor, latent: torch.Tensor | None = None) -> torch.Tensor:
         """Logits at normalised coordinates.
@@ -148,11 +159,14 @@ class NISF(nn.Module):
 
     def project(self, coords: torch.Tensor) -> torch.Tensor:
         """The coordinates' part of the first product, [..., D, N] -> [..., N, 2 H]; the same for every latent."""
-        return nn.functional.linear(coords.transpose(-2, -1), self.first.linear.weight[:, : self.coord_dims])
+        if self.closed_cycle:
+            angle = 2 * math.pi * coords[..., 3:, :]
+            coords = torch.cat([coords[..., :3, :], angle.cos(), angle.sin()], dim=-2)
+        return nn.functional.linear(coords.transpose(-2, -1), self.first.linear.weight[:, : self.place_dims])
 
     def modulation(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The latent's part of the first product [..., 2 H] and its residual [..., H]: one row per subject."""
-        weight = self.first.linear.weight[:, self.coord_dims :]
+        weight = self.first.linear.weight[:, self.place_dims :]
         return nn.functional.linear(latent, weight, self.first.linear.bias), self.residual(latent)
 
     def trunk(self, x: torch.Tensor) -> torch.Tensor:
