@@ -77,7 +77,8 @@ def augmentation() -> Compose:
         "_target_": "RandAffined", "prob": 0.8, "spatial_size": PATCH, "rotate_range": [0.0, 0.0, 0.6], **keys,
         "scale_range": [0.3, 0.3, 0.0], "mode": ["bilinear", "nearest"], "padding_mode": "zeros",
     }  # fmt: skip
-    shading = config["train#random_transforms"][2:]
+    flat = ("nisf.", "RandSimulateLowResolutiond")  # for slices alone
+    shading = [one for one in config["train#random_transforms"][2:] if not one["_target_"].startswith(flat)]
     smooth = next(t for t in shading if t["_target_"] == "RandGaussianSmoothd")
     smooth["sigma_z"] = [0.01, 0.02]
     parser = ConfigParser({"moves": {"_target_": "Compose", "transforms": [move, *shading]}})

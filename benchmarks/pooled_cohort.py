@@ -1,6 +1,6 @@
 """Data list of ACDC and M&Ms together, with the splits of each.
 
-    python benchmarks/pooled_cohort.py ACDC MNMS output/pooled/cohort.json
+python benchmarks/pooled_cohort.py ACDC MNMS output/pooled/cohort.json
 """
 
 import argparse

@@ -8,8 +8,8 @@ from nisf.utils.bundle import parser_of
 
 STEPS = parser_of(["inference", "train", "unet"]).get_parsed_content("train#random_transforms")
 NAMES = [type(step).__name__ for step in STEPS]
-#: Those that change intensities alone: all after the one that moves image and label.
-ALONE = STEPS[NAMES.index("RandAffined") + 1 :]
+#: Those that change intensities alone: between the one that moves and the one that crops image and label.
+ALONE = STEPS[NAMES.index("Rand2DElasticd") + 1 : NAMES.index("RandFieldOfViewd")]
 
 
 def name_of(step):
@@ -26,7 +26,8 @@ def test_an_augmentation_changes_some_images_and_no_label(step):
     step.set_random_state(seed=0)
     x, y = torch.meshgrid(torch.linspace(0, 1, 32), torch.linspace(0, 1, 32), indexing="ij")
     image = torch.stack([0.5 + 0.4 * torch.sin(9 * x + k) * torch.cos(7 * y) for k in range(3)])
-    label = torch.ones(1, 32, 32)
+    label = torch.zeros(1, 32, 32)
+    label[:, 8:24, 8:24] = 1
     changed = 0
     for _ in range(60):
         out = step({"image": image.clone(), "label": label.clone()})

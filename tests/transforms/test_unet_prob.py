@@ -9,7 +9,8 @@ from monai.data import MetaTensor
 from nisf.inference.inferers import points_of
 from nisf.models.nisf import NISF
 from nisf.models.slice_net import SliceNet, largest_pieces, read_frames, to_pixel, unet_frames
-from nisf.training.slice_net import RandSliced, StackInferer, labelled_frames, prepare_stack
+from nisf.training.slice_net import StackInferer, labelled_frames, prepare_stack
+from nisf.training.slice_transforms import RandSliced
 from nisf.transforms.hold_out import HoldOutd
 from nisf.transforms.points import ToStored
 from nisf.transforms.scan import Scan, scan_of, with_scan
@@ -179,7 +180,9 @@ def stored(tmp_path_factory):
 
 
 def test_a_drawn_slice_is_one_of_the_stack_with_its_neighbours(stored):
-    draw = RandSliced(pixel=6.0, alone=0.0).set_random_state(seed=1)  # the phantom's own voxel: no resampling
+    draw = RandSliced(pixel=6.0, alone=0.0, reverse=0.0, scale=1.0).set_random_state(
+        seed=1
+    )  # the phantom's own voxel: no resampling
     image, label = (stored[key].as_subclass(torch.Tensor) for key in ("image", "label"))
     seen = set()
     for _ in range(40):

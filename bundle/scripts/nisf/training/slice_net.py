@@ -54,9 +54,7 @@ class MixedPrecisionInferer(Inferer):
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
 
-    def __call__(
-        self, inputs: torch.Tensor, network: torch.nn.Module, *args: object, **kwargs: object
-    ) -> torch.Tensor:
+    def __call__(self, inputs: torch.Tensor, network: torch.nn.Module, *args: object, **kwargs: object) -> torch.Tensor:
         """The network's output."""
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.enabled):
             return network(inputs, *args, **kwargs).float()

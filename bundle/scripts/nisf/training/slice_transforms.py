@@ -140,9 +140,7 @@ class RandFieldOfViewd(MapTransform, RandomizableTransform):
         smallest: smallest side of the box, as a share of the image's.
     """
 
-    def __init__(
-        self, keys: KeysCollection = ("image", "label"), prob: float = 0.2, smallest: float = 0.45
-    ) -> None:
+    def __init__(self, keys: KeysCollection = ("image", "label"), prob: float = 0.2, smallest: float = 0.45) -> None:
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, prob)
         self.smallest = smallest

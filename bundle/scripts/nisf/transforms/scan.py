@@ -92,10 +92,21 @@ class Scan:
         """Itself: one item of a batch."""
         return self
 
-    def turned(self, order: Sequence[int], flips: Sequence[bool]) -> Scan:
-        """The Scan after the image's axes were put in ``order`` and flipped; only a mask may depend on them by then."""
-        mask = self.mask if self.mask is None else turned(self.mask[None, ..., None], order, flips)[0, ..., 0]
-        return replace(self, mask=mask)
+    def turned(self, order: Sequence[int], flips: Sequence[bool], slices: int) -> Scan:
+        """The Scan, without a coordinate frame yet, after the image's axes were put in ``order`` and then flipped.
+
+        Args:
+            order, flips: see ``turned``; the order may only change before slices are held out.
+            slices: number of slices.
+        """
+        mask, unet_prob, kept = self.mask, self.unet_prob, self.kept_slices
+        if mask is not None:
+            mask = turned(mask[None, ..., None], order, flips)[0, ..., 0]
+        if unet_prob is not None:
+            unet_prob = replace(unet_prob, values=turned(unet_prob.values, order, flips))
+        if kept is not None and flips[2]:
+            kept = sorted(slices - 1 - place for place in kept)
+        return replace(self, mask=mask, unet_prob=unet_prob, kept_slices=kept)
 
     def cropped(self, box: Sequence[tuple[int, int]], frame: CoordinateFrame) -> Scan:
         """The Scan after the image was cropped to the voxel ranges ``box``, with the coordinate frame ``frame``."""

@@ -73,7 +73,7 @@ class CanonicalOrientationd(GridTransform):
             item[key] = self.note(plain, before, order=list(order), flips=list(flips))
             item[key].affine = torch.from_numpy(orientation.permuted_affine(affine, before.shape[1:4], order, flips))
         image = item[self.keys[0]]
-        item[self.keys[0]] = with_scan(image, scan_of(image).turned(order, flips))
+        item[self.keys[0]] = with_scan(image, scan_of(image).turned(order, flips, image.shape[3]))
         return item
 
     def inverse(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
