@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from monai.engines import SupervisedTrainer
@@ -91,7 +91,7 @@ def train_unet(
 
     Args:
         trainer: the training engine.
-        state: what a checkpoint holds, by name; ``average``, the network with averaged weights, and ``trainer`` among them.
+        state: what a checkpoint holds, by name; among them ``average``, the network with averaged weights.
         train_dataset, val_dataset: stores of stacks.
         output_dir: folder of checkpoints and weights.
         checkpoint_interval: epochs between checkpoints.
