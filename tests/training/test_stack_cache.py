@@ -22,7 +22,7 @@ from nisf.transforms.points import RandFramed, RandPointsd, ToStored, gather_poi
 from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd, PoseOfd
 from nisf.transforms.virtual_subjects import RandVirtualSubjectd
 
-POINTS, VIRTUAL = RandPointsd(64, 0.5), RandVirtualSubjectd(3, 7)
+FRAMES, POINTS, VIRTUAL = RandFramed(), RandPointsd(64, 0.5), RandVirtualSubjectd(3, 7)
 CPU = torch.device("cpu")
 
 
@@ -63,7 +63,7 @@ def loader(store, processes=1, rank=0, steps=4, seed=11, cache=True):
 def test_every_point_is_what_the_store_and_the_virtual_subject_say(store):
     stacks, virtual = CachedStacks(store, range(4), CPU), VIRTUAL.every(range(4), CPU)
     places = torch.tensor([2, 0, 3, 1])
-    frame, voxels = stacks.draw(places, POINTS, torch.Generator().manual_seed(0))
+    frame, voxels = stacks.draw(places, FRAMES, POINTS, torch.Generator().manual_seed(0))
     rows = places * 3 + torch.tensor([0, 1, 2, 1])
     found = virtual.rows(rows).show(stacks.at(places, frame, voxels))
     for place, subject in enumerate(places.tolist()):
@@ -82,7 +82,7 @@ def test_every_point_is_what_the_store_and_the_virtual_subject_say(store):
 def test_half_of_the_points_lie_about_the_labels_and_frames_are_drawn_alike(store):
     stacks, generator = CachedStacks(store, range(4), CPU), torch.Generator().manual_seed(0)
     many = RandPointsd(4000, 0.5, margin=1)
-    frame, voxels = stacks.draw(torch.full((400,), 2), many, generator)
+    frame, voxels = stacks.draw(torch.full((400,), 2), FRAMES, many, generator)
     assert set(frame.tolist()) == set(range(5)) and max(frame.bincount()) < 2 * min(frame.bincount())
     item = store.stored(2)
     low, high = np.array(item["boxes"][int(frame[0])]).T
@@ -93,10 +93,23 @@ def test_half_of_the_points_lie_about_the_labels_and_frames_are_drawn_alike(stor
     assert np.array_equal(everywhere.max(axis=1) + 1, item["image"].shape[1:4]) and not everywhere.min()
 
 
+def test_points_of_a_cropped_frame_lie_in_its_part_of_the_grid(store):
+    stacks, generator = CachedStacks(store, [2], CPU), torch.Generator().manual_seed(0)
+    grid = torch.tensor(store.stored(2)["image"].shape[1:4])
+    part = torch.stack([torch.tensor([3, 4, 1]), grid - torch.tensor([4, 2, 2])], dim=1)
+    stacks.seen[2:] = part  # all but the first two frames
+    stacks.whole[0] = 2
+    frame, voxels = stacks.draw(torch.zeros(400, dtype=torch.long), RandFramed(whole_share=0.4), POINTS, generator)
+    assert 0.3 < (frame < 2).float().mean() < 0.5 and set(frame.tolist()) == set(range(5))
+    cropped = voxels[frame >= 2]
+    assert (cropped >= part[:, :1]).all() and (cropped < part[:, 1:]).all()
+    assert (voxels[frame < 2].amax(dim=(0, 2)) == grid - 1).all()
+
+
 def test_nothing_is_left_on_another_device(store):
     stacks, virtual = CachedStacks(store, range(4), "meta"), VIRTUAL.every(range(4), "meta")
     places = torch.zeros(4, dtype=torch.long, device="meta")
-    found = virtual.rows(places).show(stacks.at(places, *stacks.draw(places, POINTS, torch.Generator())))
+    found = virtual.rows(places).show(stacks.at(places, *stacks.draw(places, FRAMES, POINTS, torch.Generator())))
     tensors = [*found.values(), *vars(stacks).values(), *vars(virtual).values()]
     assert {value.device.type for value in tensors if torch.is_tensor(value)} == {"meta"}
 

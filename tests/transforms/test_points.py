@@ -39,8 +39,8 @@ def test_stored_subject_holds_8_bits_frames_apart_and_boxes(scan):
     assert without["boxes"][0] == [[0, n] for n in without["image"].shape[1:4]]
 
 
-def test_label_box_of_nothing_is_everything():
-    assert label_box(torch.full((3, 4, 5), -1)) == [[0, 3], [0, 4], [0, 5]]
+def test_nothing_has_no_label_box():
+    assert label_box(torch.full((3, 4, 5), -1)) is None
 
 
 def test_frames_are_drawn_uniformly_and_whole():
@@ -100,7 +100,7 @@ def test_foreground_share_is_drawn_from_the_labels_box():
     frame = CoordinateFrame.relative(np.eye(4), (40, 40, 10), (0.0,))
     image = with_scan(torch.zeros(1, 40, 40, 10, 1, dtype=torch.uint8), Scan((0.0,), frame=frame))
     item = {"image": image, "label": label, "index": 0}
-    item["boxes"] = [label_box(label[0, ..., 0])]
+    item["boxes"], item["seen"] = [label_box(label[0, ..., 0])], [[[0, n] for n in label.shape[1:4]]]
 
     def voxels(foreground):
         transform = RandPointsd(4000, foreground, margin=3)

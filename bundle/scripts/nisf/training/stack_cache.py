@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from nisf.geometry.pose import Pose, moved
 from nisf.training.store import MappedDataset
-from nisf.transforms.points import RandFramed, RandPointsd
+from nisf.transforms.points import RandFramed, RandPointsd, frame_at, whole_frames
 from nisf.transforms.scan import scan_of
 from nisf.transforms.virtual_subjects import RandVirtualSubjectd, VirtualSubject
 from nisf.utils import distributed
@@ -71,6 +71,8 @@ class CachedStacks:
         self.frames, self.first_frame = self._table(counts, torch.long), self._table(_starts(counts), torch.long)
         self.times = self._table([time for frame in frames for time in frame.times])
         self.boxes = self._table([box for item in items for box in item["boxes"]], torch.long)
+        self.seen = self._table([box for item in items for box in item["seen"]], torch.long)
+        self.whole = self._table([whole_frames(item) for item in items], torch.long)
         counts = [item["label"].numel() for item in items]
         self.first_voxel = self._table(_starts(counts), torch.long)
         self.image = torch.empty(self.channels * sum(counts), dtype=torch.uint8, device=self.device)
@@ -84,22 +86,22 @@ class CachedStacks:
         return torch.as_tensor(np.asarray(values), dtype=kind, device=self.device)
 
     def draw(
-        self, places: torch.Tensor, sampling: RandPointsd, generator: torch.Generator
+        self, places: torch.Tensor, framing: RandFramed, sampling: RandPointsd, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Draws as ``RandFramed`` and ``RandPointsd`` do, from the subjects at ``places`` [B].
 
         Returns:
             a frame [B] and voxels [B, 3, N] for each.
         """
-        drawn = own_rand(len(places), generator=generator, device=self.device)
-        frame = (drawn * self.frames[places]).long().minimum(self.frames[places] - 1)
+        drawn = own_rand(len(places), generator=generator, device=self.device, dtype=torch.double)
+        frame = frame_at(drawn, self.frames[places], self.whole[places], framing.whole_share)
         unit = own_rand(len(places), 3, sampling.num_points, generator=generator, device=self.device)
-        size = self.size[places]
         near, margin = sampling.near, self._table(sampling.margins, torch.long)
+        start, end = self.seen[self.first_frame[places] + frame].unbind(dim=2)
         low, high = self.boxes[self.first_frame[places] + frame].unbind(dim=2)
-        low, high = (low - margin).clamp_min(0), (high + margin).minimum(size)
+        low, high = (low - margin).maximum(start), (high + margin).minimum(end)
         everywhere, close = unit.split([sampling.num_points - near, near], dim=2)
-        voxels = [_within(everywhere, torch.zeros_like(size), size), _within(close, low, high)]
+        voxels = [_within(everywhere, start, end), _within(close, low, high)]
         return frame, torch.cat(voxels, dim=2)
 
     def at(self, places: torch.Tensor, frame: torch.Tensor, voxels: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -185,7 +187,7 @@ class CachedLoader(DataLoader):
             logger.warning("%s, points are drawn from the store", hindrance)
             self.cache = False
             return
-        *_, self.points, virtual = self.store.transform.flatten().transforms
+        *_, self.framing, self.points, virtual = self.store.transform.flatten().transforms
         self.copies = virtual.copies
         self.cached = CachedStacks(self.store, subjects, self.device), virtual.every(subjects, self.device)
         logger.info("%s: the stacks are kept there", sizes)
@@ -211,6 +213,6 @@ class CachedLoader(DataLoader):
         places = torch.tensor([stacks.place[subject] for subject in subjects], device=self.device)
         copy = own_rand(len(places), generator=generator, device=self.device)
         copy = (copy * self.copies).long().clamp_max(self.copies - 1)
-        points = stacks.at(places, *stacks.draw(places, self.points, generator))
+        points = stacks.at(places, *stacks.draw(places, self.framing, self.points, generator))
         index = torch.tensor(subjects, device=self.device) * self.copies + copy
         return {**virtual.rows(places * self.copies + copy).show(points), "index": index}

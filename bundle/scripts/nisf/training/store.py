@@ -25,7 +25,7 @@ from nisf.utils.files import walk_files
 logger = logging.getLogger(__name__)
 
 #: Version of what the deterministic transforms put into the store; a new number makes old entries unused.
-VERSION = 2
+VERSION = 3
 
 
 class MappedDataset(PersistentDataset):
@@ -129,7 +129,7 @@ def _unwritable(folder: str | Path, error: Exception) -> InputError:
 # JSON, because pickles of equal values can differ
 def _fingerprint(item: Mapping[str, object]) -> bytes:
     """A hash of a subject's entry and of size and modification time of its files (or of those in its folder)."""
-    named = [path for key in ("image", "label") for path in _paths(item.get(key))]
+    named = [path for key in ("image", "label", "crops") for path in _paths(item.get(key))]
     named = [file for path in named for file in (walk_files(path) if os.path.isdir(path) else [path])]
     stats = [os.stat(path) if os.path.exists(path) else None for path in named]
     return json_hashing([_settings(item), [stat and [stat.st_size, stat.st_mtime_ns] for stat in stats]])

@@ -26,8 +26,8 @@ class ToStored(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """``image`` uint8 [C, X, Y, Z, T] (intensity * 255), ``label`` int8 [1, X, Y, Z, T] (-1 where
-        unlabelled), ``subject``, ``boxes`` (voxel ranges of each frame's labels), ``spacing`` in mm along the axes, and
-        ``frame`` and ``unet_prob`` of the image's ``Scan``, all as plain types; ``training.store`` rebuilds the Scan.
+        unlabelled), ``subject``, ``boxes`` (voxel ranges of each frame's labels), ``seen`` (ranges of each
+        frame that were acquired), ``spacing`` in mm along the axes, and ``frame`` and ``unet_prob`` of the image's ``Scan``, all as plain types; ``training.store`` rebuilds the Scan.
         """
         image = torch.as_tensor(data[self.image_key]).mul(255).round().to(torch.uint8)
         label = data.get(self.label_key)
@@ -44,16 +44,24 @@ class ToStored(MapTransform):
         if scan.unet_prob is not None:
             values = scan.unet_prob.values.mul(255).round().to(torch.uint8)
             kept["unet_prob"] = {"values": values, "frames": scan.unet_prob.frames}
-        boxes = [label_box(label[0, ..., t]) for t in range(label.shape[-1])]
+        seen = [[list(ends) for ends in box] for box in scan.seen or [[(0, n) for n in shape[1:4]]] * shape[4]]
+        boxes = [label_box(label[0, ..., t]) or whole for t, whole in enumerate(seen)]
         spacing = list(orientation.spacing_of(np.asarray(data[self.image_key].affine)))
-        return {"image": frames_first[0], "label": frames_first[1], "boxes": boxes, "spacing": spacing, **kept}
+        return {
+            "image": frames_first[0],
+            "label": frames_first[1],
+            "boxes": boxes,
+            "seen": seen,
+            "spacing": spacing,
+            **kept,
+        }
 
 
-def label_box(label: torch.Tensor) -> list[list[int]]:
-    """Half-open voxel ranges [[low, high]] * 3 of labelled voxels in [X, Y, Z]; the whole grid if there are none."""
+def label_box(label: torch.Tensor) -> list[list[int]] | None:
+    """Half-open voxel ranges [[low, high]] * 3 of labelled voxels in [X, Y, Z]; None if there are none."""
     inside = (label > 0).nonzero()
     if len(inside) == 0:
-        return [[0, n] for n in label.shape]
+        return None
     return [[int(low), int(high) + 1] for low, high in zip(inside.min(dim=0).values, inside.max(dim=0).values)]
 
 
@@ -73,23 +81,53 @@ def _at(tensor: torch.Tensor, where: tuple[np.ndarray, ...]) -> torch.Tensor:
 
 
 class RandFramed(RandomizableTransform, MapTransform):
-    """Draws one time frame uniformly: tensors [C, X, Y, Z, T] become [C, X, Y, Z, 1], the ``Scan`` keeps that time."""
+    """Draws one time frame: tensors [C, X, Y, Z, T] become [C, X, Y, Z, 1], the ``Scan`` keeps that time.
 
-    def __init__(self, keys: KeysCollection = ("image", "label")) -> None:
+    Args:
+        keys: the tensors.
+        whole_share: share of the draws that are of frames that cover the whole grid, where others do not (``crops`` of
+            a data list); within both kinds, and without others, frames are drawn uniformly.
+    """
+
+    def __init__(self, keys: KeysCollection = ("image", "label"), whole_share: float = 0.4) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys=True)
         RandomizableTransform.__init__(self, 1.0)
+        self.whole_share = whole_share
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item at the drawn frame."""
         item = dict(data)
         scan = scan_of(item["image"])
-        drawn = int(self.R.randint(len(scan.times)))
+        count = len(scan.times)
+        unit = torch.tensor(self.R.rand(), dtype=torch.double)
+        drawn = int(frame_at(unit, torch.tensor(count), torch.tensor(whole_frames(item)), self.whole_share))
         for key in self.key_iterator(item):
             item[key] = item[key].as_subclass(torch.Tensor)[..., drawn : drawn + 1]
         item["image"] = with_scan(item["image"], scan.at(drawn))
-        if "boxes" in item:
-            item["boxes"] = [item["boxes"][drawn]]
+        for key in ("boxes", "seen"):
+            if key in item:
+                item[key] = [item[key][drawn]]
         return item
+
+
+def whole_frames(item: Mapping[Hashable, object]) -> int:
+    """Number of frames that cover the whole grid; they come first."""
+    grid = [[0, n] for n in item["image"].shape[1:4]]
+    return sum(box == grid for box in item.get("seen", [grid] * item["image"].shape[4]))
+
+
+def frame_at(unit: torch.Tensor, count: torch.Tensor, whole: torch.Tensor, whole_share: float) -> torch.Tensor:
+    """Numbers of frames from uniform numbers in [0, 1); ``whole_share`` of them are of the first ``whole``.
+
+    Args:
+        unit: uniform numbers [B], float64.
+        count, whole: numbers of frames, and of those that cover the whole grid, [B].
+        whole_share: see ``RandFramed``.
+    """
+    share = torch.where(whole == count, 1.0, whole_share).to(unit)
+    first = (unit / share * whole).long()
+    rest = whole + ((unit - share) / (1 - share).clamp_min(1e-12) * (count - whole)).long()
+    return torch.where(unit < share, first, rest).minimum(count - 1)
 
 
 class RandPointsd(RandomizableTransform):
@@ -98,7 +136,7 @@ class RandPointsd(RandomizableTransform):
     Args:
         num_points: N; None takes every voxel once, as the paper does.
         foreground: share of the points drawn from the bounding box of the label (the first frame's if there are
-            several), widened by ``margin`` voxels in plane and one slice; the others come from the whole grid.
+            several), widened by ``margin`` voxels in plane and one slice; the others come from all that was acquired.
         margin: widening in voxels.
     """
 
@@ -124,11 +162,11 @@ class RandPointsd(RandomizableTransform):
         shape = tuple(data["image"].shape[1:])
         if self.num_points is None:
             return {**gather_points(data, torch.arange(int(np.prod(shape)))), "index": data["index"]}
-        near = self.near
-        drawn = self._draw(self.num_points - near, [(0, n) for n in shape])
+        near, seen = self.near, data["seen"][0]
+        drawn = self._draw(self.num_points - near, [*seen, (0, shape[3])])
         if near:
-            around = zip(data["boxes"][0], self.margins, shape)
-            box = [(max(0, low - m), min(n, high + m)) for (low, high), m, n in around]
+            around = zip(data["boxes"][0], self.margins, seen)
+            box = [(max(start, low - m), min(end, high + m)) for (low, high), m, (start, end) in around]
             drawn = np.concatenate([drawn, self._draw(near, [*box, (0, shape[3])])], axis=1)
         indices = torch.from_numpy(np.ravel_multi_index(tuple(drawn), shape))
         return {**gather_points(data, indices), "index": data["index"]}

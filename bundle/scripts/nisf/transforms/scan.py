@@ -24,6 +24,9 @@ from nisf.quality.record import Quality
 #: Entry of an image's meta.
 SCAN = "scan"
 
+#: Half-open voxel ranges along the three axes.
+Box = tuple[tuple[int, int], ...]
+
 
 @dataclass(frozen=True, eq=False)
 class UNetProb:
@@ -69,6 +72,7 @@ class Scan:
         mask: voxels [X, Y, Z] that a fit may see; None for all of them.
         unet_prob: U-Net probabilities, or None.
         series: other series of the subject.
+        seen: the part of the grid that was acquired, for each frame; None for all of it.
         fit, quality: the fit and how good it is; None before.
     """
 
@@ -84,6 +88,7 @@ class Scan:
     mask: torch.Tensor | None = None
     unet_prob: UNetProb | None = None
     series: Sequence[WorldPoints] = ()
+    seen: tuple[Box, ...] | None = None
     fit: LatentFit | None = None
     quality: Quality | None = None
     ndim: ClassVar[int] = 0  # MONAI's decollate_batch asks objects of unknown type for ndim and item()
@@ -115,13 +120,26 @@ class Scan:
         unet_prob = self.unet_prob
         if unet_prob is not None:
             unet_prob = replace(unet_prob, values=unet_prob.values[(slice(None), *inside)])
-        return replace(self, frame=frame, mask=mask, unet_prob=unet_prob)
+        seen = self.seen if self.seen is None else tuple(_overlap(one, box) for one in self.seen)
+        return replace(self, frame=frame, mask=mask, unet_prob=unet_prob, seen=seen)
 
     def at(self, number: int) -> Scan:
         """The Scan of one frame alone, without fit and U-Net probabilities."""
         time = (self.times[number],)
         frame = self.frame if self.frame is None else replace(self.frame, times=time)
-        return replace(self, times=time, frame=frame, kept_frames=None, unet_prob=None, fit=None, quality=None)
+        seen = self.seen if self.seen is None else self.seen[number : number + 1]
+        return replace(
+            self, times=time, frame=frame, kept_frames=None, unet_prob=None, seen=seen, fit=None, quality=None
+        )
+
+
+def _overlap(box: Box, part: Sequence[tuple[int, int]]) -> Box:
+    """What two boxes have in common, counted from the start of the second; an empty range where they do not meet."""
+    found = []
+    for (low, high), (start, end) in zip(box, part):
+        low, high = max(low, start) - start, min(high, end) - start
+        found.append((low, max(low, high)))
+    return tuple(found)
 
 
 def turned(values: torch.Tensor, order: Sequence[int], flips: Sequence[bool]) -> torch.Tensor:

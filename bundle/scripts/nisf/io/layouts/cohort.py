@@ -42,7 +42,7 @@ def cohort_subject(path, entry, section) -> dict:
             return [resolve(item) for item in value]
         return os.path.normpath(os.path.join(folder, value)) if value else None
 
-    files = {"image": resolve(entry["image"]), "label": resolve(entry.get("label"))}
+    files = {key: resolve(entry.get(key)) for key in ("image", "label", *["crops"] * ("crops" in entry))}
     if isinstance(files["image"], list):
         for key, value in {**entry, **files}.items():
             if key in ("label", "times") and value is not None and len(value) != len(files["image"]):
