@@ -1,4 +1,4 @@
-"""Cropped series of a subject over its full frames: on one world, labelled where that is known, drawn where they are."""
+"""Cropped series of a subject over its full frames: on one world, labelled where that is known."""
 
 import nibabel as nib
 import numpy as np

@@ -25,9 +25,12 @@ class ToStored(MapTransform):
         self.image_key, self.label_key = image_key, label_key
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """``image`` uint8 [C, X, Y, Z, T] (intensity * 255), ``label`` int8 [1, X, Y, Z, T] (-1 where
-        unlabelled), ``subject``, ``boxes`` (voxel ranges of each frame's labels), ``seen`` (ranges of each
-        frame that were acquired), ``spacing`` in mm along the axes, and ``frame`` and ``unet_prob`` of the image's ``Scan``, all as plain types; ``training.store`` rebuilds the Scan.
+        """The stored item.
+
+        ``image`` uint8 [C, X, Y, Z, T] (intensity * 255), ``label`` int8 [1, X, Y, Z, T] (-1 where unlabelled),
+        ``subject``, ``spacing`` in mm along the axes; for each frame ``boxes``, the voxel ranges of its labels, and
+        ``seen``, those that were acquired; ``frame`` and ``unet_prob`` of the image's ``Scan``. All are plain types;
+        ``training.store`` rebuilds the Scan.
         """
         image = torch.as_tensor(data[self.image_key]).mul(255).round().to(torch.uint8)
         label = data.get(self.label_key)
