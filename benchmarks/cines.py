@@ -12,13 +12,13 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import yaml
 from matplotlib.figure import Figure
 from options import parser_of
 
 from nisf import Segmenter
 from nisf.geometry.affine import world_to_voxel
 from nisf.io.datalist import load_split
-from nisf.utils.bundle import literal
 from nisf.utils.files import write_text
 
 LV, CLASSES = 1, {"LV": 1, "MYO": 2, "RV": 3}
@@ -101,9 +101,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--section", default="test")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of configs/inference.json")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of inference.json")
     options = parser.parse_args()
-    settings = {name: literal(value) for name, _, value in (one.partition("=") for one in options.set)}
+    settings = {name: yaml.safe_load(value) for name, _, value in (one.partition("=") for one in options.set)}
     segmenter = Segmenter(**settings)
     rule = {"last_digit": {"validation": [2], "test": [0]}}
     patients = {}
