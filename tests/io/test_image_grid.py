@@ -54,6 +54,6 @@ def test_the_grid_of_a_dicom_file(tmp_path):
 
 def test_a_file_that_is_no_image_is_named(tmp_path):
     (tmp_path / "a.nii.gz").write_bytes(b"nothing")
-    for name, words in (("a.nii.gz", "cannot be read"), ("b.nii.gz", "there is no such image")):
+    for name, words in (("a.nii.gz", "is empty, cut off or no image"), ("b.nii.gz", "there is no such image")):
         with pytest.raises(InputError, match=f"{name}.*{words}"):
             image_grid(tmp_path / name)
