@@ -24,6 +24,9 @@ EMPTY = (
     *("AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator"),
 )
 
+#: Groups of elements that name patient, study, visit and equipment.
+NAMING = (0x0008, 0x0010, 0x0012, 0x0018, 0x0032, 0x0038)
+
 #: Date and time of the content, which an object must have, where no date may be told (action D of the profile).
 NO_DATE = {"content_date": "19000101", "content_time": "000000"}
 
@@ -33,7 +36,7 @@ def stand_ins(pictures: Sequence[Picture], keep_ids: bool) -> list:
 
     Args:
         pictures: one for each slice, in order.
-        keep_ids: take over the header of the first picture's file, patient and study with it.
+        keep_ids: take over what ``NAMING`` holds in the first picture's file.
 
     Raises:
         InputError: a picture lacks a unique identifier that has to be referred to.
@@ -48,9 +51,8 @@ def stand_ins(pictures: Sequence[Picture], keep_ids: bool) -> list:
             )
     base = pydicom.Dataset()
     if keep_ids:
-        base = pydicom.dcmread(pictures[0].path, stop_before_pixels=True, force=True)
-        for keyword in ("NumberOfFrames", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-            base.pop(keyword, None)
+        header = pydicom.dcmread(pictures[0].path, stop_before_pixels=True, force=True)
+        base.update({element.tag: element for element in header if element.tag.group in NAMING})
     return [_stand_in(base, picture, pictures) for picture in pictures]
 
 
@@ -62,6 +64,8 @@ def _stand_in(base, picture: Picture, pictures: Sequence[Picture]):
     made = deepcopy(base)
     for keyword in EMPTY:
         made.setdefault(keyword, None)
+    if made.PatientSex not in ("M", "F", "O"):  # the only values that the standard knows
+        made.PatientSex = None
     made.SOPClassUID, made.SOPInstanceUID = MRImageStorage, _name(picture)
     made.StudyInstanceUID, made.SeriesInstanceUID = first.study, first.series
     made.FrameOfReferenceUID = first.family or generate_uid(entropy_srcs=["nisf", first.study, first.series])
