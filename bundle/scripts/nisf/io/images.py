@@ -33,7 +33,8 @@ class StoredImage:
         array: [X, Y, Z, T] float32.
         affine: voxel index to world, RAS mm [4, 4].
         frame_duration: seconds; 0 for a single frame or where unknown.
-        header: NIfTI header on this grid, for result files; None where the file is NIfTI and has one.
+        header: NIfTI header on this grid, for result files, with the slice axis if known; None where the file is NIfTI
+            and has one.
         person: patient and heart rate from DICOM headers, see ``dicom_cine.DicomScan``.
     """
 
@@ -107,6 +108,7 @@ def _of_dicom(path: str) -> StoredImage:
     for line in found.left:
         logger.info("%s: left %s", path, line)
     header = new_header(found.shape, found.affine, found.frame_duration)
+    header.set_dim_info(slice=2)
     return StoredImage(found.array(), found.affine, found.frame_duration, header, found.person)
 
 
