@@ -55,12 +55,26 @@ class CanonicalOrientationd(GridTransform):
             )
             stated = USUAL_AXES
         if not stated:
-            return orientation.short_axis_permutation(affine)
+            return orientation.short_axis_permutation(affine, self._slice_axis(item[self.keys[0]], affine))
         try:
             return orientation.stated_permutation(stated)
         except ValueError as error:
             name = item[self.keys[0]].meta.get("filename_or_obj", "image")
             raise InputError(f"{name}: {error}; correct the data list") from error
+
+    @staticmethod
+    def _slice_axis(image: MetaTensor, affine: np.ndarray) -> int:
+        """As DICOM says, else by the grid; with a warning the last axis."""
+        header = scan_of(image).header
+        stated = None if header is None else header.get_dim_info()[2]
+        found = orientation.slice_axis_of(affine, image.shape[1:4]) if stated is None else stated
+        if found is None:
+            logger.warning(
+                "%s: neither voxel sizes nor directions tell which array axis runs across the slices, assumed the "
+                "last; state array_axes in the data list if not",
+                image.meta.get("filename_or_obj", "image"),
+            )
+        return 2 if found is None else found
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with turned tensors and affines."""
