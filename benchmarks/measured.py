@@ -49,9 +49,9 @@ class KnownScan(FittedScan):
 class CompiledScan(FittedScan):
     """A scan with a compiled network, worthwhile for many scans. The same numbers to rounding."""
 
-    def read(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> torch.Tensor:
-        """As ``FittedScan.read``."""
-        return super().read(points, time, compile=True)
+    def logits(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> torch.Tensor:
+        """As ``FittedScan.logits``."""
+        return super().logits(points, time, compile=True)
 
 
 _NETWORKS: dict = {}

@@ -26,7 +26,8 @@ from nisf.models.nisf import NISF
 from nisf.quality.assess import assess
 from nisf.quality.record import Quality
 from nisf.quality.verdict import Judge
-from nisf.sampling.on_grid import sample_grid, sample_uncertainty
+from nisf.sampling.on_grid import sample_grid
+from nisf.sampling.uncertainty import sample_uncertainty
 from nisf.transforms.scan import SCAN, Scan, scan_of
 from nisf.utils.errors import InputError
 
@@ -129,9 +130,7 @@ class NISFInferer(Inferer):
         if not self.draws:
             return values, quality
         draws = fit.sample(self.draws, self.seed)
-        found = sample_uncertainty(
-            network, draws, fit.start(frame), self.chunk, bf16=self.bf16, correction=fit.correction
-        )
+        found = sample_uncertainty(network, fit, draws, fit.start(frame), self.chunk, bf16=self.bf16)
         return torch.cat([values, found]), quality
 
 
