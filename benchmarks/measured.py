@@ -91,7 +91,8 @@ def measured(entry: Mapping, folder: Path, kind: str, subject: Subject | None) -
         return json.loads(kept.read_text()), saved.digest, saved.weights
     fitted = load(results.latent, saved.digest)
     by_slices = volumes_by_slices(results.label_files(saved.files), NAMES, len(fitted.frame.times))
-    found = measure(fitted, by_slices, Person())
+    person = Person(heart_rate=60 / fitted.duration) if kind == "phantom" else Person()  # its frames fill the cycle
+    found = measure(fitted, by_slices, person)
     found["truth"] = phantom_truth(subject, fitted, entry) if kind == "phantom" else label_truth(entry, fitted)
     write_text(kept, json.dumps(found))
     return found, saved.digest, saved.weights
