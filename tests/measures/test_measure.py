@@ -189,6 +189,10 @@ def test_files_of_a_scan_agree_with_each_other_and_with_its_labels(folders, firs
         assert (row["name"], row["unit"], float(row["value"])) == (one["name"], one["unit"], one["value"])
         assert float(row["low"]) == one["low"]
     assert [row["name"] for row in rows[len(first["measures"]) :]] == [f"WT{n}" for n in range(1, 17)]
+    # the shipped calibration is that of other settings
+    assert first["uncalibrated"] == "final_points is 1024 in place of 8192, and 1 more difference"
+    assert {row["interval"] for row in first["measures"]} == {"posterior"}
+    assert first["quality"]["uncalibrated"] == first["uncalibrated"] and first["quality"]["predicted_dice"] is None
     label = nib.load(next(folder.glob("*_seg.nii.gz")))
     cell = np.prod(label.header.get_zooms()[:3]) / 1000
     counted = (np.asarray(label.dataobj)[..., first["phases"]["ED"]] == 1).sum() * cell

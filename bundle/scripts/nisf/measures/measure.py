@@ -75,6 +75,7 @@ def measure(
         "curves": _curves(volumes, by_slices, seconds, intervals),
         "wall_thickness": _thickness(fitted, times[phases["ED"]], intervals) if cardiac else None,
         "interval": "calibrated" if any(row["interval"] == "calibrated" for row in rows) else "posterior",
+        "uncalibrated": intervals.uncalibrated or None,
     }
 
 
@@ -211,7 +212,7 @@ def measure_results(
     written = written_classes(names, saved.settings)
     by_slices = volumes_by_slices(results.label_files(saved.files), written, len(fitted.frame.times))
     person = Person(**saved.person) if person is None else person
-    found = measure(fitted, by_slices, person, load_intervals(weights or saved.weights, saved.digest))
+    found = measure(fitted, by_slices, person, load_intervals(weights or saved.weights, saved.pipeline))
     whole = {
         "subject": found.pop("subject"),
         "scan": results.name,

@@ -12,6 +12,7 @@ import numpy as np
 
 from nisf.utils.errors import InputError
 
+
 @dataclass(frozen=True)
 class Person:
     """Data of a person that a scan does not show; None if unknown.

@@ -160,7 +160,8 @@ def quality_words(scan: ScanFolder, measures: Mapping) -> dict:
     flags = sorted(quality.get("flags") or [], key=lambda flag: not flag.get("severe"))
     numbers = quality.get("numbers") or scan.saved.quality
     shown = [(name, value, NUMBERS.get(name, "")) for name, value in numbers.items() if isinstance(value, (int, float))]
-    return {"kind": kind, "headline": words[kind], "dice": dice, "flags": flags, "numbers": shown}
+    why = f"No Dice is expected, for {quality['uncalibrated']}." if quality.get("uncalibrated") else ""
+    return {"kind": kind, "headline": words[kind], "dice": dice, "why": why, "flags": flags, "numbers": shown}
 
 
 def rows_of(measures: Mapping) -> list[dict]:
@@ -208,9 +209,15 @@ def notes(measures: Mapping) -> list[str]:
     found = rows_of(measures)
     names = {one["name"] for one in found}
     said = []
+    if measures.get("uncalibrated"):
+        said.append(
+            "The intervals are those of the fit alone, not calibrated and so too narrow: "
+            f"against the calibration {measures['uncalibrated']}."
+        )
     if "LVSV" in names and "CO" not in names:
         said.append(
-            "No cardiac output: the scan's files give no heart rate. Give it to nisf report by --heart_rate or --people."
+            "No cardiac output: the scan's files give no heart rate. Give it to nisf report, "
+            "by --heart_rate or --people."
         )
     return said
 
