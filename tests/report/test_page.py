@@ -98,6 +98,18 @@ def test_what_is_not_known_is_left_out(folder):
     assert "Reference" not in found.words and "95% interval" in found.words
 
 
+@pytest.mark.parametrize("names, missing", [(["LVSV"], True), (["LVSV", "CO"], False), (["LVEDV"], False)])
+def test_a_heart_without_a_rate_has_no_output_and_is_told_how_to_get_it(folder, names, missing):
+    rows = [{"name": name, "title": name, "unit": "", "value": 70.0} for name in names]
+    assert ("files give no heart rate. Give it" in Parsed(page_of(folder, measures=rows)).words) == missing
+
+
+def test_what_is_not_calibrated_is_said_with_the_reason(folder):
+    why = "unet_blend is 0.0 in place of 0.75"
+    words = Parsed(page_of(folder, uncalibrated=why, quality={"trusted": None, "uncalibrated": why})).words
+    assert f"No Dice is expected, for {why}." in words and f"against the calibration {why}." in words
+
+
 def test_settings_name_files_without_their_folders(folder):
     words = Parsed(page_of(folder, settings={"model": "/home/someone/models/model.pt", "seed": 0})).words
     assert "model.pt" in words and "/home" not in words

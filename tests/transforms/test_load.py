@@ -38,6 +38,12 @@ def test_milliseconds_in_the_header_are_seconds_inside(tmp_path):
     assert nib.load(written).header.get_zooms()[3] == pytest.approx(37.5), "in the unit of the file"
 
 
+@pytest.mark.parametrize("units", [("mm", "sec"), ("mm", "msec"), ("mm", "unknown")])
+def test_a_time_step_of_one_is_what_a_file_says_that_knows_none(tmp_path, units):
+    path = save(tmp_path / "p1.nii.gz", series()[..., :2], seconds=1.0, units=units)
+    assert scan_of(LoadCined()({"image": path})["image"]).frame_duration == 0.0
+
+
 def test_volume_is_one_frame_at_time_zero(tmp_path):
     path = save(tmp_path / "p1.nii.gz", series()[..., 0])
     image = LoadCined()({"image": path})["image"]

@@ -111,7 +111,7 @@ def report(
         height: height in cm, for measures per body surface area.
         weight: weight in kg, with the height.
         sex: F or M, for the reference ranges.
-        heart_rate: beats a minute, for the cardiac output; from the scan's frame duration unless given.
+        heart_rate: beats a minute, for the cardiac output; from the DICOM headers unless given.
         people: CSV file of these by scan, with columns scan, height, weight, sex, heart_rate; empty cells are unknown.
     """
     from nisf.report.command import report_all

@@ -84,6 +84,7 @@ class SaveLatentd(ResultWriter):
             them.
         weights: file of its weights.
         class_names: inside class number (text) to name.
+        pipeline: what makes the result, see ``models.pipeline.pipeline_of``.
     """
 
     def __init__(
@@ -93,10 +94,12 @@ class SaveLatentd(ResultWriter):
         network: NISF,
         weights: str,
         class_names: Mapping[str, str],
+        pipeline: Mapping[str, object],
     ) -> None:
         super().__init__(output_dir)
         self.settings = dict(settings)
         self.class_names = dict(class_names)
+        self.pipeline = dict(pipeline)
         # later on the network may have been compiled or moved
         where = str(Path(weights).resolve())
         self.network = {"options": network.options(), "weights": where, "digest": digest_of(network)}
@@ -112,6 +115,7 @@ class SaveLatentd(ResultWriter):
             "frame": start.moved(Pose.of(fit.pose)).to_dict(),
             "start_frame": start.to_dict(),
             "network": self.network,
+            "pipeline": {**self.pipeline, **scan.inputs()},
             "class_names": self.class_names,
             "duration": float(scan.frame_duration) * len(scan.times),
             "person": dict(scan.person),

@@ -108,17 +108,13 @@ def affine_of(slices: Sequence[Sequence[Picture]]) -> np.ndarray:
 
 
 def _duration(slices: Sequence[Sequence[Picture]]) -> float:
-    """Seconds between frames, by trigger times, else by the length of a beat."""
+    """Seconds between frames by the trigger times, 0 without: the frames need not fill a beat of known length."""
     frames = len(slices[0])
     if frames == 1:
         return 0.0
     spans = [s[-1].trigger - s[0].trigger for s in slices if None not in (s[0].trigger, s[-1].trigger)]
     step = np.median(spans) / (frames - 1) / 1000 if spans else 0.0
-    if step > 0:
-        return float(step)
-    interval = _median([p.interval for s in slices for p in s], 200, 3000)
-    rate = _rate(slices)
-    return interval / 1000 / frames if interval else 60 / rate / frames if rate else 0.0
+    return float(max(step, 0.0))
 
 
 def _rate(slices: Sequence[Sequence[Picture]]) -> float | None:

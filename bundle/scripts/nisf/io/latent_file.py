@@ -29,9 +29,10 @@ class SavedFit:
         options: arguments of ``NISF`` that build the network.
         weights: file of the network's weights when the fit was made.
         digest: digest of these weights, see ``digest_of``.
+        pipeline: what made the fit, see ``models.pipeline.pipeline_of``; empty in files of earlier versions.
         class_names: internal class number to name.
         subject: name of the subject.
-        duration: seconds of the cycle, 0 where unknown.
+        duration: seconds that the frames took, which may be a part of the cycle; 0 where unknown.
         person: known fields of ``measures.person.Person``.
         files: names of the scan's files, without their folders.
         image_files: the same with their folders.
@@ -47,6 +48,7 @@ class SavedFit:
     weights: Path
     digest: str
     class_names: Mapping[int, str]
+    pipeline: Mapping[str, object] = field(default_factory=dict)
     subject: str = ""
     duration: float = 0.0
     person: Mapping[str, object] = field(default_factory=dict)
@@ -86,6 +88,7 @@ class SavedFit:
             weights=Path(network["weights"]),
             digest=str(network["digest"]),
             class_names={int(number): name for number, name in dict(content["class_names"]).items()},
+            pipeline=dict(content.get("pipeline") or {}),
             subject=str(content.get("subject", "")),
             duration=float(content.get("duration") or 0.0),
             person=dict(content.get("person") or {}),

@@ -19,9 +19,9 @@ from nisf.io.latent_file import SavedFit, read_latent
 from nisf.io.results import ScanResults
 from nisf.measures.cardiac import TITLES, cardiac_values
 from nisf.measures.intervals import Intervals, load_intervals
-from nisf.measures.person import Person, heart_rate_of
+from nisf.measures.person import Person
 from nisf.measures.tables import write_measures
-from nisf.measures.volume_curve import phases_of, times_of_curve
+from nisf.measures.volume_curve import phases_of, recorded_seconds, times_of_curve
 from nisf.measures.volumes import Volumes, class_list, slice_volumes, volume_curves
 from nisf.measures.wall_thickness import SEGMENTS, thickness_values
 from nisf.quality.record import Quality
@@ -53,11 +53,11 @@ def measure(
     times = fitted.frame.times
     volumes = volume_curves(fitted, times_of_curve(times))
     by_slices = dict(by_slices or {})
-    rate = person.heart_rate or heart_rate_of(fitted.duration)
+    rate, seconds = person.heart_rate, recorded_seconds(fitted.duration)
     cardiac = "LV" in volumes.names
     phases = phases_of(times, volumes.times, volumes.values[volumes.names.index("LV")]) if cardiac else {}
     if cardiac:
-        found = cardiac_values({n: volumes.of(n) for n in volumes.names}, times, volumes.times, phases, rate)
+        found = cardiac_values({n: volumes.of(n) for n in volumes.names}, times, volumes.times, phases, rate, seconds)
         slices = cardiac_values({n: v[None] for n, v in by_slices.items()}, times, None, phases, rate)
         titles = TITLES
     else:
@@ -72,9 +72,10 @@ def measure(
         "body_surface_area": surface,
         "sex": person.sex,
         "measures": rows,
-        "curves": _curves(volumes, by_slices, fitted.duration if heart_rate_of(fitted.duration) else None, intervals),
+        "curves": _curves(volumes, by_slices, seconds, intervals),
         "wall_thickness": _thickness(fitted, times[phases["ED"]], intervals) if cardiac else None,
         "interval": "calibrated" if any(row["interval"] == "calibrated" for row in rows) else "posterior",
+        "uncalibrated": intervals.uncalibrated or None,
     }
 
 
@@ -211,7 +212,7 @@ def measure_results(
     written = written_classes(names, saved.settings)
     by_slices = volumes_by_slices(results.label_files(saved.files), written, len(fitted.frame.times))
     person = Person(**saved.person) if person is None else person
-    found = measure(fitted, by_slices, person, load_intervals(weights or saved.weights, saved.digest))
+    found = measure(fitted, by_slices, person, load_intervals(weights or saved.weights, saved.pipeline))
     whole = {
         "subject": found.pop("subject"),
         "scan": results.name,

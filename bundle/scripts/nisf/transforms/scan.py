@@ -106,6 +106,11 @@ class Scan:
             unet_prob = replace(unet_prob, values=unet_prob.values[(slice(None), *inside)])
         return replace(self, frame=frame, mask=mask, unet_prob=unet_prob)
 
+    def inputs(self) -> dict[str, bool]:
+        """What the fit was given or kept from besides the image, see ``models.pipeline.INPUTS``."""
+        held = self.kept_slices is not None or self.kept_frames is not None
+        return {"series": bool(self.series), "mask": self.mask is not None, "hold_out": held}
+
     def at(self, number: int) -> Scan:
         """The Scan of one frame alone, without fit and U-Net probabilities."""
         time = (self.times[number],)
