@@ -26,6 +26,10 @@ def check_counts(what: str, **counts: int | None) -> None:
             raise InputError(f"{name} of {what} is {value}; it must be 1 or more")
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C where the message says how to go on."""
+
+
 class NoHeartFound(InputError):
     """A scan in which no heart was found; summaries list it as not trusted."""
 
@@ -79,7 +83,7 @@ def plain_errors() -> None:
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        found = sentence_of(error)
+        found = str(error) or "stopped" if isinstance(error, KeyboardInterrupt) else sentence_of(error)
         if found is None:
             before(kind, error, trace)
         else:
