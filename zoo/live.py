@@ -24,7 +24,7 @@ def metadata_schema(folder: Path) -> str:
     from monai.bundle import verify_metadata
 
     verify_metadata(meta_file=str(_config(folder, "metadata")), filepath=str(SCHEMA))
-    return json.loads(_config(folder, "metadata").read_text())["schema"].rsplit("/", 1)[-1]
+    return json.loads(_config(folder, "metadata").read_text(encoding="utf-8"))["schema"].rsplit("/", 1)[-1]
 
 
 def net_in_out(folder: Path) -> str:

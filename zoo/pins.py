@@ -17,7 +17,7 @@ OPTIONAL = ("itk", "onnx", "onnxruntime", "onnxscript")
 
 def package_pins(folder: Path) -> str:
     """Exact versions, those installed, for every package that ``scripts`` imports or the configs name."""
-    metadata = json.loads((folder / "configs" / "metadata.json").read_text())
+    metadata = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
     pins = {_plain(name): number for name, number in metadata["required_packages_version"].items()}
     own = {"torch": "pytorch_version", "monai": "monai_version", "numpy": "numpy_version"}
     pins |= {name: metadata[key] for name, key in own.items()}

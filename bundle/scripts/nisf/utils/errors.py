@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,14 +61,18 @@ def unwrapped() -> Iterator[None]:
         raise found from None
 
 
+#: Of torch on a CPU, of a GPU, and of the system for an error with the number ENOMEM.
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", os.strerror(errno.ENOMEM))
+
+
 def memory_sentence(error: BaseException) -> str | None:
     """What to do about an allocation that failed, on a CPU or a GPU; None for other errors."""
     for link in chain_of(error):
-        words = str(link)
-        if isinstance(link, MemoryError) or "can't allocate memory" in words or "out of memory" in words:
+        if isinstance(link, MemoryError) or any(words in str(link) for words in OUT_OF_MEMORY):
             return (
                 "there is not enough memory; use fewer points at once (chunk of inference and sampling, "
-                "points_per_subject and subjects_per_step of training), or a machine with more"
+                "points_per_subject and subjects_per_step of training), a coarser or smaller grid, or a machine with "
+                "more"
             )
     return None
 
