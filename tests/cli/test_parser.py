@@ -1,5 +1,7 @@
 """How the words of a command are read, and its help."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import fire

@@ -59,10 +59,12 @@ def main() -> None:
     """Entry point of ``nisf``."""
     os.environ.setdefault("PAGER", "cat")  # fire shows its errors through a pager, which would stop scripts
     warnings.filterwarnings("ignore", module="monai")
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must not end a run
+        stream.reconfigure(errors="backslashreplace")
     try:
         run(sys.argv[1:])
     except KeyboardInterrupt as error:
-        print(f"nisf: {error or AGAIN.get(sys.argv[1], 'stopped; nothing is left of it half')}", file=sys.stderr)
+        print(f"nisf: {error or AGAIN.get(sys.argv[1], 'stopped')}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -153,7 +153,7 @@ def _by_place(one: inspect.Parameter) -> bool:
 
 def _kind(one: inspect.Parameter) -> str:
     """Name of a parameter's type, without ``| None``."""
-    return inspect.formatannotation(one.annotation).strip("'").split(" |")[0]
+    return inspect.formatannotation(one.annotation).strip("'\"").split(" |")[0]
 
 
 def _title(one: inspect.Parameter) -> str:
