@@ -174,7 +174,9 @@ def code_form(folder: Path) -> str:
         ["flake8", "--isolated", "--max-line-length", "120", "--extend-ignore", "E203,W503"],
     )
     for tool in tools:
-        done = subprocess.run([sys.executable, "-m", *tool, "scripts"], cwd=folder, capture_output=True, text=True, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", *tool, "scripts"], cwd=folder, capture_output=True, text=True, encoding="utf-8"
+        )
         if done.returncode:
             said = (done.stdout + done.stderr).strip().splitlines()
             raise CheckFailed(f"{tool[0]}: {said[0] if said else 'would change the code in scripts'}")

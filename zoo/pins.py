@@ -56,9 +56,7 @@ def _owners() -> Mapping[str, list[str]]:
 def named(folder: Path) -> dict[str, str]:
     """Modules that MONAI's classes named in the configs import, each with a config."""
     configs = {path.name: path.read_text(encoding="utf-8") for path in (folder / "configs").glob("*.json")}
-    return {
-        module: name for word, module in BEHIND.items() for name, text in configs.items() if f'"{word}"' in text
-    }
+    return {module: name for word, module in BEHIND.items() for name, text in configs.items() if f'"{word}"' in text}
 
 
 def imported(folder: Path) -> dict[str, str]:

@@ -52,7 +52,10 @@ def test_a_split_that_is_the_sections_own_and_a_number_as_subject_are_taken(tmp_
         ('{"training": [{"subject": "s1", "image": "a.nii", "labelled_frames": "all"}]}', '"labelled_frames" of s1'),
         ('{"training": [{"subject": "s1", "image": "a.nii", "phases": [0, 9]}]}', '"phases" of s1'),
         ('{"training": [{"subject": "s1", "image": "a.nii", "label_map": 1}]}', '"label_map" of s1'),
-        ('{"training": [{"subject": "s1", "image": "a.nii", "split": "test"}]}', 's1 is in "training", but its "split"'),
+        (
+            '{"training": [{"subject": "s1", "image": "a.nii", "split": "test"}]}',
+            's1 is in "training", but its "split"',
+        ),
     ],
 )
 def test_bad_cohort_file(tmp_path, text, message):

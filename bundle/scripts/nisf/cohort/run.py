@@ -72,7 +72,9 @@ def run_cohort(
         InputError: a setting is wrong, or another run does the same scans.
         SystemExit: status 1 when a scan failed; the others are done.
     """
-    logging.config.fileConfig(bundle_root() / "configs" / "terminal.conf", disable_existing_loggers=False, encoding="utf-8")
+    logging.config.fileConfig(
+        bundle_root() / "configs" / "terminal.conf", disable_existing_loggers=False, encoding="utf-8"
+    )
     given = {key: value for key, value in settings.items() if value is not None}
     workers, cohort = workers or Workers(), Cohort(configs, given, part)
     with cohort.alone():

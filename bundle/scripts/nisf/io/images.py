@@ -15,7 +15,7 @@ from monai.transforms import LoadImage
 from nisf.geometry.grid import Grid, even_times, unit_vector
 from nisf.io.dicom_cine import find_scan
 from nisf.io.dicom_headers import is_dicom
-from nisf.io.nifti import image_stem, new_header, open_nifti, seconds_per_frame
+from nisf.io.nifti import check_sum, image_stem, new_header, open_nifti, seconds_per_frame
 from nisf.utils.errors import InputError
 from nisf.utils.extras import check_extra
 from nisf.utils.files import check_readable
@@ -76,6 +76,7 @@ def read_image(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)  # warns without a GPU library
         image = LoadImage(ensure_channel_first=False)(str(path))
         affine = np.asarray(image.affine, dtype=float)
+        check_sum(path)
     except Exception as error:  # each of MONAI's readers fails in its own way
         raise InputError(f"{path}: cannot be read as an image ({error}); give a whole file") from error
     array = image.numpy()
@@ -161,6 +162,7 @@ def _of_nifti(path: str) -> StoredImage:
         raise InputError(f"{path}: holds colours or complex numbers; give one real number a voxel")
     try:
         array = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
+        check_sum(path)
     except (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
         raise InputError(f"{path}: the voxel data is damaged or cut off; copy the file again") from error
     affine = np.asarray(image.affine, dtype=float)
