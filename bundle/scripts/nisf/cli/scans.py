@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from nisf.cli.parser import command
 from nisf.utils.errors import InputError
 
@@ -20,7 +22,7 @@ def segment(
     save_reconstruction: bool = False,
     series: str | None = None,
     mask: str | None = None,
-    dicom_seg: str | bool | None = None,
+    dicom_seg: bool | Literal["phases", "all"] | None = None,
     keep_ids: bool = False,
     layout: str | None = None,
     config: str | None = None,
@@ -54,7 +56,7 @@ def segment(
         series: with one scan, other images of the same subject and session (NIfTI, DICOM) or CSV files of points
             (columns x, y, z in RAS mm, intensity, time), fitted together with it; as A.nii.gz,B.csv
         mask: with one scan, a NIfTI file on its grid, nonzero where voxels are valid.
-        dicom_seg: for DICOM scans, also write DICOM SEG objects of ED and ES (phases) or of every frame (all).
+        dicom_seg: for DICOM scans, also write DICOM SEG objects, of ED and ES, or with --dicom_seg all of every frame.
         keep_ids: keep the patient's identity in DICOM SEG objects; no other file ever holds it.
         layout: layout of a data set, as acdc; files and folders of any form unless named. An unknown one lists all.
         config: settings of other weights or anatomies: phantom, hippocampus, or JSON files; as A,B.

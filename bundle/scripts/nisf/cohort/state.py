@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import re
 import time
@@ -22,6 +21,7 @@ from nisf.quality.record import Quality
 from nisf.utils.bundle import parser_of
 from nisf.utils.errors import InputError, unwrapped
 from nisf.utils.files import check_writable, remove_parts
+from nisf.utils.lock import alone
 
 logger = logging.getLogger(__name__)
 
@@ -79,13 +79,8 @@ class Cohort:
         Raises:
             InputError: there is such a run.
         """
-        with open(self.folder / f".{self.table}.lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"{self.folder}: another run does these scans; wait for it or end it") from None
-            except OSError:  # a file system without locks
-                logger.warning("%s: cannot be locked; make sure that this run is not started twice", self.folder)
+        taken = f"{self.folder}: another run does these scans; wait for it or end it"
+        with alone(self.folder / f".{self.table}.lock", lambda: taken):
             yield
 
     def check_results(self) -> None:

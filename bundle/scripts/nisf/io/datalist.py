@@ -158,7 +158,7 @@ def _named_ids(value, source) -> dict[str, list[str]]:
 
 def _read_json(path):
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"Splits file {path} cannot be read; correct the path.") from error
     except ValueError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 from nisf.io.latent_file import LATENT, read_latent
 from nisf.io.nifti import open_nifti
 from nisf.utils.errors import InputError
-from nisf.utils.files import whole_file
+from nisf.utils.files import to_disk, whole_file
 
 #: Ending of a receipt's name.
 RECEIPT = "_receipt.json"
@@ -40,13 +40,12 @@ def write_receipt(latent: Path, files: Sequence[str | Path], record: Mapping[str
     """
     folder, sums = latent.parent, []
     for file in map(Path, files):
-        sums.append({"name": os.path.relpath(file, folder), **_sum_of(file, flush=True)})
-        flush_folder(file.parent)
+        to_disk(file)
+        sums.append({"name": os.path.relpath(file, folder), **_sum_of(file)})
+        to_disk(file.parent)
     path = receipt_of(latent)
     with whole_file(path) as part:
         part.write_text(json.dumps({**record, "files": sums}, indent=1) + "\n", encoding="utf-8")
-        _sum_of(part, flush=True)
-    flush_folder(folder)
     return path
 
 
@@ -99,21 +98,10 @@ def _read_nifti(file: Path) -> None:
         raise EOFError(f"{left} bytes are missing")
 
 
-def _sum_of(file: Path, flush: bool = False) -> dict[str, object]:
-    """Size and checksum of a file, which is first flushed to disk if ``flush``."""
+def _sum_of(file: Path) -> dict[str, object]:
+    """Size and checksum of a file."""
     digest = hashlib.sha256()
     with open(file, "rb") as stream:
-        if flush:
-            os.fsync(stream.fileno())
         while part := stream.read(_PART):
             digest.update(part)
         return {"size": stream.tell(), "sha256": digest.hexdigest()}
-
-
-def flush_folder(folder: Path) -> None:
-    """Flushes the names in a folder to disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

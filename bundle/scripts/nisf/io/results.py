@@ -80,7 +80,7 @@ class ScanResults:
     @property
     def scan(self) -> str:
         """Displayed name of the scan: that of its folder."""
-        return self.folder.resolve().name
+        return Path(os.path.abspath(self.folder)).name  # a linked folder has the name of the link
 
     @property
     def latent(self) -> Path:

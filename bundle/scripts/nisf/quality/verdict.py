@@ -51,7 +51,7 @@ class Judge:
         if not file.is_file():
             return cls(heart=heart)
         try:
-            content = json.loads(file.read_text())
+            content = json.loads(file.read_text(encoding="utf-8"))
             found = cls(
                 DicePrediction.from_dict(content["prediction"]), {**LIMITS, **content["limits"]}, content["about"]
             )

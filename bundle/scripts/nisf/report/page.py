@@ -46,7 +46,9 @@ def _environment():
 
 def render(template: str, **values: object) -> str:
     """A template of the bundle as text, with style and scripts; values are escaped."""
-    plain = {path.name.replace(".", "_"): Markup(path.read_text()) for path in TEMPLATES.glob("*.[cj]s*")}
+    plain = {
+        path.name.replace(".", "_"): Markup(path.read_text(encoding="utf-8")) for path in TEMPLATES.glob("*.[cj]s*")
+    }
     made = datetime.now().strftime("%Y-%m-%d %H:%M")
     return _environment().get_template(template).render(**plain, made=made, **values)
 

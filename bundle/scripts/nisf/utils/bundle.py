@@ -85,7 +85,7 @@ def settings_of(configs: Sequence[str]) -> dict:
     files = config_files(configs)
     for file in files:
         try:
-            dict(json.loads(Path(file).read_text()))
+            dict(json.loads(Path(file).read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise InputError(f"{file}: is no valid JSON object ({error}); correct the config") from error
     try:
