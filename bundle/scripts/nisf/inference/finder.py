@@ -74,7 +74,8 @@ class Finder:
         if self.skip and (found.is_done or (found.corrected and not found.faults)):
             return self._finished(subject, found)
         if found.corrected:
-            return Outcome(scan, FAILED, reason="; ".join(filter(None, [*found.faults, found.kept()])))
+            names = [file.name for file in found.corrected]
+            return Outcome(scan, FAILED, reason="; ".join([*found.faults, found.kept()]), corrected=names)
         if self.skip and found.reasons:
             logger.info("%s: done again, because %s", scan, found.reasons)
         return None

@@ -50,7 +50,7 @@ class Places:
                 if owners[name] is wanted:
                     return self._take(subject, name)
         raise InputError(
-            f"{sources_of(subject)[0]}: {self.output} holds results of other scans under every name that this one could "
+            f"{sources_of(subject)[0]}: {self.output} holds other scans' results under every name that this one could "
             "have; choose another result folder"
         )
 
