@@ -48,7 +48,7 @@ class Places:
         for wanted in (Owner.SCAN, Owner.CHANGED, Owner.NOBODY):
             for name in names:
                 if owners[name] is wanted:
-                    return self._take(subject, name)
+                    return self._take(subject, name, wanted)
         raise InputError(
             f"{sources_of(subject)[0]}: {self.output} holds other scans' results under every name that this one could "
             "have; choose another result folder"
@@ -75,13 +75,16 @@ class Places:
         results = ScanResults(self.output / name, name)
         return owner_of(results, saved_fit(results), source) if results.folder.is_dir() else Owner.NOBODY
 
-    def _take(self, subject: Mapping[str, object], name: str) -> dict[str, object]:
+    def _take(self, subject: Mapping[str, object], name: str, owner: Owner) -> dict[str, object]:
         self.taken.add(name_key(name))
         files = sources_of(subject)
         first = folder_of(files, str(subject["subject"]))
         if name == first:
             return dict(subject)
-        logger.info("%s: its results have the name %s; %s is another scan's, or was not free", files[0], name, first)
+        if owner is Owner.NOBODY:
+            logger.info("%s: %s is another scan's, so its results are called %s", files[0], self.output / first, name)
+        else:
+            logger.info("%s: its results are those called %s", files[0], name)
         return {**subject, "subject": name}
 
 
