@@ -53,7 +53,7 @@ def test_finished_scans_are_left_out_and_those_made_with_other_settings_done_aga
     assert waiting(batch) == ["b", "c"]
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
-        "a: finished by an earlier run, skipped",
+        "a: finished by an earlier run, skipped; --overwrite does it again",
         "b: done again, because it was made with another seed",
     ]
     assert waiting(Batch(listed, str(out), ("seg",), {"seed": 0}, skip_finished=False)) == ["a", "b", "c"]

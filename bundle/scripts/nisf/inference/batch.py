@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from ignite.engine import Engine, Events
 
-from nisf.inference.save_dicom_seg import SaveDicomSegd
 from nisf.inference.finder import Finder
 from nisf.inference.outcome import DONE, FAILED, Outcome, Summary
+from nisf.inference.save_dicom_seg import SaveDicomSegd
 from nisf.io.recipe import Recipe
 from nisf.quality.record import Quality
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nisf.inference.save_dicom_seg import SaveDicomSegd
 from nisf.inference.outcome import FAILED, FINISHED, Outcome
+from nisf.inference.save_dicom_seg import SaveDicomSegd
 from nisf.io.earlier import Earlier, look_at
 from nisf.io.places import placed
 from nisf.io.recipe import Recipe
@@ -86,7 +86,7 @@ class Finder:
         note = "labels corrected by hand, kept" if corrected else ""
         if found.changes:
             note += f" though it was made with another {', '.join(found.changes)}"
-        logger.info("%s: finished by an earlier run, skipped%s", scan, f" ({note})" * bool(note))
+        logger.info("%s: finished by an earlier run, skipped; %s", scan, note or "--overwrite does it again")
         return Outcome(
             scan,
             FINISHED,
