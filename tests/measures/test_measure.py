@@ -2,14 +2,18 @@
 
 import csv
 import json
+import os
+import shutil
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
 from helpers.analytic import BEAT, CAVITY, OUTER, a_scan, ball, beat, heart, rise
+from helpers.one_name import relabel
 from helpers.tiny import phantom_scans
 
+from nisf.io.results import ScanResults
 from nisf.measures.cardiac import DENSITY
 from nisf.measures.intervals import Intervals, Widening
 from nisf.measures.measure import measure, measure_folder, written_classes
@@ -210,6 +214,52 @@ def test_a_seed_gives_the_same_files(folders, first):
 def test_a_person_kept_with_the_latent_is_used_and_no_posterior_gives_no_interval(second):
     assert second["body_surface_area"] == 2.0 and values(second, "indexed")["LVEDV"] is not None
     assert values(second, "low")["LVEDV"] is values(second, "interval")["LVEDV"] is None
+
+
+def test_labels_corrected_by_hand_are_what_is_measured(folders, first, tmp_path):
+    folder = shutil.copytree(folders[0][0], tmp_path / "heart")
+    (file,) = folder.glob("*_seg.nii.gz")
+    written, stamp = file.read_bytes(), file.stat()
+    assert first["labels"]["corrected"] == [] and {row["of"] for row in first["measures"]} == {"function"}
+
+    def dilate(labels):
+        labels[..., 1] = 1  # at a frame that was not end diastole
+
+    relabel(file, dilate)
+    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # no time tells
+    assert not ScanResults.of_folder(folder).is_measured()
+    found = measure_folder(folder, PERSON, draws=2, seed=5)
+    assert found["labels"]["corrected"] == [file.name] and ScanResults.of_folder(folder).is_measured()
+    assert first["phases"]["ED"] != 1 and found["phases"]["ED"] == 1
+    label = nib.load(file)
+    cell = np.prod(label.header.get_zooms()[:3]) / 1000
+    cavity = [(np.asarray(label.dataobj)[..., t] == 1).sum() * cell for t in range(label.shape[3])]
+    rows = {row["name"]: row for row in found["measures"]}
+    for name, value in {
+        "LVEDV": max(cavity),
+        "LVESV": min(cavity),
+        "LVSV": max(cavity) - min(cavity),
+        "LVM": 0,
+    }.items():
+        row = rows[name]
+        assert row["value"] == row["by_slices"] == pytest.approx(value, rel=1e-4) and row["of"] == "labels"
+        assert row["low"] is row["high"] is row["interval"] is None
+    assert rows["LVEDV"]["indexed"] == pytest.approx(max(cavity) / PERSON.surface(), rel=1e-4)
+    assert all(row["of"] == "function" for name, row in rows.items() if row["by_slices"] is None)
+    assert found["curves"]["LV"]["value"] == first["curves"]["LV"]["value"]  # of the function
+    with open(folder / "measures.csv", newline="") as table:
+        assert {row["name"]: row["of"] for row in csv.DictReader(table)}["LVEDV"] == "labels"
+    file.write_bytes(written)
+    assert not ScanResults.of_folder(folder).is_measured()
+
+
+def test_corrected_labels_that_lost_frames_are_refused(folders, tmp_path):
+    folder = shutil.copytree(folders[0][0], tmp_path / "heart")
+    (file,) = folder.glob("*_seg.nii.gz")
+    image = nib.load(file)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[..., :1], image.affine), file)
+    with pytest.raises(InputError, match="_seg.nii.gz: was changed and does not have the scan's frames any more"):
+        measure_folder(folder, draws=0)
 
 
 @pytest.mark.parametrize("only, shown", [(None, {1, 2, 3}), ("['LV', '3']", {1, 3}), ("['myo']", {2})])

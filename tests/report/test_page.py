@@ -66,6 +66,17 @@ def test_quality_comes_first_in_words(folder, quality, kind, words):
     assert "reconstruction error" in found.words  # of the latent file, where measures.json has no numbers
 
 
+def test_labels_corrected_by_hand_are_said_and_what_is_not_of_them(folder):
+    assert "corrected by hand" not in Parsed(page_of(folder)).words
+    row = {"name": "LVEDV", "title": "LV volume", "unit": "mL", "value": 99.0, "by_slices": 99.0, "of": "labels"}
+    rate = {**row, "name": "PER", "title": "LV rate", "by_slices": None, "of": "function"}
+    labels = {"corrected": ["heart_seg.nii.gz"], "digests": {}}
+    words = Parsed(page_of(folder, labels=labels, measures=[row, rate])).words
+    assert "Labels corrected by hand heart_seg.nii.gz: changed since the scan was segmented." in words
+    assert "The fitted function does not know of the correction" in words
+    assert "LV volume labels" in words and "LV rate function" in words
+
+
 def test_severe_flags_stand_first(folder):
     flags = [{"name": "a", "text": "Minor.", "severe": False}, {"name": "b", "text": "Grave.", "severe": True}]
     words = Parsed(page_of(folder, quality={"trusted": False, "flags": flags, "numbers": {}})).words

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from nisf.cohort.pool import Pool, capacity, ray_at
 from nisf.cohort.state import Cohort
 from nisf.cohort.worker import ScanWorker
-from nisf.inference.batch import FAILED
+from nisf.inference.outcome import FAILED
 from nisf.utils.bundle import bundle_root
 from nisf.utils.errors import InputError
 from nisf.utils.machine import processors

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from nisf.inference.dicom_source import NO_DATE, refer_to, stand_ins, without_identity
 from nisf.inference.label_names import TITLES
-from nisf.inference.save import ResultWriter
 from nisf.io.dicom_cine import DicomScan, find_scan
 from nisf.io.dicom_headers import Picture, is_dicom
 from nisf.io.images import read_scan
 from nisf.io.nifti import image_stem, stem_of
-from nisf.io.results import folder_of
 from nisf.plots.style import class_colour
 from nisf.utils.errors import InputError
 from nisf.utils.extras import check_extra
@@ -34,34 +32,6 @@ TYPES = {"LV": "LeftVentricle", "MYO": "LeftVentricleMyocardium", "RV": "RightVe
 CHOICES = ("phases", "all")
 
 
-class SaveDicomSegd(ResultWriter):
-    """Writes DICOM SEG objects of ``seg`` [1, X, Y, Z, T] beside its NIfTI file; see ``write_segmentations``.
-
-    Args:
-        output_dir: folder of the results.
-        which: ``phases`` (ED and ES), ``all`` (every frame), or None to write nothing.
-        class_names: inside class number (text) to name.
-        keep_ids: keep the patient's identifiers of the images.
-    """
-
-    def __init__(
-        self, output_dir: str, which: str | None, class_names: Mapping[str, str], keep_ids: bool = False
-    ) -> None:
-        super().__init__(output_dir)
-        self.which, self.class_names, self.keep_ids = _choice(which), dict(class_names), keep_ids
-
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """Writes and returns the item with the files added to ``saved``."""
-        item = dict(data)
-        if self.which is not None:
-            scan, labels = item["scan"], np.asarray(item["seg"])[0]
-            folder = self.output_dir / folder_of(scan.files, scan.subject)
-            rest = (self.which, self.class_names, self.keep_ids)
-            files = write_segmentations(scan.files[0], labels, folder, *rest)
-            item["saved"] = [*item.get("saved", []), *map(str, files)]
-        return item
-
-
 def check_sources(subjects: Sequence[Mapping], which: str | None) -> list[Mapping]:
     """The subjects, if DICOM SEG objects can be written for all of them (or are not asked for).
 
@@ -69,7 +39,7 @@ def check_sources(subjects: Sequence[Mapping], which: str | None) -> list[Mappin
         InputError: ``which`` is unknown, a scan is not DICOM, or highdicom is not installed; raised before
             anything is fitted.
     """
-    if _choice(which) is not None:
+    if checked_choice(which) is not None:
         check_extra("dicom-seg", "writing DICOM SEG")
         for subject in subjects:
             image = subject["image"]
@@ -146,7 +116,7 @@ def phases_of(labels: np.ndarray, names: Mapping[int, str], source: str = "") ->
     return {"ED": int(sizes.argmax())} | ({"ES": int(sizes.argmin())} if len(sizes) > 1 else {})
 
 
-def _choice(which: str | None) -> str | None:
+def checked_choice(which: str | None) -> str | None:
     """``which``, with True for phases and False for None, as given on a command line."""
     found = {True: "phases", False: None}.get(which, which) if isinstance(which, bool) else which
     if found not in (None, *CHOICES):

@@ -12,6 +12,8 @@ from nisf.fit.blending import Correction
 from nisf.fit.posterior import LatentFit
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
+from nisf.io.recipe import Recipe
+from nisf.io.source import Source
 from nisf.utils.errors import InputError
 
 #: Ending of a latent file's name.
@@ -37,7 +39,10 @@ class SavedFit:
         files: names of the scan's files, without their folders.
         image_files: the same with their folders.
         quality: numbers and verdict, see ``quality.record.Quality``.
-        settings, versions: settings and package versions of the fit.
+        source: the files that were fitted; None in files of earlier versions.
+        recipe: settings, package versions and weights of the fit.
+        labels: name of each label file written with the fit to the digest of its content; empty in files of earlier
+            versions.
         path: the latent file; None for a fit that was not read from one.
     """
 
@@ -55,8 +60,9 @@ class SavedFit:
     files: tuple[str, ...] = ()
     image_files: tuple[str, ...] = ()
     quality: Mapping[str, object] = field(default_factory=dict)
-    settings: Mapping[str, object] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
+    source: Source | None = None
+    recipe: Recipe = Recipe()
+    labels: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
 
     @classmethod
@@ -66,7 +72,7 @@ class SavedFit:
         Raises:
             KeyError, TypeError, ValueError: it is not such content.
         """
-        network, made_with = content["network"], content.get("made_with") or {}
+        network, source = content["network"], content.get("source")
         correction, frame = content.get("correction"), CoordinateFrame.from_dict(content["frame"])
         start = content.get("start_frame")
         fit = LatentFit(
@@ -95,10 +101,21 @@ class SavedFit:
             files=tuple(content.get("files") or ()),
             image_files=tuple(content.get("image_files") or ()),
             quality=dict(content.get("quality") or {}),
-            settings=dict(made_with.get("settings") or {}),
-            versions=dict(made_with.get("versions") or {}),
+            source=None if source is None else Source.from_dict(source),
+            recipe=Recipe.from_dict(content.get("made_with") or {}),
+            labels=dict(content.get("labels") or {}),
             path=path,
         )
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Settings of the fit."""
+        return self.recipe.settings
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Package versions of the fit."""
+        return self.recipe.versions
 
     def draws(self, count: int, seed: int = 0) -> list[tuple[torch.Tensor, CoordinateFrame]]:
         """Draws from the posterior, each a latent [L] and the frame in the drawn pose.

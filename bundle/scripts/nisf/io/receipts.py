@@ -28,7 +28,7 @@ def receipt_of(latent: Path) -> Path:
 
 
 def write_receipt(latent: Path, files: Sequence[str | Path], record: Mapping[str, object]) -> Path:
-    """Writes the receipt of a scan, after its files have reached the disk: a power cut leaves both or no receipt.
+    """Writes the receipt of a scan, see ``write_sums``.
 
     Args:
         latent: the scan's latent file.
@@ -38,19 +38,32 @@ def write_receipt(latent: Path, files: Sequence[str | Path], record: Mapping[str
     Raises:
         InputError: the folder cannot be written or the disk is full.
     """
-    folder, sums = latent.parent, []
+    return write_sums(receipt_of(latent), files, record)
+
+
+def write_sums(path: Path, files: Sequence[str | Path], record: Mapping[str, object]) -> Path:
+    """Writes checksums of files, after these have reached the disk: a power cut leaves both or no checksums.
+
+    Args:
+        path: file to write, in the folder of the others or above.
+        files: files of which it holds size and checksum.
+        record: what else it holds, in plain types.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full.
+    """
+    folder, sums = path.parent, []
     for file in map(Path, files):
         to_disk(file)
         sums.append({"name": os.path.relpath(file, folder), **_sum_of(file)})
         to_disk(file.parent)
-    path = receipt_of(latent)
     with whole_file(path) as part:
         part.write_text(json.dumps({**record, "files": sums}, indent=1) + "\n", encoding="utf-8")
     return path
 
 
 def read_receipt(path: Path) -> dict | None:
-    """The content of a receipt; None where there is none that can be read."""
+    """The content of a file of ``write_sums``; None where there is none that can be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -90,6 +90,7 @@ def scan_page(
         sex=measures.get("sex") if measures.get("sex") in reference_ranges.SEXES else None,
         reference=reference_ranges,
         missing=scan.missing,
+        corrected=corrected_labels(measures),
         classes=[(name, class_colour(number_)) for number_, name in scan.class_names.items()],
         slices=slices,
         planes=planes,
@@ -110,6 +111,11 @@ def without_folders(settings: Mapping | None) -> dict:
         name: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
         for name, value in (settings or {}).items()
     }
+
+
+def corrected_labels(measures: Mapping) -> list[str]:
+    """Names of the label files that were corrected by hand."""
+    return list((measures.get("labels") or {}).get("corrected") or [])
 
 
 def has_curves(curves: Mapping) -> bool:
@@ -171,7 +177,7 @@ def rows_of(measures: Mapping) -> list[dict]:
     blank = {
         "unit": "",
         "indexed_unit": "",
-        **dict.fromkeys(("value", "low", "high", "by_slices", "indexed", "interval")),
+        **dict.fromkeys(("value", "low", "high", "by_slices", "indexed", "interval", "of")),
     }
     return [{**blank, "title": one["name"], **one} for one in measures.get("measures") or []]
 

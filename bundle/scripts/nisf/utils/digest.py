@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 
 #: Number of hexadecimal digits of a digest.
@@ -28,3 +29,9 @@ def _plain(value: object) -> object:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
+
+
+def digest_of_file(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file's content as hexadecimal digits. Raises OSError where it cannot be read."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

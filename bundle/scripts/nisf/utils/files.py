@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +52,10 @@ def unwritable(error: Exception) -> str | None:
 def remove_parts(folder: Path) -> None:
     """Removes half-written files of killed processes from a folder that no other process writes to."""
     for part in folder.glob(".[0-9]*.*"):
-        part.unlink(missing_ok=True)
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def to_disk(path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 
 from nisf.io.dicom_headers import dicom_paths, is_dicom, kind_of
 from nisf.io.layouts.common import DERIVED, make_subject
 from nisf.io.nifti import image_stem
 from nisf.utils.errors import InputError
 from nisf.utils.files import walk_files
+from nisf.utils.names import name_key
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,8 @@ def read_images(source, strict=True) -> list[dict]:
     stems = [image_stem(p) or os.path.basename(p).removesuffix(".dcm") for p in paths]
     base = os.path.commonpath([os.path.dirname(p) for p in paths]) if paths else ""
     long = [os.path.join(os.path.relpath(os.path.dirname(p), base), s) for p, s in zip(paths, stems)]
-    names = [s if stems.count(s) == 1 else os.path.normpath(n).replace(os.sep, "_") for s, n in zip(stems, long)]
+    many = Counter(map(name_key, stems))
+    names = [s if many[name_key(s)] == 1 else os.path.normpath(n).replace(os.sep, "_") for s, n in zip(stems, long)]
     return [make_subject(name, path) for name, path in zip(names, paths)]
 
 
