@@ -13,7 +13,7 @@ from nisf.geometry.pose import Pose
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.sampling.on_grid import sample_grid
 
-NUMBER, DRAWS, WEIGHT = 60, 6, 0.75
+NUMBER, DRAWS, WEIGHT = 40, 4, 0.75
 #: Between two frames of the U-Net.
 TIME = 0.4
 #: mm; half of the points are between two slices.
