@@ -91,5 +91,5 @@ def test_outcomes_make_a_table_and_a_summary(tmp_path):
     assert content["settings"]["seed"] == 3
     rows = {row["scan"]: row for row in content["scans"]}
     assert rows["b"]["files"] == ["b_seg.nii.gz"] and rows["b"]["quality"]["disagreement"] is None
-    assert rows["b"]["verdict"] == {"predicted_dice": 0.5, "trusted": False, "flags": [flag]}
+    assert rows["b"]["verdict"] == {"predicted_dice": 0.5, "trusted": False, "flags": [flag], "uncalibrated": ""}
     assert rows["c"]["reason"] == reason and rows["c"]["verdict"]["flags"][0]["name"] == "no_heart"
