@@ -70,6 +70,7 @@ def fit_missing(data: str, kind: str, section: str, folder: Path) -> list[dict]:
     missing = [entry for entry in entries if not ScanResults.of_subject(folder, entry).latent.is_file()]
     if missing:
         with tempfile.TemporaryDirectory() as name:
+            missing = [{name: value for name, value in entry.items() if name != "split"} for entry in missing]
             plain = {split: [] for split in ("training", "validation", "test")}
             labels = {"0": "background", **{str(number): text for number, text in NAMES.items()}}
             listing = {"name": "missing", "labels": labels, **plain, section: missing}

@@ -137,5 +137,5 @@ def test_outcomes_make_a_table_and_a_summary(tmp_path):
     assert made["b"]["settings"] == {"seed": 3} and "torch" in made["b"]["versions"]
     assert made["a"] == {"settings": {}, "versions": {"nisf": "0"}, "weights": {}} and rows["c"]["made_with"] is None
     assert rows["b"]["files"] == ["b_seg.nii.gz"] and rows["b"]["quality"]["disagreement"] is None
-    assert rows["b"]["verdict"] == {"predicted_dice": 0.5, "trusted": False, "flags": [flag]}
+    assert rows["b"]["verdict"] == {"predicted_dice": 0.5, "trusted": False, "flags": [flag], "uncalibrated": ""}
     assert rows["c"]["reason"] == reason and rows["c"]["verdict"]["flags"][0]["name"] == "no_heart"

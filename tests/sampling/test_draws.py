@@ -13,19 +13,19 @@ from nisf.geometry.pose import Pose
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.sampling.on_grid import sample_grid
 
-NUMBER, DRAWS, WEIGHT = 60, 6, 0.75
+NUMBER, DRAWS, WEIGHT = 40, 4, 0.75
 #: Between two frames of the U-Net.
 TIME = 0.4
 #: mm; half of the points are between two slices.
 STEP = (1.0, 1.5, 4.0)
 
 
-def blended(network, latent, seen, mask=None, fit=None, count=0):
+def blended(network, latent, seen, mask=None, fit=None, seed=0):
     """A latent blended with fixed U-Net probabilities, as inference does it, with draws of its fit."""
     frame = a_frame()
     own = sample_grid(network, latent.float(), frame, dtype=torch.float32)[network.in_channels :]
     correction = Correction.of(own, GridPoints(frame, seen, mask=mask), WEIGHT, 1.0, list(range(len(TIMES))))
-    many = [] if fit is None else [(h, frame.moved(Pose.of(pose))) for h, pose in zip(*fit.sample(count, seed=1))]
+    many = [] if fit is None else [(h, frame.moved(Pose.of(pose))) for h, pose in zip(*fit.sample(DRAWS, seed))]
     return FittedScan(network, latent.float(), frame, correction, draws=many)
 
 
@@ -46,9 +46,9 @@ def test_draws_of_the_blend_are_as_wide_as_refits_are_from_the_truth(masked):
     points = Grid.of_scan(frame, STEP).world()
     options = {**WHOLE, "prior_weight": 1 / frame.size, "iterations": 8, "pose": False}
     errors, spreads = [], []
-    for latent, scan in zip(latents, noisy_scans(network, latents, seed=4)):
+    for seed, (latent, scan) in enumerate(zip(latents, noisy_scans(network, latents, seed=4))):
         fit = fit_gauss_newton(network, scan, **options)
-        found = blended(network, fit.latent, seen, mask, fit, DRAWS)
+        found = blended(network, fit.latent, seen, mask, fit, seed)
         middle = log_probabilities(found, points)
         errors.append(middle - log_probabilities(blended(network, latent, seen, mask), points))
         spreads.append(found.draw_classes(points, TIME).log() - middle)
