@@ -7,16 +7,20 @@ import json
 import shutil
 import struct
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from helpers.dicom_help import change, examination, of_series  # noqa: E402
+
+from nisf.io.dicom_headers import dicom_paths  # noqa: E402
 
 
 def _saved(change: Callable[[np.ndarray], np.ndarray], affine: Callable[[np.ndarray], np.ndarray] = lambda a: a):
@@ -76,11 +80,15 @@ def _dicom(edit: Callable[[Path], object]):
 
 
 def _two_patients(folder: Path) -> None:
-    change(folder, lambda data: setattr(data, "PatientID", "another"), of_series(5))
+    change(folder, lambda data: setattr(data, "PatientID", "another"), of_series(60))
 
 
 def _frame_missing(folder: Path) -> None:
-    sorted(path for path in folder.rglob("*") if path.is_file())[0].unlink()
+    """Of the cine, which has the most images."""
+    by_series = defaultdict(list)
+    for path in dicom_paths(folder):
+        by_series[pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID].append(path)
+    Path(max(by_series.values(), key=len)[1]).unlink()
 
 
 def _cut_off(folder: Path) -> None:
@@ -109,7 +117,7 @@ SCANS: dict[str, Callable[[Path, Path], Path]] = {
     "complex numbers": _saved(lambda array: array.astype(np.complex64)),
     "NaN": _saved(_one_nan),
     "constant image": _saved(np.zeros_like),
-    "no heart in view": _saved(lambda array: np.random.default_rng(0).random(array.shape, np.float32)),
+    "no heart in view": _saved(lambda array: np.linspace(0, 1, array.size, dtype=np.float32).reshape(array.shape)),
     "affine without volume": _bytes(_flat),
     "DICOM cut off": _dicom(_cut_off),
     "DICOM of two patients": _dicom(_two_patients),

@@ -108,7 +108,7 @@ class Workplace:
         for kind, make in SCANS.items():
             path = make(self.scan, self.place())
             yield Call("segment", kind, ["segment", path, "-o", self.out(), *PHANTOM])
-            yield Call("segment --series", kind, self._with("--series", path), self._of(kind, ("no heart in view",)))
+            yield Call("segment --series", kind, self._with("--series", path), self._of(kind, ("no heart in view", "single slice", "2D image")))
             yield Call("segment --mask", kind, self._with("--mask", path), self._of(kind, GRID_ALONE))
             yield Call("cohort run", kind, ["cohort", "run", path.parent, "-o", self.out(), *PHANTOM])
             words = ["sample", self.latent, "-o", f"{self.out()}.nii.gz", "--like", path]
@@ -219,7 +219,8 @@ class Workplace:
         (self.place("cohort.json")).write_text('{"training": []}')
         yield Call("phantom", "data list of someone else", ["phantom", "-o", f"in{self.number}"], (2,))
         for command, text in OPTIONS:
-            yield Call(command, text, [*calls[command], *text.split()], (2,))
+            right = (1,) if "[99]" in text else (2,)  # no such slice or frame in this scan, but maybe in others
+            yield Call(command, text, [*calls[command], *text.split()], right)
 
 
 #: Options with values that cannot be.

@@ -141,6 +141,8 @@ def test_overwrite_fast_and_only_some_classes(segmented):
         (("mesh", "a_latent.pt"), "name a latent file and a result folder"),
         (("mesh", "a_latent.pt", "-o", "out", "--format", "obj"), "choose one of vtp, stl, ply"),
         (("mesh", "a_latent.pt", "-o", "out"), "a_latent.pt: there is no such latent file"),
+        (("mesh", "a_latent.pt", "-o", "out", "--device", "foo"), "the device 'foo' is unknown"),
+        (("train", "data", "-o", "out", "--lr", "-1"), "--lr is -1; give 0 or more"),
     ],
 )
 def test_wrong_words_get_one_sentence_and_status_2(words, sentence, tmp_path):

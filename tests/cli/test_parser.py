@@ -101,6 +101,8 @@ def test_a_switch_that_may_say_which_takes_only_these_words(words, value):
         (["a", "-x", "1"], "no option -x"),
         (["a", "--only"], "--only needs a value"),
         (["a", "--only", "--fast"], "--only needs a value"),
+        (["a", "--draws", "abc"], "--draws is 'abc'; give a whole number"),
+        (["a", "--draws=1.5"], "--draws is '1.5'; give a whole number"),
     ],
 )
 def test_wrong_options_are_said_before_anything_is_done(words, sentence):

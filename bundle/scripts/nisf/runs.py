@@ -167,10 +167,11 @@ def _train_unet(
 
 
 def _check_either(settings: Mapping[str, object], steps: Sequence[Sequence[str]], tracking: str | None) -> None:
-    """Raises ``InputError`` for a setting that no step uses."""
+    """Raises ``InputError`` for a setting that no step uses, or with a value of another kind."""
     left = list(settings)
     for configs in steps[:-1]:
         used = used_settings("training", configs, tracking, settings)
+        used.check(name for name in settings if name in used)
         left = [name for name in left if name not in used]
     used_settings("training", steps[-1], tracking, settings).check(left)
 

@@ -76,8 +76,20 @@ def arranged(function: Command, name: str, words: Sequence[str]) -> list[str]:
             equals, value = "=", "True"  # else fire would take the next word, a scan, as its value
         if not switch and not equals and option in parameters and (not following or following.startswith("--")):
             raise InputError(f"nisf {name}: {key} needs a value; see nisf {name} --help")
+        if option in parameters:
+            _check_number(f"nisf {name}: {key}", _kind(parameters[option]), value if equals else following)
         found.append(f"--{option}{equals}{value}")
     return found
+
+
+def _check_number(where: str, kind: str, text: str) -> None:
+    """Raises ``InputError`` for text in place of a number, which fire would pass on as text."""
+    forms = {"int": (int, "a whole number"), "float": (float, "a number")}
+    if kind in forms and text != "None":
+        try:
+            forms[kind][0](text)
+        except ValueError:
+            raise InputError(f"{where} is '{text}'; give {forms[kind][1]}") from None
 
 
 def _choices(function: Command, option: str) -> list[str]:

@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d, zoom
 from nisf.phantom.heart import NOT_HEART, Heart
 from nisf.phantom.scanner import Acquisition
 from nisf.utils.errors import InputError
-from nisf.utils.files import whole_file, write_text
+from nisf.utils.files import check_writable, whole_file, write_text
 
 VERSION = 1  # raised when the same seed gives other images, so that old cohorts are not reused
 
@@ -137,7 +137,7 @@ def write_cohort(
         return listing
     if listing.exists() and not isinstance(_content_of(listing).get("made_with"), dict):
         raise InputError(f"{listing}: is no list of a phantom cohort and would be lost; choose another folder.")
-    folder.mkdir(parents=True, exist_ok=True)
+    check_writable(folder)
     listing.unlink(missing_ok=True)  # never leave a list beside files that it does not describe
     cohort: dict = {"name": "phantom", "labels": LABELS, "made_with": made_with}
     done, total = 0, sum(counts.values())

@@ -87,9 +87,17 @@ class _Of:
         return {"id": self.training}
 
 
-def training_of(content: Mapping[str, Mapping]) -> str | None:
-    """The name of the training that a checkpoint's content is of; None where it has none."""
-    return content.get("training", {}).get("id")
+def training_of(path: Path) -> str:
+    """The name of the training that a checkpoint is of.
+
+    Raises:
+        InputError: the file is damaged, or no checkpoint of a training.
+    """
+    content = load_checkpoint(path)
+    try:
+        return str(content["training"]["id"])
+    except (KeyError, TypeError, IndexError) as error:
+        raise InputError(f"{path}: is no checkpoint of a training; remove it, or leave out --resume") from error
 
 
 def saver_of(objects: Mapping[str, object], folder: str | Path, training: str) -> Checkpoint:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from nisf.training.checkpoints import checkpoints_in, epochs_of, load_checkpoint, newest_checkpoint, training_of
+from nisf.training.checkpoints import checkpoints_in, epochs_of, newest_checkpoint, training_of
 from nisf.utils.distributed import first_alone, rank
 from nisf.utils.errors import InputError, Stopped
 from nisf.utils.files import check_writable, write_text
@@ -67,8 +67,7 @@ def training_in(folder: Path) -> Training | None:
         return Training(**json.loads((folder / RECORD).read_text(encoding="utf-8")))
     except FileNotFoundError:
         newest = newest_checkpoint(folder)
-        found = None if newest is None else training_of(load_checkpoint(newest))
-        return None if found is None else Training(found)
+        return None if newest is None else Training(training_of(newest))
     except (ValueError, TypeError) as error:
         raise InputError(f"{folder / RECORD}: is damaged; train again without --resume") from error
 
@@ -179,7 +178,7 @@ def _prepare(folder: Path, resume: bool, form: str) -> None:
 
 def _foreign(folder: Path, training: Training) -> list[Path]:
     """Checkpoints and weights of other trainings, left by a kill before they were set aside."""
-    others = [path for path in checkpoints_in(folder) if training_of(load_checkpoint(path)) != training.id]
+    others = [path for path in checkpoints_in(folder) if training_of(path) != training.id]
     return others if training.finished else [*others, *_weights_in(folder)]
 
 
