@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bad_files import LABELS, PEOPLE, RESULTS, SCANS, TENSORS, lists, write_list
+from bad_options import OPTIONS
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -53,8 +54,8 @@ class Call:
         done = run_command(["nisf", *self.words], cwd, timeout=300)
         text = done.stdout + done.stderr
         lines = [line.strip() for line in (done.stderr.strip() or done.stdout.strip()).splitlines() if line.strip()]
-        of_scans = [line for line in lines if re.search(r"\bfailed\b.*[a-z]", line) and " of " not in line]
-        self.status, self.said = done.returncode, [*lines[-1:], *of_scans[-1:] * (done.returncode == 1), ""][-2]
+        why = [line for line in lines if not re.match(r"\d+ of \d+ ", line)]  # not the count of a batch
+        self.status, self.said = done.returncode, ["", *lines[-1:], *why[-1:] * (done.returncode > 0)][-1]
         faults = {
             "traceback": "Traceback" in text or "unexpected fault" in text,
             "code was run": "THE BOMB WENT OFF" in text,
@@ -108,7 +109,12 @@ class Workplace:
         for kind, make in SCANS.items():
             path = make(self.scan, self.place())
             yield Call("segment", kind, ["segment", path, "-o", self.out(), *PHANTOM])
-            yield Call("segment --series", kind, self._with("--series", path), self._of(kind, ("no heart in view", "single slice", "2D image")))
+            yield Call(
+                "segment --series",
+                kind,
+                self._with("--series", path),
+                self._of(kind, ("no heart in view", "single slice", "2D image")),
+            )
             yield Call("segment --mask", kind, self._with("--mask", path), self._of(kind, GRID_ALONE))
             yield Call("cohort run", kind, ["cohort", "run", path.parent, "-o", self.out(), *PHANTOM])
             words = ["sample", self.latent, "-o", f"{self.out()}.nii.gz", "--like", path]
@@ -223,62 +229,15 @@ class Workplace:
             yield Call(command, text, [*calls[command], *text.split()], right)
 
 
-#: Options with values that cannot be.
-OPTIONS = [
-    ("segment", "--uncertainty_draws abc"),
-    ("segment", "--uncertainty_draws -1"),
-    ("segment", "--only LA"),
-    ("segment", "--layout nowhere"),
-    ("segment", "--config liver"),
-    ("segment", "--dicom_seg"),
-    ("cohort run", "--workers 2"),
-    ("cohort run", "--part 5/3 --ray auto"),
-    ("cohort run", "--layout nowhere"),
-    ("sample", "--plane 5-chamber"),
-    ("sample", "--plane [[0,0,0],[1,1,1],[2,2,2]]"),
-    ("sample", "--spacing 0"),
-    ("sample", "--spacing abc"),
-    ("sample", "--box [[0,0,0]]"),
-    ("sample", "--box nowhere"),
-    ("sample", "--times [abc]"),
-    ("sample", "--frames 0"),
-    ("sample", "--frames two"),
-    ("sample", "--outputs nothing"),
-    ("sample", "--outputs png"),
-    ("sample", "--limit abc"),
-    ("sample", "--plane 4-chamber --size -1"),
-    ("mesh", "--format obj"),
-    ("mesh", "--spacing 0"),
-    ("mesh", "--spacing abc"),
-    ("mesh", "--frames -1"),
-    ("report", "--height 1.8"),
-    ("report", "--weight abc"),
-    ("report", "--sex woman"),
-    ("report", "--heart_rate 0"),
-    ("report", "--people nowhere.csv"),
-    ("train", "--lr abc"),
-    ("train", "--lr -1"),
-    ("train", "--epochs 0"),
-    ("train", "--epochs two"),
-    ("train", "--schedule nowhere"),
-    ("train", "--layout nowhere"),
-    ("train", "--splits nowhere.json"),
-    ("train", "--tracking nowhere"),
-    ("train", "--subjects_per_step 0"),
-    ("train", "--points_per_subject -5"),
-    ("train", "--copies 0"),
-    ("evaluate", "--section nowhere"),
-    ("evaluate", "--hold_out [99]"),
-    ("evaluate", "--hold_out nowhere"),
-    ("evaluate", "--hold_out_frames [99]"),
-    ("phantom", "--test -1"),
-    ("phantom", "--test two"),
-    ("phantom", "--matrix 0"),
-    ("phantom", "--matrix abc"),
-    ("phantom", "--frames 0"),
-    ("phantom", "--slices -2"),
-    ("phantom", "--seed abc"),
-]
+def table(calls: Sequence[Call]) -> str:
+    """Number of calls by command (without the option) and exit status."""
+    lines = ["| command | calls | exit status 0 | 1 | 2 | failed here |", "|---|---|---|---|---|---|"]
+    for name in dict.fromkeys(call.command.split(" --")[0] for call in calls):
+        own = [call for call in calls if call.command.split(" --")[0] == name]
+        counts = [sum(call.status == status for call in own) for status in (0, 1, 2)]
+        cells = [f"`nisf {name}`", len(own), *counts, sum(bool(call.fault) for call in own)]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
 
 
 def main() -> int:
@@ -300,6 +259,7 @@ def main() -> int:
                 print(f"{state} {call.command} | {call.kind} | {call.status} | {said}", flush=True)
     failed = [call for call in calls if call.fault]
     refused = sum(call.status > 0 for call in calls)
+    print(table(calls))
     print(f"{len(calls)} calls, {refused} refused, {len(failed)} failed, {time.time() - began:.0f} s")
     if options.json:
         Path(options.json).write_text(

@@ -4,6 +4,7 @@ server has imported them. Arguments, streams, folder and exit status are those o
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ _SERVER.set_forkserver_preload(["monai.bundle", "nisf.cli.main", "nisf.training.
 
 def _become(words, cwd, environment, folder):
     """Does in the new process what the interpreter would do for ``words``."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     os.chdir(cwd)
     os.environ.update(environment)
     for number, name in ((1, "out"), (2, "err")):

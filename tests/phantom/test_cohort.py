@@ -240,6 +240,8 @@ def test_the_heart_is_near_the_middle_of_the_stack():
         ({"marix": 80}, "marix"),
         ({"heart": {"volume": 3}}, "volume"),
         ({"frames": (9, 3)}, "frames"),
+        ({"frames": "abc"}, "frames = abc is not a positive number"),
+        ({"frames": (1, 2, 3)}, "frames"),
         ({"n_test": -1}, "negative"),
     ],
 )

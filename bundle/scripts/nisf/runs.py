@@ -27,7 +27,7 @@ from nisf.utils.bundle import (
     used_settings,
     words_of,
 )
-from nisf.utils.errors import InputError
+from nisf.utils.errors import InputError, check_counts
 from nisf.utils.files import check_writable
 
 logger = logging.getLogger(__name__)
@@ -120,6 +120,7 @@ def train(
     """
     from nisf.training.identity import training_in, working_in
 
+    check_counts("a training", epochs=epochs, unet_epochs=unet_epochs)
     folder, second = Path(output), [*PRIOR, *words_of(config)]
     steps = [second]
     if settings_of(second)["frame_kind"] == "posed":
