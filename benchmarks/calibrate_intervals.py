@@ -24,7 +24,7 @@ def main() -> None:
     """Measures the validation subjects, finds the widenings, writes them."""
     options = of_measures(__doc__).parse_args()
     kind, data = data_of(options)
-    found, digest, weights = cases(data, kind, "validation", Path(options.fits) / kind / "validation")
+    found, pipeline, weights = cases(data, kind, "validation", Path(options.fits) / kind / "validation")
     widenings = {}
     print("| measure | cases | scale | part | bias | held by the draws alone | held by the interval |")
     print("|---" * 7 + "|")
@@ -38,7 +38,7 @@ def main() -> None:
         w = widenings[name]
         print(f"| {name} | {w.cases} | {w.scale:.2f} | {w.part:.3f} | {w.bias:+.1%} | {held[0]:.0%} | {held[1]:.0%} |")
     about = provenance({"kind": kind, "section": "validation", "subjects": len(found), "scans": names_of(found)})
-    print(f"wrote {save_intervals(Intervals(with_curves(widenings), about), weights, digest)}")
+    print(f"wrote {save_intervals(Intervals(with_curves(widenings), about), weights, pipeline)}")
 
 
 def names_of(found: list[dict]) -> str:

@@ -49,9 +49,9 @@ class KnownScan(FittedScan):
 class CompiledScan(FittedScan):
     """A scan with a compiled network, worthwhile for many scans. The same numbers to rounding."""
 
-    def read(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> torch.Tensor:
-        """As ``FittedScan.read``."""
-        return super().read(points, time, compile=True)
+    def logits(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> torch.Tensor:
+        """As ``FittedScan.logits``."""
+        return super().logits(points, time, compile=True)
 
 
 _NETWORKS: dict = {}
@@ -70,6 +70,7 @@ def fit_missing(data: str, kind: str, section: str, folder: Path) -> list[dict]:
     missing = [entry for entry in entries if not ScanResults.of_subject(folder, entry).latent.is_file()]
     if missing:
         with tempfile.TemporaryDirectory() as name:
+            missing = [{name: value for name, value in entry.items() if name != "split"} for entry in missing]
             plain = {split: [] for split in ("training", "validation", "test")}
             labels = {"0": "background", **{str(number): text for number, text in NAMES.items()}}
             listing = {"name": "missing", "labels": labels, **plain, section: missing}
@@ -80,21 +81,22 @@ def fit_missing(data: str, kind: str, section: str, folder: Path) -> list[dict]:
     return entries
 
 
-def measured(entry: Mapping, folder: Path, kind: str, subject: Subject | None) -> tuple[dict, str, Path]:
+def measured(entry: Mapping, folder: Path, kind: str, subject: Subject | None) -> tuple[dict, Mapping, Path]:
     """Result of ``measure`` for one scan, with the draws' intervals, and the truth under ``truth``.
 
-    Cached beside the fit. Also returns digest and path of the weights.
+    Cached beside the fit. Also returns the pipeline of the fit and the path of the weights.
     """
     results = ScanResults.of_subject(folder, entry)
     saved, kept = read_latent(results.latent), results.folder / "measured.json"
     if kept.is_file():
-        return json.loads(kept.read_text()), saved.digest, saved.weights
+        return json.loads(kept.read_text()), saved.pipeline, saved.weights
     fitted = load(results.latent, saved.digest)
     by_slices = volumes_by_slices(results.label_files(saved.files), NAMES, len(fitted.frame.times))
-    found = measure(fitted, by_slices, Person())
+    person = Person(heart_rate=60 / fitted.duration) if kind == "phantom" else Person()  # its frames fill the cycle
+    found = measure(fitted, by_slices, person)
     found["truth"] = phantom_truth(subject, fitted, entry) if kind == "phantom" else label_truth(entry, fitted)
     write_text(kept, json.dumps(found))
-    return found, saved.digest, saved.weights
+    return found, saved.pipeline, saved.weights
 
 
 def phantom_truth(subject: Subject, fitted: FittedScan, entry: Mapping) -> dict:
@@ -147,8 +149,8 @@ def _between(label: np.ndarray, affine: np.ndarray, points: np.ndarray) -> np.nd
     return np.stack(parts)
 
 
-def cases(data: str, kind: str, section: str, folder: Path) -> tuple[list[dict], str, Path]:
-    """Every scan of a section as from ``measured``; digest and path of the weights."""
+def cases(data: str, kind: str, section: str, folder: Path) -> tuple[list[dict], Mapping, Path]:
+    """Every scan of a section as from ``measured``; pipeline of the fits and path of the weights."""
     entries, subjects = fit_missing(data, kind, section, folder), {}
     if kind == "phantom":
         listing = json.loads((Path(data) / "cohort.json").read_text())
@@ -158,10 +160,10 @@ def cases(data: str, kind: str, section: str, folder: Path) -> tuple[list[dict],
             subjects[entry["subject"]] = make_subject([made["seed"], number, index], **made["options"])
     found = []
     for entry in entries:
-        one, digest, weights = measured(entry, folder, kind, subjects.get(entry["subject"]))
+        one, pipeline, weights = measured(entry, folder, kind, subjects.get(entry["subject"]))
         found.append({**one, "subject": entry["subject"]})
         print(f"measured {len(found)} of {len(entries)}: {entry['subject']}", flush=True)
-    return found, digest, weights
+    return found, pipeline, weights
 
 
 def rows_of(found: list[dict], intervals: Intervals = Intervals()) -> dict[str, dict[str, np.ndarray]]:

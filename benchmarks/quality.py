@@ -153,8 +153,8 @@ def main() -> None:
         subjects = len({row["subject"] for row in rows})
         fits = sum("dice" in row for row in rows)
         about = {"subjects": subjects, "fits": fits, "section": options.section, **provenance({})["versions"]}
-        print(calibrated(rows, about).write(fitter.model, fitter.network))
-    judge = Judge.beside(fitter.model, fitter.network, {"1": "LV"})
+        print(calibrated(rows, about).write(fitter.model, fitter.pipeline))
+    judge = Judge.beside(fitter.model, fitter.pipeline, {"1": "LV"})
     found = left_out(rows) if options.leave_out else judged(rows, judge)
     print(f"{table(found)}\n\n{summary(found)}")
 

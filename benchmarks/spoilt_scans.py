@@ -103,6 +103,7 @@ class Fitter:
         self.network = parser.get_parsed_content("network").eval()
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.inferer = parser.get_parsed_content("inferer")
+        self.pipeline = parser.get_parsed_content("pipeline")
         self.model = Path(str(parser.get_parsed_content("model")))
 
     def __call__(self, entry: dict, stack: Stack, folder: Path) -> dict:

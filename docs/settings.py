@@ -41,7 +41,7 @@ Which values were tried, and with what result: [ablation](results/ablation.md#se
 
 def descriptions() -> dict[str, dict]:
     """Config to what is ``about`` it and its ``settings``, each unit and meaning."""
-    return json.loads((DOCS / "settings.json").read_text())
+    return json.loads((DOCS / "settings.json").read_text(encoding="utf-8"))
 
 
 def described(config: str, setting: str, about: Mapping[str, Mapping]) -> list[str]:
@@ -72,7 +72,7 @@ def default(value: object) -> str:
 
 def table(config: str, about: Mapping[str, Mapping]) -> Iterator[str]:
     """Rows of a config's settings, what is built last."""
-    settings = json.loads((CONFIGS / f"{config}.json").read_text())
+    settings = json.loads((CONFIGS / f"{config}.json").read_text(encoding="utf-8"))
     yield "| setting | default | unit | meaning |"
     yield "|---|---|---|---|"
     for name in sorted(settings, key=lambda one: default(settings[one]) == "built"):
@@ -90,4 +90,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    PAGE.write_text(page(), encoding="utf-8")

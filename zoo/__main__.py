@@ -49,7 +49,12 @@ def unit_tests(folder: Path) -> str:
     """Runs the test file for the zoo's ci/unit_tests from the zoo's root."""
     test = ROOT / "zoo" / "unit_tests" / f"test_{NAME}.py"
     done = subprocess.run(
-        [sys.executable, str(test)], cwd=folder.parent.parent, env=_environment(), capture_output=True, text=True
+        [sys.executable, str(test)],
+        cwd=folder.parent.parent,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
     )
     last = done.stderr.strip().splitlines()[-3:]
     if done.returncode:
@@ -59,7 +64,9 @@ def unit_tests(folder: Path) -> str:
 
 
 def _run(words: list[str], cwd: str) -> int:
-    done = subprocess.run(words, cwd=cwd, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        words, cwd=cwd, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
     print(done.stdout, end="", flush=True)
     if done.returncode:
         print(done.stderr[-5000:], file=sys.stderr)

@@ -48,7 +48,7 @@ def build(output: Path, bundle: Path = BUNDLE) -> tuple[Path, Path]:
     Raises:
         InputError: ``output`` cannot be written.
     """
-    version = json.loads((bundle / "configs" / "metadata.json").read_text())["version"]
+    version = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))["version"]
     folder, archive = output / NAME, output / f"{NAME}_v{version}.zip"
     fresh = check_writable(output) / f".{os.getpid()}.{NAME}"
     try:
@@ -69,7 +69,7 @@ def build(output: Path, bundle: Path = BUNDLE) -> tuple[Path, Path]:
 def write_whole(source: Path, names: Sequence[str], target: Path) -> None:
     """Writes the last of several configs merged with those before it: the zoo and MONAI's apps load it alone."""
     merged = ConfigParser.load_config_files([source / f"{name}.json" for name in names])
-    (target / f"{names[-1]}.json").write_text(json.dumps(merged, indent=4) + "\n")
+    (target / f"{names[-1]}.json").write_text(json.dumps(merged, indent=4) + "\n", encoding="utf-8")
 
 
 def pack(folder: Path, archive: Path) -> None:

@@ -69,7 +69,7 @@ def sizes_and_hashes(folder: Path) -> str:
                 f"{name}: has {size / 1e6:.1f} MB, more than {LIMIT / 1e6:.0f}; name it in large_files.yml"
             )
     stated = {name: (one["hash_type"], one["hash_val"]) for name, one in large.items() if name in sizes}
-    for line in (folder / "models" / "SHA256SUMS").read_text().splitlines():
+    for line in (folder / "models" / "SHA256SUMS").read_text(encoding="utf-8").splitlines():
         digest, name = line.split()
         stated[f"models/{name}"] = ("sha256", digest)
     for name, (kind, digest) in stated.items():
@@ -86,7 +86,7 @@ def _large_files(folder: Path) -> dict[str, dict]:
     import yaml
 
     found = [path for path in folder.glob("large_files.*") if path.suffix in (".yml", ".yaml", ".json")]
-    entries = yaml.safe_load(found[0].read_text())["large_files"] if found else []
+    entries = yaml.safe_load(found[0].read_text(encoding="utf-8"))["large_files"] if found else []
     for entry in entries:
         if not {"path", "url", "hash_val", "hash_type"} <= set(entry):
             raise CheckFailed(f"{found[0].name}: an entry needs path, url, hash_val and hash_type, but is {entry}")
@@ -174,7 +174,9 @@ def code_form(folder: Path) -> str:
         ["flake8", "--isolated", "--max-line-length", "120", "--extend-ignore", "E203,W503"],
     )
     for tool in tools:
-        done = subprocess.run([sys.executable, "-m", *tool, "scripts"], cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", *tool, "scripts"], cwd=folder, capture_output=True, text=True, encoding="utf-8"
+        )
         if done.returncode:
             said = (done.stdout + done.stderr).strip().splitlines()
             raise CheckFailed(f"{tool[0]}: {said[0] if said else 'would change the code in scripts'}")

@@ -101,7 +101,9 @@ ADAM_SETTINGS = ("fit_lr", "latent_l2")
 FIT_SETTINGS = ("prior_weight", "final_points", "pose", "unet_weight", "fit")
 
 #: Where the organ lies is found alike.
-POSE_SETTINGS = ("pose_body", "pose_pointer", "pose_radius", "pose_length", "unet_frames", "pixel", "features")
+POSE_SETTINGS = (
+    *("pose_body", "pose_pointer", "pose_radius", "pose_length", "pose_phases", "unet_frames", "pixel", "features"),
+)
 
 
 @pytest.mark.parametrize("data, weights", [("", "phantom_unet.pt"), ("DATA", "unet.pt")])

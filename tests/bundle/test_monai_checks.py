@@ -13,12 +13,12 @@ from monai.data import load_net_with_metadata
 from nisf.models.nisf import NISF
 from nisf.models.weights import load_weights
 
-SCHEMA = Path(__file__).resolve().parents[1] / "data" / "metadata_schema.json"
+RULES = Path(__file__).resolve().parents[1] / "data" / "metadata_rules.json"
 
 
-def test_metadata_passes_monais_check(caplog):
+def test_metadata_keep_our_rules_which_monais_function_checks(caplog):
     with caplog.at_level("INFO"):
-        verify_metadata(meta_file=str(CONFIGS / "metadata.json"), filepath=str(SCHEMA))
+        verify_metadata(meta_file=str(CONFIGS / "metadata.json"), filepath=str(RULES))
     assert "metadata is verified with no error" in caplog.text
 
 
@@ -43,7 +43,7 @@ IMAGE = ("network_data_format", "inputs", "image")
 def test_the_check_misses_nothing_that_the_specification_asks_for(path, tmp_path):
     (tmp_path / "metadata.json").write_text(json.dumps(without(METADATA, path)))
     with pytest.raises(ValueError, match=path[-1]):
-        verify_metadata(meta_file=str(tmp_path / "metadata.json"), filepath=str(SCHEMA))
+        verify_metadata(meta_file=str(tmp_path / "metadata.json"), filepath=str(RULES))
 
 
 @pytest.mark.parametrize("net_id", ["network_def", "network"])

@@ -17,7 +17,7 @@ from nisf.models.weights import load_weights
 from zoo import files, live
 from zoo.build import BUNDLE, NAME, build
 from zoo.checklist import CheckFailed, run_checks
-from zoo.pins import package_pins
+from zoo.pins import OWN, check_pins, imported, named, package_pins
 
 METADATA = "configs/metadata.json"
 
@@ -132,7 +132,7 @@ def changed(name, old, new):
         (
             package_pins,
             changed("scripts/nisf/models/weights.py", "import torch", "import nbformat, torch"),
-            "nbformat, imported by wei",
+            "nbformat, needed by wei",
         ),
     ],
 )
@@ -141,6 +141,20 @@ def test_what_is_broken_is_named(check, breaks, sentence, folder, capsys):
     assert run_checks({"this": check}, folder) == 1
     line = capsys.readouterr().out
     assert line.startswith("FAIL  this") and re.search(sentence, line), line
+
+
+def test_no_pin_can_be_left_out(built):
+    metadata, needed = json.loads((built[0] / METADATA).read_text()), {**imported(built[0]), **named(built[0])}
+    others = metadata.pop("required_packages_version")
+    for name in others:
+        kept = {key: value for key, value in others.items() if key != name}
+        with pytest.raises(CheckFailed, match="is not pinned"):
+            check_pins({**metadata, "required_packages_version": kept}, needed)
+    for name in OWN.values():
+        less = {key: value for key, value in metadata.items() if key != name}
+        with pytest.raises(CheckFailed, match="is not pinned"):
+            check_pins({**less, "required_packages_version": others}, needed)
+    assert len(others) > 15 and check_pins({**metadata, "required_packages_version": others}, needed)
 
 
 def test_a_file_above_the_limit_may_be_named_with_its_hash(folder):
@@ -166,7 +180,7 @@ def misnamed_postprocessing(config):
 @pytest.mark.parametrize(
     "check, name, change, sentence",
     [
-        (live.metadata_schema, "metadata", lambda c: c.pop("changelog"), "changelog"),
+        (live.metadata_rules, "metadata", lambda c: c.pop("changelog"), "changelog"),
         (
             live.net_in_out,
             "metadata",

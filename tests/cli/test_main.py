@@ -1,5 +1,6 @@
 """The command nisf, in a process of its own, with the shipped weights."""
 
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import torch
 from helpers.forked import run_command
 
+from nisf.cli.main import main
 from nisf.phantom.cohort import make_subject
 
 NISF = Path(sys.executable).with_name("nisf")
@@ -139,12 +141,24 @@ def test_overwrite_fast_and_only_some_classes(segmented):
         (("mesh", "a_latent.pt"), "name a latent file and a result folder"),
         (("mesh", "a_latent.pt", "-o", "out", "--format", "obj"), "choose one of vtp, stl, ply"),
         (("mesh", "a_latent.pt", "-o", "out"), "a_latent.pt: there is no such latent file"),
+        (("mesh", "a_latent.pt", "-o", "out", "--device", "foo"), "the device 'foo' is unknown"),
+        (("train", "data", "-o", "out", "--lr", "-1"), "--lr is -1; give 0 or more"),
     ],
 )
 def test_wrong_words_get_one_sentence_and_status_2(words, sentence, tmp_path):
     done = nisf(*words, cwd=tmp_path)
     assert done.returncode == 2
     assert sentence in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_name_that_the_terminal_cannot_show_ends_nothing(tmp_path, monkeypatch):
+    said = io.BytesIO()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(said, encoding="ascii"))
+    monkeypatch.setattr(sys, "argv", ["nisf", "phantom", "-o", "Müller", "--test", "0"])
+    main()
+    sys.stdout.flush()
+    assert said.getvalue() == b"M\\xfcller/cohort.json\n"
 
 
 def test_help_says_what_there_is_and_what_segment_takes(tmp_path):

@@ -1,5 +1,9 @@
 """How the words of a command are read, and its help."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import fire
 import pytest
 
@@ -11,7 +15,14 @@ SEEN = []
 
 
 @command
-def scan(*scans: str, output: str = "", fast: bool = False, draws: int = 0, only: str | None = None) -> None:
+def scan(
+    *scans: str,
+    output: str = "",
+    fast: bool = False,
+    draws: int = 0,
+    only: str | None = None,
+    objects: bool | Literal["phases", "all"] | None = None,
+) -> None:
     """Does scans.
 
     Writes files. More on that
@@ -25,8 +36,9 @@ def scan(*scans: str, output: str = "", fast: bool = False, draws: int = 0, only
         fast: sooner.
         draws: how many.
         only: which.
+        objects: whether, and which.
     """
-    SEEN.append((scans, output, fast, draws, only))
+    SEEN.append((scans, output, fast, draws, only, objects))
 
 
 @command
@@ -53,14 +65,32 @@ def test_names_that_look_like_numbers_stay_names_and_numbers_are_numbers():
         False,
         16,
         "1,2",
+        None,
     )
     assert called(tune, "2024_11", "--lr", "1e-3", "--seed=4") == ("2024_11", {"lr": 1e-3, "seed": 4})
 
 
 def test_a_switch_takes_no_scan_for_its_value():
-    assert called(scan, "--fast", "a.nii", "-o=out") == (("a.nii",), "out", True, 0, None)
+    assert called(scan, "--fast", "a.nii", "-o=out") == (("a.nii",), "out", True, 0, None, None)
     assert called(scan, "a.nii", "--fast", "False", "--output", "out")[2] is False
     assert called(scan, "a.nii", "--fast=False")[2] is False
+
+
+@pytest.mark.parametrize(
+    "words, value",
+    [
+        (["--objects", "a.nii"], True),
+        (["a.nii", "--objects"], True),
+        (["a.nii", "--objects", "--fast"], True),
+        (["--objects", "all", "a.nii"], "all"),
+        (["a.nii", "--objects=phases"], "phases"),
+        (["--objects", "False", "a.nii"], False),
+        (["a.nii"], None),
+    ],
+)
+def test_a_switch_that_may_say_which_takes_only_these_words(words, value):
+    scans, *_, objects = called(scan, *words)
+    assert scans == ("a.nii",) and objects is value or objects == value
 
 
 @pytest.mark.parametrize(
@@ -71,6 +101,8 @@ def test_a_switch_takes_no_scan_for_its_value():
         (["a", "-x", "1"], "no option -x"),
         (["a", "--only"], "--only needs a value"),
         (["a", "--only", "--fast"], "--only needs a value"),
+        (["a", "--draws", "abc"], "--draws is 'abc'; give a whole number"),
+        (["a", "--draws=1.5"], "--draws is '1.5'; give a whole number"),
     ],
 )
 def test_wrong_options_are_said_before_anything_is_done(words, sentence):

@@ -98,6 +98,14 @@ def test_too_little_memory_is_said_in_one_sentence(cohort, trained, tmp_path):
     assert "not enough memory" in said(error) and "points_per_subject" in said(error)
 
 
+def test_too_little_memory_in_sampling_is_not_told_as_a_full_disk(phantom_result, tmp_path):
+    latent = str(next(phantom_result.glob("*_latent.pt")))
+    with memory_of(400), pytest.raises(Exception) as error:
+        run_bundle("sampling", ["sampling"], latent=latent, output=str(tmp_path / "fine.nii.gz"), spacing=0.15)
+    assert "not enough memory" in said(error) and "smaller grid" in said(error) and "disk" not in said(error)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("damage", ["a changed byte", "cut off"])
 def test_a_damaged_store_is_made_anew(cohort, trained, tmp_path, damage):
     store = tmp_path / "store"

@@ -55,12 +55,26 @@ def test_spacing_and_directions():
         ((1.4, 8, 1.5), 1),
         ((2, 2, 1), 2),
         ((1, 2, 2), 0),
-        ((1, 1, 1), 2),
-        ((1, 1, 1.001), 2),
+        ((1, 1, 1), None),
+        ((1, 1, 1.001), None),
+        ((1.4, 2, 1), None),
     ],
 )
 def test_slice_axis_is_the_odd_one_out(spacing, axis):
     assert orientation.slice_axis_of(np.diag([*spacing, 1.0])) == axis
+
+
+@pytest.mark.parametrize("spacing", [(1.4, 2.0, 1.0), (2.0, 2.5, 2.0), (1.2, 1.2, 1.2), (1.0, 1.8, 2.5)])
+@pytest.mark.parametrize("order", ORDERS)
+def test_thin_slices_of_pixels_that_are_not_square_are_found_by_number_or_direction(spacing, order):
+    shape, plain = (200, 160, 60), np.diag([*spacing, 1.0])
+    for affine, sizes in ((plain, shape), (oblique(np.random.default_rng(0), spacing=spacing), None)):
+        _, file = stored(np.zeros((5, 6, 4)), affine, order, (False, True, False))
+        turned_shape = None if sizes is None else np.array(sizes)[list(order)]
+        assert orientation.slice_axis_of(file, turned_shape) == order.index(2)
+    again = orientation.short_axis_permutation(file)
+    got = orientation.directions(orientation.permuted_affine(file, (5, 6, 4), *again))
+    assert np.all(np.sum(got * SHORT_AXIS, axis=0) > 0.8)
 
 
 def test_any_storage_order_comes_back_to_the_short_axis_orientation():

@@ -107,6 +107,40 @@ def test_no_body_no_pose():
     assert found_in(Pose(), body=(4,)) is None
 
 
+def a_cine(shortening=(0.0, 0.1, 0.35, 0.3, 0.05), blank=()):
+    """A heart whose cavity narrows and whose base sinks towards the apex, frame by frame; [1, X, Y, Z, T]."""
+    still, frame = segmentation(Pose())
+    x, y = frame.axis(0)[:, None, None], frame.axis(1)[None, :, None]
+    frames = []
+    for part in shortening:
+        one = still[..., 0].copy()
+        one[(one == 1) & (np.hypot(x, y) > (1 - part) * 20 / 80)] = 2
+        one[:, :, : round(8 * part)] = 0
+        frames.append(one)
+    for number in blank:
+        frames[number] = np.full_like(still[..., 0], -1)
+    return MetaTensor(torch.from_numpy(np.stack(frames, axis=-1)[None]), affine=torch.from_numpy(frame.affine))
+
+
+def pose_in(cine, **options):
+    return torch.tensor(PoseOfd("label", **options)({"label": cine})["pose"])
+
+
+def test_a_cine_has_the_pose_of_its_ed_and_es_alone():
+    """Training's labels are of ED and ES: all frames of a cycle together lie elsewhere and are larger."""
+    cine = a_cine()
+    both = pose_in(cine[..., [0, 2]])
+    assert torch.equal(pose_in(cine), both)
+    assert float((pose_in(cine, phases=None) - both).abs().max()) > 0.01
+    assert torch.equal(pose_in(cine, phases=None), pose_in(cine[..., [4, 3, 2, 1, 0]], phases=None))
+
+
+def test_frames_without_labels_are_neither_ed_nor_es():
+    assert torch.equal(pose_in(a_cine(blank=(0, 3))), pose_in(a_cine()[..., [2, 4]]))
+    alone = a_cine(blank=(0, 1, 3, 4))
+    assert torch.equal(pose_in(alone), pose_in(a_cine()[..., [2]], phases=None))
+
+
 def test_a_posed_frame_goes_to_world_and_back():
     frame = CoordinateFrame.posed(np.diag([2.0, 1.5, 8.0, 1.0]), (30, 40, 6), (0.0, 0.5), POSE, 4)
     voxels = np.array([[3.0, 4.0, 5.0], [20.0, 11.5, 0.0]])

@@ -36,7 +36,8 @@ def comparison(**changes):
     """A comparison in which image, reconstruction and classes agree, except for the changes."""
     classes = classes_of()
     image, said = BRIGHT[classes].unsqueeze(0), probabilities(classes)
-    plain = Comparison(image, image, said, said, said, None, SPACING, list(range(SHAPE[2])), [0.0, 0.5])
+    affine = np.diag([*SPACING, 1.0])
+    plain = Comparison(image, image, said, said, said, None, affine, list(range(SHAPE[2])), [0.0, 0.5])
     return replace(plain, **changes)
 
 

@@ -32,16 +32,18 @@ def of_series(number):
     return lambda data: data.SeriesNumber == number
 
 
-def enhanced(path, array, affine, beat=800.0):
-    """Writes [X, Y, Z, T] as one enhanced multi-frame file whose frames are unordered."""
+def enhanced(path, array, affine, beat=800.0, name=""):
+    """Writes [X, Y, Z, T] as one enhanced multi-frame file whose frames are unordered, of a series called ``name``."""
     lps, (columns, rows, slices, frames) = LPS @ affine, array.shape
     step = np.linalg.norm(lps[:3, :3], axis=0)
     data = pydicom.Dataset()
     data.file_meta = pydicom.dataset.FileMetaDataset()
     data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
     data.SOPClassUID = pydicom.uid.EnhancedMRImageStorage
-    for name in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID"):
-        setattr(data, name, pydicom.uid.generate_uid(entropy_srcs=[name]))
+    for keyword in ("StudyInstanceUID", "FrameOfReferenceUID"):
+        setattr(data, keyword, pydicom.uid.generate_uid(entropy_srcs=[keyword]))
+    for keyword in ("SOPInstanceUID", "SeriesInstanceUID"):
+        setattr(data, keyword, pydicom.uid.generate_uid(entropy_srcs=[keyword + name]))
     data.Modality, data.PatientID, data.PatientName, data.SeriesNumber = "MR", "E1", "E^1", 4
     data.PatientBirthDate = data.PatientSex = data.StudyID = data.StudyDate = data.StudyTime = ""
     data.AccessionNumber = data.ReferringPhysicianName = ""

@@ -4,17 +4,22 @@ server has imported them. Arguments, streams, folder and exit status are those o
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 _SERVER = multiprocessing.get_context("forkserver")
+FORK = multiprocessing.get_context("fork")
 _SERVER.set_forkserver_preload(["monai.bundle", "nisf.cli.main", "nisf.training.train", "nisf.cli.demo"])
 
 
 def _become(words, cwd, environment, folder):
     """Does in the new process what the interpreter would do for ``words``."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     os.chdir(cwd)
     os.environ.update(environment)
     for number, name in ((1, "out"), (2, "err")):
@@ -46,13 +51,28 @@ def _become(words, cwd, environment, folder):
 
 def run_command(words, cwd, timeout=300, **environment):
     """``subprocess.run(words, capture_output=True, text=True)`` for ``nisf ...`` or ``python -m MODULE ...``."""
+    with started(words, cwd, timeout, **environment) as running:
+        pass
+    return running.done
+
+
+@contextmanager
+def started(words, cwd, timeout=300, method=_SERVER, **environment):
+    """The same while it runs: ``process`` inside the context, ``done`` after it, which waits for the end.
+
+    ``method=FORK`` forks the test's own process, where that has imported what the command needs.
+    """
     words = [str(word) for word in words]
     with tempfile.TemporaryDirectory() as folder:
-        process = _SERVER.Process(target=_become, args=(words, str(cwd), environment, folder))
+        process = method.Process(target=_become, args=(words, str(cwd), environment, folder))
         process.start()
-        process.join(timeout)
-        if process.is_alive():
+        running = SimpleNamespace(process=process, done=None)
+        try:
+            yield running
+            process.join(timeout)
+            if process.is_alive():
+                raise subprocess.TimeoutExpired(words, timeout)
+        finally:
             process.kill()
-            raise subprocess.TimeoutExpired(words, timeout)
         out, err = ((Path(folder) / name).read_text(errors="replace") for name in ("out", "err"))
-    return subprocess.CompletedProcess(words, process.exitcode, out, err)
+    running.done = subprocess.CompletedProcess(words, process.exitcode, out, err)

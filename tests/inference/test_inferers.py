@@ -12,7 +12,8 @@ from nisf.fit.gauss_newton import fit_gauss_newton
 from nisf.geometry.frame import CoordinateFrame
 from nisf.inference.inferers import FitCurveInferer, NISFInferer, points_of
 from nisf.models.nisf import NISF
-from nisf.sampling.on_grid import sample_grid, sample_uncertainty
+from nisf.sampling.on_grid import sample_grid
+from nisf.sampling.uncertainty import sample_uncertainty
 from nisf.transforms.scan import Scan, scan_of, with_scan
 from nisf.utils.errors import InputError
 
@@ -167,8 +168,8 @@ def test_uncertainty_follows_the_prediction(network):
         out = NISFInferer(uncertainty_draws=5, seed=3, bf16=False)(scan, network)
     assert out.shape[1] == 1 + 3 + 3 + 2
     assert torch.equal(out[:, :4].as_tensor(), plain.as_tensor())
-    draws = scan_of(out).fit.sample(5, 3)
-    assert torch.equal(out[0, 4:].as_tensor(), sample_uncertainty(network, draws, a_frame()))
+    fit = scan_of(out).fit
+    assert torch.equal(out[0, 4:].as_tensor(), sample_uncertainty(network, fit, fit.sample(5, 3), a_frame()))
 
 
 # ---- the curve of a fit, for the early stop

@@ -96,7 +96,9 @@ def test_outside_the_field_is_background_and_inside_nothing_changes():
 def saver(folder, settings):
     """Of latents that a small network was fitted with."""
     names = {"1": "LV", "2": "MYO", "3": "RV"}
-    return SaveLatentd(str(folder), settings, NISF(latent_size=5, hidden_size=8, num_layers=2), "m.pt", names)
+    return SaveLatentd(
+        str(folder), settings, NISF(latent_size=5, hidden_size=8, num_layers=2), "m.pt", names, {"weights": "a"}
+    )
 
 
 # ---- from the scan to its files

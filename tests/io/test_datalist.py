@@ -117,3 +117,16 @@ def test_a_subject_cannot_lead_out_of_the_result_folder(tmp_path, name):
     path.write_text(json.dumps({"test": [{"subject": name, "image": "scan.nii.gz"}]}))
     with pytest.raises(InputError, match="cannot be a folder's name"):
         load_split("cohort", str(path), "all")
+
+
+@pytest.mark.parametrize("one, other", [("Scan", "scan"), ("Zo\u00eb", "Zoe\u0308")])
+def test_subjects_that_some_disk_takes_for_one(tmp_path, one, other):
+    write_cohort(tmp_path, test=[entry(one), entry(other)])
+    with pytest.raises(InputError, match="have the same name on disks that ignore case or the form of an accent"):
+        find_subjects("cohort", tmp_path)
+
+
+def test_a_subject_with_two_images_of_one_name(tmp_path):
+    write_cohort(tmp_path, test=[{"subject": "s1", "image": ["a/f.nii.gz", "b/F.nii.gz"]}])
+    with pytest.raises(InputError, match='"s1" has images of the same name; rename one'):
+        find_subjects("cohort", tmp_path, strict=False)

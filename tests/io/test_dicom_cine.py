@@ -77,8 +77,8 @@ def test_an_enhanced_file_is_a_scan(tmp_path):
 @pytest.mark.parametrize(
     "elements, seconds, rate",
     [
-        ({"TriggerTime": None, "NominalInterval": 750, "HeartRate": None}, 0.25, 80),
-        ({"TriggerTime": None, "NominalInterval": 0, "HeartRate": 50}, 0.4, 50),
+        ({"TriggerTime": None, "NominalInterval": 750, "HeartRate": None}, 0.0, 80),
+        ({"TriggerTime": None, "NominalInterval": 0, "HeartRate": 50}, 0.0, 50),
         ({"TriggerTime": None, "NominalInterval": None, "HeartRate": None}, 0.0, None),
     ],
 )

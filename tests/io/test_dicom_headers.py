@@ -20,7 +20,7 @@ def test_pictures_are_found_in_any_folder_under_any_name(tmp_path):
     assert len({p.path.rsplit("/", 1)[0] for p in pictures}) == 3, "in several folders"
     assert not is_dicom(folder / "README.TXT") and not is_dicom(folder / "none")
     cine = [p for p in pictures if p.order == 7]
-    assert {p.size for p in cine} == {(x, y)} and {p.label for p in cine} == {"series 7 'cine_sax'"}
+    assert {p.size for p in cine} == {(x, y)} and {(p.label, p.description) for p in cine} == {("series 7", "cine_sax")}
     assert sorted({p.trigger for p in cine}) == pytest.approx(
         [1000 * subject.acquisition.frame_duration * t for t in range(frames)]
     )

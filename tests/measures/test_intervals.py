@@ -51,17 +51,20 @@ def test_a_widening_of_one_measure_leaves_the_others():
     assert intervals.kind("LVEDV") == "calibrated" and intervals.kind("LVESV") == "posterior"
 
 
-def test_they_lie_beside_the_weights_they_were_found_for(tmp_path):
+def test_they_lie_beside_the_weights_and_hold_for_what_is_made_alike(tmp_path):
     weights = tmp_path / "model.pt"
     kept = Intervals({"LVEF": Widening(1.5, 0.02, 2.1, -0.01, 16)}, {"subjects": 16})
-    assert save_intervals(kept, weights, "abc") == intervals_path(weights) == tmp_path / "model_intervals.json"
-    assert load_intervals(weights, "abc") == kept
-    assert load_intervals(weights, "other") == Intervals()
-    assert load_intervals(tmp_path / "new.pt", "abc") == Intervals()
-    for broken in ("{", '{"digest": "abc", "made_with": {}, "measures": {"LVEF": {"width": 2}}}'):
+    made = {"weights": "abc", "prior_weight": 1e-4}
+    assert save_intervals(kept, weights, made) == intervals_path(weights) == tmp_path / "model_intervals.json"
+    assert load_intervals(weights, made) == kept
+    other = load_intervals(weights, {**made, "prior_weight": 1e-3})
+    assert other == Intervals(uncalibrated="prior_weight is 0.001 in place of 0.0001") and not other.widenings
+    assert load_intervals(weights, {}).uncalibrated == "the result does not say what it was made with"
+    assert load_intervals(tmp_path / "new.pt", made) == Intervals()
+    for broken in ("{", '{"pipeline": {}, "made_with": {}, "measures": {"LVEF": {"width": 2}}}'):
         intervals_path(weights).write_text(broken)
         with pytest.raises(InputError, match="model_intervals.json: is damaged"):
-            load_intervals(weights, "abc")
+            load_intervals(weights, made)
 
 
 def test_too_few_cases_are_refused():

@@ -2,14 +2,18 @@
 
 import csv
 import json
+import os
+import shutil
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from helpers.analytic import BEAT, CAVITY, OUTER, a_scan, ball, rise
+from helpers.analytic import BEAT, CAVITY, OUTER, a_scan, ball, beat, heart, rise
+from helpers.one_name import relabel
 from helpers.tiny import phantom_scans
 
+from nisf.io.results import ScanResults
 from nisf.measures.cardiac import DENSITY
 from nisf.measures.intervals import Intervals, Widening
 from nisf.measures.measure import measure, measure_folder, written_classes
@@ -25,7 +29,8 @@ SECONDS = 0.8
 
 @pytest.fixture(scope="module")
 def found():
-    return measure(a_scan(draws=12, duration=SECONDS), person=Person(height_cm=180, weight_kg=80, sex="M"))
+    person = Person(height_cm=180, weight_kg=80, heart_rate=60 / SECONDS, sex="M")
+    return measure(a_scan(draws=12, duration=SECONDS), person=person)
 
 
 def values(found, key="value"):
@@ -94,9 +99,28 @@ def test_without_draws_a_cycle_or_a_person_what_hangs_on_them_is_left_out():
     found = measure(a_scan(duration=30.0))  # no heart beats twice a minute: some headers hold 1 s a frame
     assert found["heart_rate"] is None and found["curves"]["seconds"] is None
     assert set(NAMES) - set(values(found)) == {"CO", "PER", "PFR"}
+    assert set(NAMES) - set(values(measure(a_scan(), person=Person(heart_rate=60)))) == {"PER", "PFR"}
     assert all(row[key] is None for row in found["measures"] for key in ("low", "high", "indexed", "by_slices"))
     assert found["interval"] == "posterior"
-    assert "CO" in values(measure(a_scan(), person=Person(heart_rate=60)))
+
+
+def test_a_recording_is_not_taken_for_a_beat_and_rates_are_by_what_was_recorded():
+    """20 frames over 85% of a beat of a second: the file says 0.85 s, and nothing about the beat."""
+
+    def most_of(points, time, size):
+        return heart(points, 0.85 * time, size)
+
+    scan = a_scan(most_of, tuple(np.arange(20) / 20), duration=0.85, spacing=(4.0, 4.0, 8.0))
+    found, told = measure(scan), measure(scan, person=Person(heart_rate=60))
+    assert found["heart_rate"] is None and "CO" not in values(found)
+    stroke = ball(CAVITY) - ball(CAVITY * (1 - BEAT))
+    assert values(told)["CO"] == pytest.approx(stroke * 60 / 1000, rel=0.02)
+    times = np.linspace(0, 0.85 * 0.95, 2000)  # from the first frame to the last
+    change = np.gradient(ball(CAVITY * beat(times)), times)
+    for one in (found, told):
+        assert values(one)["PER"] == pytest.approx(-change.min(), rel=0.03)
+        assert values(one)["PFR"] == pytest.approx(change.max(), rel=0.03)
+        assert one["curves"]["seconds"] == pytest.approx([0.85 * t for t in one["curves"]["time"]])
 
 
 def test_one_frame_is_end_diastole():
@@ -110,7 +134,7 @@ def test_one_frame_is_end_diastole():
 def test_two_frames_have_no_rates_and_no_curve_between():
     found = measure(a_scan(times=(0.3, 0.8), duration=SECONDS))
     assert found["phases"] == {"ED": 0, "ES": 1} and found["curves"]["time"] == [0.3, 0.8]
-    assert set(NAMES) - set(values(found)) == {"PER", "PFR"}
+    assert set(NAMES) - set(values(found)) == {"CO", "PER", "PFR"}
 
 
 def test_another_organ_has_a_volume_a_class():
@@ -169,6 +193,10 @@ def test_files_of_a_scan_agree_with_each_other_and_with_its_labels(folders, firs
         assert (row["name"], row["unit"], float(row["value"])) == (one["name"], one["unit"], one["value"])
         assert float(row["low"]) == one["low"]
     assert [row["name"] for row in rows[len(first["measures"]) :]] == [f"WT{n}" for n in range(1, 17)]
+    # the shipped calibration is that of other settings
+    assert first["uncalibrated"] == "final_points is 1024 in place of 8192, and 1 more difference"
+    assert {row["interval"] for row in first["measures"]} == {"posterior"}
+    assert first["quality"]["uncalibrated"] == first["uncalibrated"] and first["quality"]["predicted_dice"] is None
     label = nib.load(next(folder.glob("*_seg.nii.gz")))
     cell = np.prod(label.header.get_zooms()[:3]) / 1000
     counted = (np.asarray(label.dataobj)[..., first["phases"]["ED"]] == 1).sum() * cell
@@ -186,6 +214,52 @@ def test_a_seed_gives_the_same_files(folders, first):
 def test_a_person_kept_with_the_latent_is_used_and_no_posterior_gives_no_interval(second):
     assert second["body_surface_area"] == 2.0 and values(second, "indexed")["LVEDV"] is not None
     assert values(second, "low")["LVEDV"] is values(second, "interval")["LVEDV"] is None
+
+
+def test_labels_corrected_by_hand_are_what_is_measured(folders, first, tmp_path):
+    folder = shutil.copytree(folders[0][0], tmp_path / "heart")
+    (file,) = folder.glob("*_seg.nii.gz")
+    written, stamp = file.read_bytes(), file.stat()
+    assert first["labels"]["corrected"] == [] and {row["of"] for row in first["measures"]} == {"function"}
+
+    def dilate(labels):
+        labels[..., 1] = 1  # at a frame that was not end diastole
+
+    relabel(file, dilate)
+    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # no time tells
+    assert not ScanResults.of_folder(folder).is_measured()
+    found = measure_folder(folder, PERSON, draws=2, seed=5)
+    assert found["labels"]["corrected"] == [file.name] and ScanResults.of_folder(folder).is_measured()
+    assert first["phases"]["ED"] != 1 and found["phases"]["ED"] == 1
+    label = nib.load(file)
+    cell = np.prod(label.header.get_zooms()[:3]) / 1000
+    cavity = [(np.asarray(label.dataobj)[..., t] == 1).sum() * cell for t in range(label.shape[3])]
+    rows = {row["name"]: row for row in found["measures"]}
+    for name, value in {
+        "LVEDV": max(cavity),
+        "LVESV": min(cavity),
+        "LVSV": max(cavity) - min(cavity),
+        "LVM": 0,
+    }.items():
+        row = rows[name]
+        assert row["value"] == row["by_slices"] == pytest.approx(value, rel=1e-4) and row["of"] == "labels"
+        assert row["low"] is row["high"] is row["interval"] is None
+    assert rows["LVEDV"]["indexed"] == pytest.approx(max(cavity) / PERSON.surface(), rel=1e-4)
+    assert all(row["of"] == "function" for name, row in rows.items() if row["by_slices"] is None)
+    assert found["curves"]["LV"]["value"] == first["curves"]["LV"]["value"]  # of the function
+    with open(folder / "measures.csv", newline="") as table:
+        assert {row["name"]: row["of"] for row in csv.DictReader(table)}["LVEDV"] == "labels"
+    file.write_bytes(written)
+    assert not ScanResults.of_folder(folder).is_measured()
+
+
+def test_corrected_labels_that_lost_frames_are_refused(folders, tmp_path):
+    folder = shutil.copytree(folders[0][0], tmp_path / "heart")
+    (file,) = folder.glob("*_seg.nii.gz")
+    image = nib.load(file)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[..., :1], image.affine), file)
+    with pytest.raises(InputError, match="_seg.nii.gz: was changed and does not have the scan's frames any more"):
+        measure_folder(folder, draws=0)
 
 
 @pytest.mark.parametrize("only, shown", [(None, {1, 2, 3}), ("['LV', '3']", {1, 3}), ("['myo']", {2})])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nisf.measures.volume_curve import at_frames, peak_rates, phases_of, smooth, times_of_curve
+from nisf.measures.volume_curve import at_frames, peak_rates, phases_of, recorded_seconds, smooth, times_of_curve
 from nisf.utils.errors import InputError
 
 
@@ -42,10 +42,10 @@ def test_at_frames_goes_on_from_the_cycles_end_to_its_start():
 def test_rates_are_the_steepest_slopes_of_the_curve_without_its_noise():
     curve_times = np.arange(24) / 24
     steep = 40 * 2 * np.pi / 0.8
-    rates = peak_rates(curve_times, curve(curve_times), 0.8)
+    rates = peak_rates(curve_times, curve_times, curve(curve_times), 0.8)
     np.testing.assert_allclose(rates, steep, rtol=1e-3)
     noisy = curve(curve_times) + np.random.default_rng(0).normal(0, 1, (50, 24))
-    emptying, filling = peak_rates(curve_times, noisy, 0.8)
+    emptying, filling = peak_rates(curve_times, curve_times, noisy, 0.8)
     assert emptying.shape == (50,)
     # the slopes between neighbours would be off by some 20%
     assert np.abs(emptying / steep - 1).mean() < 0.08 and np.abs(filling / steep - 1).mean() < 0.08
@@ -54,8 +54,21 @@ def test_rates_are_the_steepest_slopes_of_the_curve_without_its_noise():
 def test_emptying_and_filling_are_told_apart():
     curve_times = np.arange(30) / 30
     part = np.interp(curve_times, [0, 0.5, 0.8, 1], [0, 1, 2, 2])  # empties, then fills faster, then rests
-    emptying, filling = peak_rates(curve_times, 70 + 30 * np.cos(np.pi * part), 1.0)
+    emptying, filling = peak_rates(curve_times, curve_times, 70 + 30 * np.cos(np.pi * part), 1.0)
     assert emptying == pytest.approx(30 * np.pi / 0.5, rel=0.1) and filling == pytest.approx(30 * np.pi / 0.3, rel=0.1)
+
+
+@pytest.mark.parametrize("part", [0.85, 0.7])
+def test_rates_of_a_recording_that_ends_early_are_not_those_of_its_jump_back(part):
+    times = np.arange(20) / 20
+    emptying, filling = peak_rates(times, times, curve(0.3 + part * times), part)  # from the largest volume
+    last = min(part * times[-1], 0.75)  # the slope rises up to three quarters of the cycle
+    assert emptying == pytest.approx(80 * np.pi, rel=0.02)
+    assert filling == pytest.approx(-80 * np.pi * np.sin(2 * np.pi * last), rel=0.07)
+
+
+def test_a_recording_longer_than_a_beat_has_no_known_time():
+    assert [recorded_seconds(given) for given in (0.0, 0.7, 2.5, 30.0)] == [None, 0.7, None, None]
 
 
 def test_a_smooth_curve_of_few_moments_is_refused():

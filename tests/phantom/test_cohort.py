@@ -204,6 +204,14 @@ def test_complete_cohort_is_reused_and_a_broken_or_different_one_made_again(tmp_
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.parametrize("text", ['{"name": "ours", "training": []}', '{"cut off', "[]"])
+def test_a_data_list_of_someone_else_is_not_overwritten(text, tmp_path):
+    (tmp_path / "cohort.json").write_text(text)
+    with pytest.raises(InputError, match="cohort.json: is no list of a phantom cohort .* choose another folder"):
+        write_cohort(tmp_path, 1, 0, 0, **TINY)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("cohort.json", text)]
+
+
 def test_an_interrupted_run_leaves_no_list(tmp_path):
     listing = write_cohort(tmp_path, 1, 0, 0, **TINY)
 
@@ -232,6 +240,8 @@ def test_the_heart_is_near_the_middle_of_the_stack():
         ({"marix": 80}, "marix"),
         ({"heart": {"volume": 3}}, "volume"),
         ({"frames": (9, 3)}, "frames"),
+        ({"frames": "abc"}, "frames = abc is not a positive number"),
+        ({"frames": (1, 2, 3)}, "frames"),
         ({"n_test": -1}, "negative"),
     ],
 )

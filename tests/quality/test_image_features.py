@@ -43,6 +43,9 @@ def test_volume_and_shares_count_voxels():
     classes = classes_of()
     voxels = int((classes > 0).sum()) / FRAMES
     assert volume_of(comparison().final, comparison()) == pytest.approx(voxels * np.prod(SPACING) / 1000)
+    sheared = np.diag([*SPACING, 1.0])
+    sheared[0, 2] = 3.0  # each slice steps aside
+    assert volume_of(comparison().final, comparison(affine=sheared)) == volume_of(comparison().final, comparison())
     least = min(int((classes == kind).sum()) for kind in (1, 2, 3))
     assert least_share(comparison().final) == pytest.approx(least / (voxels * FRAMES))
     classes[classes == 3] = 2

@@ -3,22 +3,16 @@
 import json
 
 import pytest
-import torch
 from helpers.quality_features import GOOD, SLICES
 
-from nisf.models.nisf import NISF
 from nisf.quality.dice_regression import DicePrediction, Term
 from nisf.quality.flags import LIMITS
 from nisf.quality.record import Quality, in_a_word
 from nisf.quality.verdict import Judge, calibration_file
 from nisf.utils.errors import InputError
 
+MADE = {"weights": "a"}
 HEART = {"1": "LV", "2": "MYO", "3": "RV"}
-
-
-def network(seed=0):
-    torch.manual_seed(seed)
-    return NISF(hidden_size=8, latent_size=4, num_layers=2)
 
 
 @pytest.fixture
@@ -46,36 +40,54 @@ def test_a_severe_flag_outweighs_the_prediction_and_comes_first(judge):
 
 
 def test_without_a_calibration_nothing_is_trusted_and_of_other_organs_nothing_is_flagged(tmp_path):
-    judge = Judge.beside(tmp_path / "model.pt", network(), HEART)
+    judge = Judge.beside(tmp_path / "model.pt", MADE, HEART)
     assert judge(GOOD, SLICES).trusted is None and judge(GOOD, SLICES).predicted_dice is None
     assert judge({**GOOD, "upside_down": 1.0}, SLICES).trusted is False
-    other = Judge.beside(tmp_path / "model.pt", network(), {"1": "anterior", "2": "posterior"})
+    other = Judge.beside(tmp_path / "model.pt", MADE, {"1": "anterior", "2": "posterior"})
     assert other({**GOOD, "volume": 1.0, "contrast": -1.0}, SLICES).flags == []
 
 
-def test_a_calibration_is_that_of_its_own_weights(judge, tmp_path, caplog):
-    weights = tmp_path / "model.pt"
-    assert judge.write(weights, network()) == calibration_file(weights) == tmp_path / "model_quality.json"
-    assert Judge.beside(weights, network(), HEART)(GOOD, SLICES) == judge(GOOD, SLICES)
-    assert Judge.beside(weights, network(1), HEART).prediction is None
-    assert "for other weights" in caplog.text
+def test_a_calibration_holds_for_what_is_made_in_the_same_way(judge, tmp_path):
+    weights, made = tmp_path / "model.pt", {"weights": "a", "unet_blend": 0.75}
+    assert judge.write(weights, made) == calibration_file(weights) == tmp_path / "model_quality.json"
+    same = Judge.beside(weights, made, HEART)
+    assert same(GOOD, SLICES) == judge(GOOD, SLICES) and same(GOOD, SLICES).uncalibrated == ""
+    other = Judge.beside(weights, {**made, "unet_blend": 0.0}, HEART)(GOOD, SLICES)
+    assert (other.predicted_dice, other.trusted, other.flags) == (None, None, [])
+    assert in_a_word(other.verdict()) == "no expected Dice, for unet_blend is 0.0 in place of 0.75"
+    assert Quality.from_dict(other.to_dict()) == other
+
+
+def test_a_scan_with_a_mask_is_not_one_of_the_calibration(judge):
+    assert judge.of_inputs({"series": False, "mask": False}) is judge
+    masked = judge.of_inputs({"series": False, "mask": True})(GOOD, SLICES)
+    assert masked.predicted_dice is None and masked.uncalibrated == "a mask hides a part of the scan"
+
+
+def test_a_calibration_of_an_earlier_version_is_not_used(judge, tmp_path):
+    path = judge.write(tmp_path / "model.pt", {})
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "pipeline"}))
+    found = Judge.beside(tmp_path / "model.pt", {"weights": "a"}, HEART)(GOOD, SLICES)
+    assert found.uncalibrated == "the calibration does not say what it was made with" and found.trusted is None
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"prediction": {"terms": [{"nose": 1}], "gate": 0, "level": 0}}'])
 def test_a_damaged_calibration_is_named(text, tmp_path):
     calibration_file(tmp_path / "model.pt").write_text(text)
     with pytest.raises(InputError, match="model_quality.json: is damaged"):
-        Judge.beside(tmp_path / "model.pt", network(), HEART)
+        Judge.beside(tmp_path / "model.pt", MADE, HEART)
 
 
 def test_the_record_of_a_latent_file_is_plain_and_has_no_nan(judge):
     numbers = {**GOOD, "roughness": float("nan")}
     record = Quality.from_dict(judge(numbers, SLICES).to_dict()).record()
-    assert set(record) == {"predicted_dice", "trusted", "flags", "numbers"} and record["trusted"] is True
+    assert (
+        set(record) == {"predicted_dice", "trusted", "flags", "uncalibrated", "numbers"} and record["trusted"] is True
+    )
     assert record["numbers"] == {**GOOD, "roughness": None}
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     old = Quality.from_dict({"uncertainty": 0.1}).record()
-    assert old == {"predicted_dice": None, "trusted": None, "flags": [], "numbers": {"uncertainty": 0.1}}
+    assert old == {**Quality().verdict(), "numbers": {"uncertainty": 0.1}}
 
 
 def test_a_quality_comes_back_from_its_file(judge):

@@ -66,3 +66,18 @@ def test_a_scan_that_cannot_be_reported_is_named_and_the_others_are_done(folder,
     assert ended.value.code == 1 and "1 of 2 scans reported" in text
     assert "the latent file is damaged or cut off" in text
     assert measures(folder, 1)["body_surface_area"] == pytest.approx((170 * 60 / 3600) ** 0.5)
+
+
+def test_a_linked_folder_has_the_name_of_its_link_and_a_lost_latent_ends_nothing(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    elsewhere = shutil.copytree(folder / "test000_sa", tmp_path / "elsewhere")
+    shutil.copytree(folder / "test001_sa", out / "test001_sa")
+    (out / "mine").symlink_to(elsewhere)
+    (out / "lost").mkdir()
+    (out / "lost" / "lost_latent.pt").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(SystemExit):
+        report_all(out, renew=False)  # as after a run on Ray
+    text = capsys.readouterr().out
+    assert "2 of 3 scans reported" in text and "lost  " in text
+    page = (out / "index.html").read_text()
+    assert 'href="mine/report.html"' in page and "elsewhere/report.html" not in page

@@ -90,3 +90,12 @@ def test_distributions_are_shown_of_three_or_more(cohort, tmp_path):
     many = Parsed(write_cohort_pages(tmp_path, cohort)[0].read_text())
     assert not any(one.get("class") == "histogram" for one in few.named("svg"))
     assert sum(one.get("class") == "histogram" for one in many.named("svg")) == 1
+
+
+def test_labels_corrected_by_hand_are_said_in_the_table_of_all_scans(cohort, tmp_path):
+    cohort[3].measures["labels"] = {"corrected": ["a_seg.nii.gz"], "digests": {}}
+    page, table = write_cohort_pages(tmp_path, cohort)
+    (row,) = [row for row in rows_of(page) if "labels corrected by hand" in row]
+    assert row.startswith("scan03") and "1 with labels corrected by hand" in Parsed(page.read_text()).words
+    rows = {row["scan"]: row["labels"] for row in csv.DictReader(table.read_text().splitlines())}
+    assert rows.pop("scan03") == "corrected by hand" and set(rows.values()) == {""}

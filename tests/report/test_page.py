@@ -66,6 +66,17 @@ def test_quality_comes_first_in_words(folder, quality, kind, words):
     assert "reconstruction error" in found.words  # of the latent file, where measures.json has no numbers
 
 
+def test_labels_corrected_by_hand_are_said_and_what_is_not_of_them(folder):
+    assert "corrected by hand" not in Parsed(page_of(folder)).words
+    row = {"name": "LVEDV", "title": "LV volume", "unit": "mL", "value": 99.0, "by_slices": 99.0, "of": "labels"}
+    rate = {**row, "name": "PER", "title": "LV rate", "by_slices": None, "of": "function"}
+    labels = {"corrected": ["heart_seg.nii.gz"], "digests": {}}
+    words = Parsed(page_of(folder, labels=labels, measures=[row, rate])).words
+    assert "Labels corrected by hand heart_seg.nii.gz: changed since the scan was segmented." in words
+    assert "The fitted function does not know of the correction" in words
+    assert "LV volume labels" in words and "LV rate function" in words
+
+
 def test_severe_flags_stand_first(folder):
     flags = [{"name": "a", "text": "Minor.", "severe": False}, {"name": "b", "text": "Grave.", "severe": True}]
     words = Parsed(page_of(folder, quality={"trusted": False, "flags": flags, "numbers": {}})).words
@@ -96,6 +107,18 @@ def test_what_is_not_known_is_left_out(folder):
     ids = {attributes.get("id") for _, attributes in found.elements}
     assert not ids & {"curves", "wall", "surface"} and "1.23 mL" in found.words
     assert "Reference" not in found.words and "95% interval" in found.words
+
+
+@pytest.mark.parametrize("names, missing", [(["LVSV"], True), (["LVSV", "CO"], False), (["LVEDV"], False)])
+def test_a_heart_without_a_rate_has_no_output_and_is_told_how_to_get_it(folder, names, missing):
+    rows = [{"name": name, "title": name, "unit": "", "value": 70.0} for name in names]
+    assert ("files give no heart rate. Give it" in Parsed(page_of(folder, measures=rows)).words) == missing
+
+
+def test_what_is_not_calibrated_is_said_with_the_reason(folder):
+    why = "unet_blend is 0.0 in place of 0.75"
+    words = Parsed(page_of(folder, uncalibrated=why, quality={"trusted": None, "uncalibrated": why})).words
+    assert f"No Dice is expected, for {why}." in words and f"against the calibration {why}." in words
 
 
 def test_settings_name_files_without_their_folders(folder):

@@ -17,7 +17,8 @@ from nisf.geometry.pose import Pose
 from nisf.models.nisf import NISF
 from nisf.models.weights import digest_of, save_weights
 from nisf.sampling.fitted_scan import FittedScan
-from nisf.sampling.on_grid import sample_grid, sample_uncertainty
+from nisf.sampling.on_grid import sample_grid
+from nisf.sampling.uncertainty import sample_uncertainty
 from nisf.utils.errors import InputError
 from nisf.utils.tensors import save_tensors
 
@@ -126,10 +127,8 @@ def test_draws_of_the_posterior_say_where_it_is_unsure(files):
     content |= {"frame": start.moved(Pose.of(change)).to_dict(), "start_frame": start.to_dict()}
     save_tensors(content, files / "one_latent.pt")
     found = FittedScan.load(files / "one_latent.pt", draws=4, seed=3)
-    fit = LatentFit(content["latent"], covariance=content["covariance"], pose=change)
-    expected = sample_uncertainty(
-        scan.network, fit.sample(4, 3), start, dtype=torch.float32, correction=scan.correction
-    )
+    fit = LatentFit(content["latent"], covariance=content["covariance"], pose=change, correction=scan.correction)
+    expected = sample_uncertainty(scan.network, fit, fit.sample(4, 3), start, dtype=torch.float32)
     points = Grid.of_scan(start).world()
     torch.testing.assert_close(found.uncertainty(points, 0.25), expected[..., 1].flatten(1), rtol=1e-3, atol=1e-3)
     assert float(expected[-1].max()) > 1e-3

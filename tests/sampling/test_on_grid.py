@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from nisf.fit.posterior import LatentFit
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
 from nisf.models.nisf import NISF
 from nisf.sampling import on_grid
-from nisf.sampling.on_grid import sample_grid, sample_uncertainty
+from nisf.sampling.on_grid import sample_grid
+from nisf.sampling.uncertainty import sample_uncertainty
 
 GRID = (6, 5, 3)
 TIMES = (0.0, 0.4)
@@ -95,7 +97,8 @@ def test_bfloat16_moves_probabilities_little(network, monkeypatch):
 
 def test_maps_of_uncertainty_are_the_moments_of_the_draws(network):
     draws = torch.randn(6, 4), torch.randn(6, 6) / 10
-    maps = sample_uncertainty(network, draws, a_frame(), chunk=50, dtype=torch.float32)
+    fit = LatentFit(network.latent_mean)
+    maps = sample_uncertainty(network, fit, draws, a_frame(), chunk=50, dtype=torch.float32)
     frames = [a_frame().moved(Pose.of(pose)) for pose in draws[1]]
     every = torch.stack([sample_grid(network, h, f, dtype=torch.float32)[1:] for h, f in zip(draws[0], frames)])
     mean = every.mean(dim=0)
@@ -108,7 +111,8 @@ def test_maps_of_uncertainty_are_the_moments_of_the_draws(network):
 
 def test_draws_that_are_all_alike_are_certain_of_what_the_latent_says(network):
     latent = torch.randn(4)
-    maps = sample_uncertainty(network, (latent.expand(3, 4), torch.zeros(3, 6)), a_frame(), dtype=torch.float32)
+    draws = latent.expand(3, 4), torch.zeros(3, 6)
+    maps = sample_uncertainty(network, LatentFit(latent), draws, a_frame(), dtype=torch.float32)
     single = sample_grid(network, latent, a_frame(), dtype=torch.float32)
     torch.testing.assert_close(maps[:3], single[1:], rtol=1e-5, atol=1e-6)
     assert float(maps[4].abs().max()) < 1e-6

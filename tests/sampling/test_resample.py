@@ -187,6 +187,8 @@ def test_a_long_axis_series_and_a_mask_are_fitted_with_the_stack(segmented, subj
         ("refused.nii.gz", {"plane": "3-chamber"}, "'3-chamber' is unknown"),
         ("refused.nii.gz", {"plane": [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}, "not on one line"),
         ("refused.nii.gz", {"spacing": -1}, "three positive numbers"),
+        ("refused.nii.gz", {"spacing": "abc"}, "spacing is abc; give a number"),
+        ("refused.nii.gz", {"times": ["abc"]}, "times is \\['abc'\\]; give a number"),
         ("refused.nii.gz", {"like": "scan.nii.gz", "spacing": 1}, "give one of them"),
         ("refused.nii.gz", {"frames": 3, "times": [0.5]}, "give one of them"),
         ("refused.nii.gz", {"frames": 0}, "at least 1 is needed"),

@@ -4,6 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from helpers.phantom_dicom import Examination
 from scipy.spatial.transform import Rotation
 
 from nisf.transforms.auxiliary import MOST, LoadPartiald, read_series, with_partial
@@ -41,6 +42,16 @@ def test_an_image_becomes_points_where_its_affine_puts_them(tmp_path):
     assert torch.equal(order, torch.arange(24)) and float(found.intensity.min()) == 0 == 1 - float(
         found.intensity.max()
     )
+
+
+def test_a_dicom_cine_becomes_the_points_of_the_same_nifti(tmp_path):
+    array = np.random.default_rng(0).integers(0, 900, (4, 3, 1, 5)).astype(np.int16)
+    nib.save(nib.Nifti1Image(array, oblique()), tmp_path / "lax.nii.gz")
+    Examination(tmp_path / "lax").add(3, "cine_2ch", array, oblique())
+    nifti, dicom = (read_series(str(tmp_path / name)) for name in ("lax.nii.gz", "lax"))
+    np.testing.assert_allclose(dicom.points, nifti.points, atol=1e-3)
+    np.testing.assert_array_equal(dicom.times, nifti.times)
+    assert torch.equal(dicom.intensity, nifti.intensity)
 
 
 def test_a_csv_file_becomes_points(tmp_path):

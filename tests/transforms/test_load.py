@@ -38,6 +38,12 @@ def test_milliseconds_in_the_header_are_seconds_inside(tmp_path):
     assert nib.load(written).header.get_zooms()[3] == pytest.approx(37.5), "in the unit of the file"
 
 
+@pytest.mark.parametrize("units", [("mm", "sec"), ("mm", "msec"), ("mm", "unknown")])
+def test_a_time_step_of_one_is_what_a_file_says_that_knows_none(tmp_path, units):
+    path = save(tmp_path / "p1.nii.gz", series()[..., :2], seconds=1.0, units=units)
+    assert scan_of(LoadCined()({"image": path})["image"]).frame_duration == 0.0
+
+
 def test_volume_is_one_frame_at_time_zero(tmp_path):
     path = save(tmp_path / "p1.nii.gz", series()[..., 0])
     image = LoadCined()({"image": path})["image"]
@@ -108,6 +114,13 @@ def test_phantom_scan_reads_back(tmp_path):
 # ---- bad input: each gets one sentence that names the file
 
 
+def bit_changed(content):
+    """A compressed file that unpacks to other voxels: its checksum alone shows it."""
+    stored = bytearray(gzip.compress(gzip.decompress(content), compresslevel=0))
+    stored[-100] ^= 1
+    return bytes(stored)
+
+
 def garbled(zipped, start):
     """A gzip file that is whole up to byte ``start`` of its content, then nonsense."""
     packer = zlib.compressobj(wbits=31)
@@ -150,6 +163,7 @@ def broken(tmp_path_factory):
         "cut, not zipped": ({"image": put("cut.nii", gzip.decompress(raw)[:600])}, "damaged or cut off"),
         "garbled header": ({"image": put("flip0.nii.gz", garbled(large, 0))}, "is empty, cut off or no image"),
         "garbled voxels": ({"image": put("flip1.nii.gz", garbled(large, 40_000))}, "damaged or cut off"),
+        "changed voxel": ({"image": put("bit.nii.gz", bit_changed(raw))}, "damaged or cut off"),
         "2D": ({"image": save(tmp_path / "flat.nii.gz", series()[:, :, 0, 0])}, "has 2 axes"),
         "5D": ({"image": save(tmp_path / "5d.nii.gz", np.stack([series()] * 2, -1))}, "has 5 axes"),
         "single slice": ({"image": save(tmp_path / "one.nii.gz", series()[:, :, :1])}, "has a single slice"),
@@ -177,7 +191,7 @@ def broken(tmp_path_factory):
 
 CASES = [
     *("missing", "folder", "text", "empty", "cut in header", "cut in voxels", "cut, not zipped", "2D", "5D"),
-    *("garbled header", "garbled voxels"),
+    *("garbled header", "garbled voxels", "changed voxel"),
     *("single slice", "NaN", "infinite", "constant", "colours", "zero affine", "times", "grids", "frame affines"),
     *("label missing", "label value", "label between", "label unmapped", "label map", "label shape"),
     *("label transposed", "label frames", "label affine", "label flipped", "labelled frames"),

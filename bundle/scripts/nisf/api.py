@@ -24,12 +24,14 @@ from monai.transforms import Compose
 
 from nisf.fit.posterior import LatentFit
 from nisf.geometry.affine import voxel_ml
-from nisf.inference.save import ResultWriter, SaveLatentd
+from nisf.inference.save import ResultWriter
+from nisf.inference.save_together import SaveResultsd
 from nisf.io.datalist import load_split
 from nisf.io.latent_file import SavedFit
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.transforms.auxiliary import with_partial
 from nisf.transforms.load import LoadCined
+from nisf.transforms.source import source_of
 from nisf.utils.bundle import parser_of, torch_device
 from nisf.utils.errors import unwrapped
 from nisf.utils.tensors import plain_array
@@ -72,8 +74,10 @@ class Segmentation:
     def save(self, output_dir: str | Path) -> list[Path]:
         """Writes the files of ``nisf segment`` to ``output_dir/<scan>``; returns their paths.
 
+        Where that folder holds the results of another scan, it gets one of its own.
+
         Raises:
-            InputError: the folder cannot be written or the disk is full.
+            InputError: labels there were corrected by hand, the folder cannot be written or the disk is full.
         """
         item = {key: value for key, value in self._item.items() if key != "saved"}
         for writer in self._writers:
@@ -128,8 +132,9 @@ class Segmenter:
         with torch.no_grad():
             item["pred"] = self.inferer(image.unsqueeze(0), self.network)
         item = self.postprocessing(item)
-        (saver,) = (one for one in self.writers if isinstance(one, SaveLatentd))
-        fitted = FittedScan.of(SavedFit.of(saver.content_of(item["scan"])), self.network, self.draws, self.seed)
+        (saver,) = (one for one in self.writers if isinstance(one, SaveResultsd))
+        saved = SavedFit.of(saver.latent.content_of(item["scan"], source_of(item)))
+        fitted = FittedScan.of(saved, self.network, self.draws, self.seed)
         return self._result(item, fitted)
 
     def _result(self, item: dict, fitted: FittedScan) -> Segmentation:

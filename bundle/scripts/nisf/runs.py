@@ -27,7 +27,8 @@ from nisf.utils.bundle import (
     used_settings,
     words_of,
 )
-from nisf.utils.errors import InputError
+from nisf.utils.errors import InputError, check_counts
+from nisf.utils.files import check_writable
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ def train(
         config: override files for the kind of data, by name, as A,B.
         layout: layout of the data; the override file's unless given or ``dataset`` is a data list.
         splits: JSON file of subject ids by section.
-        resume: continue where an earlier call stopped.
+        resume: go on with the training of ``output``, if there is one.
         epochs: epochs of the prior; the config's unless given.
         unet_epochs: epochs of the U-Net; the config's unless given.
         device: cpu, cuda or cuda:N.
@@ -117,6 +118,9 @@ def train(
     Raises:
         InputError: as ``run_bundle``.
     """
+    from nisf.training.identity import training_in, working_in
+
+    check_counts("a training", epochs=epochs, unet_epochs=unet_epochs)
     folder, second = Path(output), [*PRIOR, *words_of(config)]
     steps = [second]
     if settings_of(second)["frame_kind"] == "posed":
@@ -125,27 +129,50 @@ def train(
     if tracking == "mlflow":
         settings.setdefault("tracking_uri", f"sqlite:///{(folder / 'mlruns.db').resolve()}")
     data = {"dataset_dir": str(dataset), "device": torch_device(device), **_split(dataset, layout, splits)}
-    weights = folder / "unet" / "unet.pt"
-    unet_prob = None
-    if len(steps) > 1:
-        unet_prob = str(weights)
-        if resume and weights.is_file():
-            logger.info("%s: trained earlier", weights)
-        else:
-            logger.info("1 of 2: the U-Net")
+    _check_data(dataset, data, settings_of(second))
+    check_writable(folder)
+    with working_in(folder, resume and training_in(folder) is not None) as training:
+        unet = None
+        if len(steps) > 1:
             of_first = {"unet_epochs": unet_epochs, "unet_val_interval": unet_epochs}
-            _train_step(steps[0], weights.parent, resume, {**data, **of_first, **settings}, tracking)
-        logger.info("2 of 2: the prior")
-    of_second = {"max_epochs": epochs, "val_interval": epochs, **settings, "unet_model": unet_prob}
-    _train_step(second, folder, resume, {**data, **of_second}, tracking)
+            unet = _train_unet(steps[0], folder / "unet", training.id, {**data, **of_first, **settings}, tracking)
+            logger.info("2 of 2: the prior")
+        of_second = {"max_epochs": epochs, "val_interval": epochs, **settings, "unet_model": unet}
+        _train_step(second, folder, {**data, **of_second}, tracking)
     return folder / "model.pt"
 
 
+def _check_data(dataset: str, data: Mapping[str, object], config: Mapping[str, object]) -> None:
+    """Raises ``InputError`` for a data set without training subjects, before a training in the folder is set aside."""
+    from nisf.io.datalist import load_split
+
+    layout, rule = (data.get(name) or config[name] for name in ("layout", "split_rule"))
+    load_split(layout, dataset, "training", rule)
+
+
+def _train_unet(
+    configs: Sequence[str], folder: Path, training: str, settings: Mapping[str, object], tracking: str | None
+) -> str:
+    """Trains the U-Net of a training, unless that is done; returns its weights."""
+    from nisf.training.identity import begin, training_in
+
+    weights, found = folder / "unet.pt", training_in(folder)
+    if found is None or found.id != training:  # of an earlier training
+        found = begin(folder, training)
+    if found.finished and weights.is_file():
+        logger.info("%s: trained earlier", weights)
+    else:
+        logger.info("1 of 2: the U-Net")
+        _train_step(configs, folder, settings, tracking)
+    return str(weights)
+
+
 def _check_either(settings: Mapping[str, object], steps: Sequence[Sequence[str]], tracking: str | None) -> None:
-    """Raises ``InputError`` for a setting that no step uses."""
+    """Raises ``InputError`` for a setting that no step uses, or with a value of another kind."""
     left = list(settings)
     for configs in steps[:-1]:
         used = used_settings("training", configs, tracking, settings)
+        used.check(name for name in settings if name in used)
         left = [name for name in left if name not in used]
     used_settings("training", steps[-1], tracking, settings).check(left)
 
@@ -157,18 +184,13 @@ def _split(dataset: str, layout: str | None, splits: str | None) -> dict[str, ob
     return {"layout": layout or "cohort", "split_rule": rule}
 
 
-def _train_step(
-    configs: Sequence[str], folder: Path, resume: bool, settings: Mapping[str, object], tracking: str | None
-) -> None:
-    """Runs one of the two trainings with the settings that it uses."""
-    from nisf.training.checkpoints import newest_checkpoint
-
+def _train_step(configs: Sequence[str], folder: Path, settings: Mapping[str, object], tracking: str | None) -> None:
+    """Runs one of the two trainings, which has begun, with the settings that it uses."""
     used = used_settings("training", configs, tracking, settings)
     own = {name: value for name, value in settings.items() if name in used}
-    begun = resume and newest_checkpoint(folder) is not None
     if tracking == "mlflow":  # the default path is only valid with the config's own output_dir
         own.setdefault("save_execute_config", str(folder / "config.json"))
-    run_bundle("training", configs, tracking=tracking, output_dir=str(folder), resume=begun, **own)
+    run_bundle("training", configs, tracking=tracking, output_dir=str(folder), resume=True, **own)
 
 
 def evaluate(

@@ -29,6 +29,12 @@ def test_cohort_label_that_is_gone_is_none_and_image_that_is_gone_is_an_error(tm
         find_subjects("cohort", tmp_path)
 
 
+def test_a_split_that_is_the_sections_own_and_a_number_as_subject_are_taken(tmp_path):
+    write_cohort(tmp_path, training=[entry("s1", split="training"), entry(7)])
+    subjects = load_split("cohort", tmp_path, "training")
+    assert [(one["subject"], one["split"]) for one in subjects] == [("7", "training"), ("s1", "training")]
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
@@ -37,6 +43,19 @@ def test_cohort_label_that_is_gone_is_none_and_image_that_is_gone_is_an_error(tm
         ('{"training": [{"subject": "s1"}]}', 'no "image"'),
         ('{"training": [{"subject": "s1", "image": ["a.nii", "b.nii"], "label": ["c.nii"]}]}', '"label"'),
         ('{"training": [{"subject": "s1", "image": ["a.nii", "b.nii"], "times": [0]}]}', '"times"'),
+        ('{"training": 3}', '"training" is no list'),
+        ('{"training": [{"subject": "s1", "image": 3}]}', '"image" of s1 is 3; it must be a path'),
+        ('{"training": [{"subject": "s1", "image": ["a.nii", 3]}]}', '"image" of s1 is .*; it must be a path'),
+        ('{"training": [{"subject": "s1", "image": "a.nii", "label": {"x": 1}}]}', '"label" of s1'),
+        ('{"training": [{"subject": ["s1"], "image": "a.nii"}]}', '"subject" of .* must be text'),
+        ('{"training": [{"subject": "s1", "image": "a.nii", "times": 0.5}]}', '"times" of s1 is 0.5'),
+        ('{"training": [{"subject": "s1", "image": "a.nii", "labelled_frames": "all"}]}', '"labelled_frames" of s1'),
+        ('{"training": [{"subject": "s1", "image": "a.nii", "phases": [0, 9]}]}', '"phases" of s1'),
+        ('{"training": [{"subject": "s1", "image": "a.nii", "label_map": 1}]}', '"label_map" of s1'),
+        (
+            '{"training": [{"subject": "s1", "image": "a.nii", "split": "test"}]}',
+            's1 is in "training", but its "split"',
+        ),
     ],
 )
 def test_bad_cohort_file(tmp_path, text, message):

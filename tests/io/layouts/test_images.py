@@ -38,3 +38,9 @@ def test_missing_image_stops_all_unless_told_to_go_on(tmp_path):
     with pytest.raises(InputError, match="notes.txt is no image file"):
         find_subjects("images", [there, text])
     assert [s["subject"] for s in find_subjects("images", [there, text], strict=False)] == ["notes.txt", "there"]
+
+
+def test_files_that_some_disk_takes_for_one_are_told_apart_by_their_folders(tmp_path):
+    for name in ("a/Scan.nii.gz", "b/scan.nii.gz", "b/other.nii.gz"):
+        save(tmp_path / name)
+    assert [s["subject"] for s in find_subjects("images", tmp_path)] == ["a_Scan", "b_scan", "other"]

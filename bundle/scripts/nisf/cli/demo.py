@@ -74,7 +74,7 @@ def real_heart(folder: Path, **overrides: object) -> Path:
 
 def draw_phantom(folder: Path) -> Path:
     """The synthetic heart's picture: short-axis slices at ED and ES; image, reconstruction, prediction, truth."""
-    subject = json.loads((folder / "scan" / "cohort.json").read_text())["test"][0]
+    subject = json.loads((folder / "scan" / "cohort.json").read_text(encoding="utf-8"))["test"][0]
     stem = subject["image"].removesuffix(".nii.gz")
     image, spacing = canonical(folder / "scan" / subject["image"])
     truth, _ = canonical(folder / "scan" / subject["label"])

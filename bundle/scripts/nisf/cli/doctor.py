@@ -24,6 +24,7 @@ from nisf.utils.compile import compiler_of, has_bf16
 from nisf.utils.errors import InputError
 from nisf.utils.extras import EXTRAS, missing_of
 from nisf.utils.files import check_writable
+from nisf.utils.machine import free_memory, processors
 from nisf.utils.text import clock
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
@@ -122,7 +123,7 @@ def _extras() -> Finding:
 def _weights(folder: Path = MODELS) -> Finding:
     """The shipped weights against the digests beside them (``SHA256SUMS``, as sha256sum writes it)."""
     try:
-        listed = (line.split() for line in (folder / "SHA256SUMS").read_text().splitlines())
+        listed = (line.split() for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines())
         wanted = {name.lstrip("*"): digest for digest, name in listed}
     except (OSError, ValueError):
         return Finding("weights", PROBLEM, f"{folder / 'SHA256SUMS'}: is missing or damaged; copy the bundle again")
@@ -149,7 +150,7 @@ def _folder(folder: str) -> Finding:
 
 
 def _of_device(device: torch.device) -> Finding:
-    memory = psutil.virtual_memory().available
+    memory = free_memory()
     if device.type == "cuda":
         memory = torch.cuda.mem_get_info(device)[0]
         name = torch.cuda.get_device_name(device)
@@ -182,7 +183,7 @@ def _bf16(device: torch.device) -> Finding:
 
 def _threads(device: torch.device) -> Finding:
     """Threads against the processors that this process may use, and how busy those are."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable = processors()
     threads, load = torch.get_num_threads(), psutil.getloadavg()[0]
     numbers = {"threads": threads, "processors": usable, "load": load}
     text = f"{threads} for {usable} processors, load {load:.1f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nisf.cli.parser import command
+from nisf.utils.bundle import check_device
 from nisf.utils.errors import InputError
 
 
@@ -95,6 +96,7 @@ def mesh(
     """
     if not latent or not output:
         raise InputError("name a latent file and a result folder: nisf mesh LATENT -o OUTPUT")
+    check_device(device)
     from nisf.sampling.mesh import mesh_scan
 
     files = mesh_scan(latent, output, spacing, frames, None, format, model, device)

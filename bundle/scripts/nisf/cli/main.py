@@ -30,6 +30,10 @@ ABOUT = "nisf segments scans off the grid with neural implicit functions. Resear
 FIRST = "nisf segment SCAN.nii.gz -o OUT\nnisf report OUT"
 
 
+#: What Ctrl-C leaves of the commands that go on when they are given again; ``train`` says it itself.
+AGAIN = dict.fromkeys(("segment", "cohort"), "stopped; the same command again goes on with what is left")
+
+
 def run(words: Sequence[str]) -> None:
     """Runs the command of a command line; raises what the command raises."""
     import fire
@@ -55,10 +59,12 @@ def main() -> None:
     """Entry point of ``nisf``."""
     os.environ.setdefault("PAGER", "cat")  # fire shows its errors through a pager, which would stop scripts
     warnings.filterwarnings("ignore", module="monai")
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must not end a run
+        stream.reconfigure(errors="backslashreplace")
     try:
         run(sys.argv[1:])
-    except KeyboardInterrupt:
-        print("nisf: stopped; the same command again goes on with what is left", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"nisf: {error or AGAIN.get(sys.argv[1], 'stopped')}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

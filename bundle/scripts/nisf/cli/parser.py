@@ -8,9 +8,11 @@ import re
 import shutil
 import sys
 import textwrap
+import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Literal
 
 from fire import decorators, docstrings
 from fire.parser import DefaultParseValue
@@ -68,14 +70,32 @@ def arranged(function: Command, name: str, words: Sequence[str]) -> list[str]:
             raise InputError(
                 f"nisf {name} has no option {key}{nearest(option, parameters, '--')}; see nisf {name} --help"
             )
-        switch = option in parameters and isinstance(parameters[option].default, bool)
+        switch = option in parameters and _kind(parameters[option]) == "bool"
         following = words[place + 1] if place + 1 < len(words) else ""
-        if switch and not equals and following not in ("True", "False"):
+        if switch and not equals and following not in ("True", "False", *_choices(function, option)):
             equals, value = "=", "True"  # else fire would take the next word, a scan, as its value
         if not switch and not equals and option in parameters and (not following or following.startswith("--")):
             raise InputError(f"nisf {name}: {key} needs a value; see nisf {name} --help")
+        if option in parameters:
+            _check_number(f"nisf {name}: {key}", _kind(parameters[option]), value if equals else following)
         found.append(f"--{option}{equals}{value}")
     return found
+
+
+def _check_number(where: str, kind: str, text: str) -> None:
+    """Raises ``InputError`` for text in place of a number, which fire would pass on as text."""
+    forms = {"int": (int, "a whole number"), "float": (float, "a number")}
+    if kind in forms and text != "None":
+        try:
+            forms[kind][0](text)
+        except ValueError:
+            raise InputError(f"{where} is '{text}'; give {forms[kind][1]}") from None
+
+
+def _choices(function: Command, option: str) -> list[str]:
+    """The words that may follow a switch: those of ``Literal`` in its annotation."""
+    kinds = typing.get_args(typing.get_type_hints(function)[option])
+    return [word for kind in kinds if typing.get_origin(kind) is Literal for word in typing.get_args(kind)]
 
 
 def _known(option: str, parameters: Mapping[str, inspect.Parameter]) -> bool:
@@ -100,7 +120,7 @@ def summary_on_stdout(output: str, wanted: bool) -> Iterator[None]:
             yield
         except SystemExit as ended:  # some scans failed; the summary says which
             status = ended
-    print((Path(output) / "scans.json").read_text(), end="")
+    print((Path(output) / "scans.json").read_text(encoding="utf-8"), end="")
     if status is not None:
         raise status
 
@@ -145,7 +165,7 @@ def _by_place(one: inspect.Parameter) -> bool:
 
 def _kind(one: inspect.Parameter) -> str:
     """Name of a parameter's type, without ``| None``."""
-    return inspect.formatannotation(one.annotation).strip("'").split(" |")[0]
+    return inspect.formatannotation(one.annotation).strip("'\"").split(" |")[0]
 
 
 def _title(one: inspect.Parameter) -> str:

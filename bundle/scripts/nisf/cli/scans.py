@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from nisf.cli.parser import command
 from nisf.utils.errors import InputError
 
@@ -20,7 +22,7 @@ def segment(
     save_reconstruction: bool = False,
     series: str | None = None,
     mask: str | None = None,
-    dicom_seg: str | bool | None = None,
+    dicom_seg: bool | Literal["phases", "all"] | None = None,
     keep_ids: bool = False,
     layout: str | None = None,
     config: str | None = None,
@@ -34,7 +36,8 @@ def segment(
     fitted function, which nisf report, sample and mesh read; OUTPUT/scans.json is the summary. The orientation is taken
     from each file's affine.
 
-    Scans with finished results are skipped: repeat the command to continue a batch that was stopped.
+    Scans with finished results of the same files, settings and weights are skipped: repeat the command to continue a
+    batch that was stopped. Another scan of the same name gets a name of its own. Labels corrected by hand are kept.
 
     Exit status: 0 all scans done, 1 some failed (the others are done), 2 the call cannot work.
 
@@ -42,7 +45,7 @@ def segment(
         scans: NIfTI, MetaImage or NRRD files (3D or 4D), folders of them at any depth, folders of DICOM files as a
             scanner exports them (the short-axis cine is found by its geometry), or one data list (cohort.json).
         output: folder of the results.
-        overwrite: segment finished scans again.
+        overwrite: segment finished scans again, but for those whose labels were corrected by hand.
         fast: fewer points, in about half the time; costs 0.002 of Dice on phantoms, see docs/results/speed.md.
         only: classes to write, the others become background; by name or number, as LV,MYO.
         json: print the summary as JSON, alone on standard output; progress goes to standard error.
@@ -54,7 +57,7 @@ def segment(
         series: with one scan, other images of the same subject and session (NIfTI, DICOM) or CSV files of points
             (columns x, y, z in RAS mm, intensity, time), fitted together with it; as A.nii.gz,B.csv
         mask: with one scan, a NIfTI file on its grid, nonzero where voxels are valid.
-        dicom_seg: for DICOM scans, also write DICOM SEG objects of ED and ES (phases) or of every frame (all).
+        dicom_seg: for DICOM scans, also write DICOM SEG objects, of ED and ES, or with --dicom_seg all of every frame.
         keep_ids: keep the patient's identity in DICOM SEG objects; no other file ever holds it.
         layout: layout of a data set, as acdc; files and folders of any form unless named. An unknown one lists all.
         config: settings of other weights or anatomies: phantom, hippocampus, or JSON files; as A,B.
@@ -111,7 +114,7 @@ def report(
         height: height in cm, for measures per body surface area.
         weight: weight in kg, with the height.
         sex: F or M, for the reference ranges.
-        heart_rate: beats a minute, for the cardiac output; from the scan's frame duration unless given.
+        heart_rate: beats a minute, for the cardiac output; from the DICOM headers unless given.
         people: CSV file of these by scan, with columns scan, height, weight, sex, heart_rate; empty cells are unknown.
     """
     from nisf.report.command import report_all
@@ -152,7 +155,7 @@ def cohort_run(
         layout: layout of the data on disk, as acdc or msd (an unknown one lists all); unless given, cohort for a data
             list and images for anything else.
         people: CSV file of the subjects, as nisf report takes it.
-        overwrite: segment finished scans again.
+        overwrite: as in nisf segment.
         fast: as in nisf segment.
         config: as in nisf segment.
         model: as in nisf segment.

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from nisf.cohort.pool import Pool, capacity, ray_at
 from nisf.cohort.state import Cohort
 from nisf.cohort.worker import ScanWorker
-from nisf.inference.batch import FAILED
+from nisf.inference.outcome import FAILED
 from nisf.utils.bundle import bundle_root
 from nisf.utils.errors import InputError
+from nisf.utils.machine import processors
 from nisf.utils.text import clock
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,9 @@ def run_cohort(
         InputError: a setting is wrong, or another run does the same scans.
         SystemExit: status 1 when a scan failed; the others are done.
     """
-    logging.config.fileConfig(bundle_root() / "configs" / "terminal.conf", disable_existing_loggers=False)
+    logging.config.fileConfig(
+        bundle_root() / "configs" / "terminal.conf", disable_existing_loggers=False, encoding="utf-8"
+    )
     given = {key: value for key, value in settings.items() if value is not None}
     workers, cohort = workers or Workers(), Cohort(configs, given, part)
     with cohort.alone():
@@ -92,7 +95,7 @@ def _work(
 ) -> None:
     """Does the waiting scans."""
     threads = workers.threads
-    cores = max(threads, len(os.sched_getaffinity(0))) if workers.number is None else workers.number * threads
+    cores = max(threads, processors()) if workers.number is None else workers.number * threads
     with ray_at(workers.address, cores):
         room, gpu = capacity(threads, gpu="cpu" not in str(settings.get("device")))
         size = min(workers.number or room, room, len(cohort.waiting))

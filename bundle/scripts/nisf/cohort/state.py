@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import re
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from nisf.cohort.table import TABLE, WAITING, row_of, write_table
-from nisf.inference.batch import DONE, FAILED, FINISHED, SUMMARY, Batch, Outcome
-from nisf.io.latent_file import read_latent
+from nisf.inference.finder import Finder
+from nisf.inference.outcome import DONE, FAILED, SUMMARY, Outcome, Summary
 from nisf.io.receipts import read_receipt, write_receipt
-from nisf.quality.record import Quality
+from nisf.io.recipe import Recipe
 from nisf.utils.bundle import parser_of
 from nisf.utils.errors import InputError, unwrapped
 from nisf.utils.files import check_writable, remove_parts
+from nisf.utils.lock import alone
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +59,15 @@ class Cohort:
 
     def __init__(self, configs: Sequence[str], settings: Mapping[str, object], part: str | None = None) -> None:
         self.run, (first, step) = uuid.uuid4().hex, part_of(part)
-        names = ("subjects", "output_dir", "saved_keys", "settings", "skip_finished")
+        names = ("subjects", "output_dir", "saved_keys", "settings", "skip_finished", "dicom_seg_writer")
         with unwrapped():
             parser = parser_of(configs, **settings)
-            subjects, folder, keys, settings, self.skip = (parser.get_parsed_content(name) for name in names)
-        self.subjects = {str(subject["subject"]): subject for subject in subjects[first - 1 :: step]}
-        self.waiting, self.records = list(self.subjects), {}
+            subjects, folder, keys, settings, *rest = (parser.get_parsed_content(name) for name in names)
         self.folder = check_writable(folder)
-        self._batch = Batch(list(self.subjects.values()), str(folder), keys, settings)
+        self._finder = Finder(subjects[first - 1 :: step], folder, keys, Recipe.of(settings), *rest)
+        self.subjects = {str(subject["subject"]): subject for subject in self._finder.subjects}
+        self.waiting, self.records = list(self.subjects), {}
+        self._all = Summary(folder)
         of_part = "" if step == 1 else f"_{first}_of_{step}"
         self.table, self.summary = (f"{Path(n).stem}{of_part}{Path(n).suffix}" for n in (TABLE, SUMMARY))
         self._written = self._cost = 0.0
@@ -79,63 +79,49 @@ class Cohort:
         Raises:
             InputError: there is such a run.
         """
-        with open(self.folder / f".{self.table}.lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"{self.folder}: another run does these scans; wait for it or end it") from None
-            except OSError:  # a file system without locks
-                logger.warning("%s: cannot be locked; make sure that this run is not started twice", self.folder)
+        taken = f"{self.folder}: another run does these scans; wait for it or end it"
+        with alone(self.folder / f".{self.table}.lock", lambda: taken):
             yield
 
     def check_results(self) -> None:
-        """Finds the scans whose results exist, are up to date and complete; removes half-written files."""
+        """Finds the scans whose results are complete and what this run would give, and those that cannot be done again;
+        removes half-written files."""
         for subject in self.subjects.values():
-            remove_parts(self._batch.results_of(subject).folder)
-        if not self.skip:
-            return
-        others: Counter[str] = Counter()
+            remove_parts(self._finder.results_of(subject).folder)
         with ThreadPoolExecutor(8) as threads:
-            for scan, record in zip(list(self.waiting), threads.map(self.finished, self.waiting)):
+            for record in threads.map(self.found, list(self.waiting)):
                 if record is not None:
-                    self.take({**record, "state": FINISHED})
-                    others.update(self._other_settings(record))
+                    self.take(record)
         if self.records:
-            logger.info("%d of %d scans were finished by an earlier run", len(self.records), len(self.subjects))
-        for name, count in others.items():
-            logger.warning("%d of them with another %s; --overwrite segments them again", count, name)
+            finished = len(self.records) - len(self.failed())
+            logger.info("%d of %d scans were finished by an earlier run", finished, len(self.subjects))
 
-    def _other_settings(self, record: Mapping) -> list[str]:
-        made = (record.get("made_with") or {}).get("settings") or {}
-        return [name for name, value in self._batch.settings.items() if made.get(name) != value]
-
-    def finished(self, scan: str) -> dict | None:
-        """The record of a scan whose results are complete on disk; None where they are not."""
+    def found(self, scan: str) -> dict | None:
+        """The record of a scan that need not or cannot be done again; None for one that waits."""
         subject = self.subjects[scan]
-        if not self._batch.is_done(subject):
-            return None
-        results, files = self._batch.results_of(subject), self._batch.files_of(subject)
-        fault = results.fault(files)
-        if fault:
-            logger.warning("%s: %s; it is done again", scan, fault)
-            return None
+        outcome = self._finder.outcome_of(subject, whole=True)
+        if outcome is None or outcome.state == FAILED:
+            return None if outcome is None else asdict(outcome)
         # a run without Ray writes no receipt, nor does one that was killed before it
-        record = read_receipt(results.receipt) or self._adopted(scan, files)
-        return {**record, "scan": scan, "files": [str(results.folder / entry["name"]) for entry in record["files"]]}
+        results = self._finder.results_of(subject)
+        receipt = read_receipt(results.receipt) or self._adopted(outcome, results.latent)
+        outcome.files = [str(results.folder / entry["name"]) for entry in receipt["files"]]
+        outcome = replace(self._finder.with_dicom_seg(subject, outcome), seconds=receipt.get("seconds"))
+        return {**receipt, **asdict(outcome)}
 
     def recalled(self, subject: Mapping) -> dict | None:
         """The record of a scan that this run has finished, from its receipt."""
-        record = self.finished(str(subject["subject"]))
-        return record if record and record.get("run") == self.run else None
+        results = self._finder.results_of(subject)
+        record = read_receipt(results.receipt)
+        if record is None or record.get("run") != self.run or results.fault(self._finder.files_of(subject)):
+            return None
+        return {**record, "files": [str(results.folder / entry["name"]) for entry in record["files"]]}
 
     @staticmethod
-    def _adopted(scan: str, files: Sequence[Path]) -> dict:
+    def _adopted(outcome: Outcome, latent: Path) -> dict:
         """Writes the missing receipt of results; returns it."""
-        saved = read_latent(files[-1])
-        quality = Quality.from_dict(saved.quality)
-        record = {"scan": scan, "state": DONE, "quality": quality.known(), "verdict": quality.verdict()}
-        made_with = {"settings": dict(saved.settings), "versions": dict(saved.versions)}
-        return read_receipt(write_receipt(files[-1], files, {**record, "made_with": made_with}))
+        record = {name: value for name, value in asdict(outcome).items() if name not in ("files", "note", "corrected")}
+        return read_receipt(write_receipt(latent, outcome.files, {**record, "state": DONE}))
 
     def take(self, record: Mapping) -> None:
         """Records the outcome of a waiting scan."""
@@ -143,7 +129,7 @@ class Cohort:
         self.waiting.remove(scan)
         self.records[scan] = dict(record)
         known = {field.name: record[field.name] for field in fields(Outcome) if field.name in record}
-        self._batch.outcomes[scan] = Outcome(**known)
+        self._all.outcomes[scan] = Outcome(**known)
 
     def write(self, always: bool = True) -> None:
         """Writes table and summary; unless ``always``, only when due.
@@ -157,16 +143,16 @@ class Cohort:
         nothing = {"state": WAITING}
         rows = [row_of({"scan": scan, **self.records.get(scan, nothing)}, self.folder) for scan in self.subjects]
         write_table(self.folder / self.table, rows)
-        outcomes = self._batch.outcomes
-        self._batch.outcomes = {scan: outcomes[scan] for scan in self.subjects if scan in outcomes}
-        self._batch.write(self.summary)
+        outcomes = self._all.outcomes
+        self._all.outcomes = {scan: outcomes[scan] for scan in self.subjects if scan in outcomes}
+        self._all.write(self.summary)
         self._written = time.monotonic()
         self._cost = self._written - began
 
     def failed(self) -> dict[str, str]:
         """Scans that could not be done, with the reason."""
-        return {scan: one.reason for scan, one in self._batch.outcomes.items() if one.state == FAILED}
+        return {scan: one.reason for scan, one in self._all.outcomes.items() if one.state == FAILED}
 
     def said(self) -> str:
         """A line for each failed scan, and the counts."""
-        return "\n".join([*(f"{scan}  failed  {why}" for scan, why in self.failed().items()), self._batch.counts()])
+        return "\n".join([*(f"{scan}  failed  {why}" for scan, why in self.failed().items()), self._all.counts()])

@@ -36,8 +36,11 @@ def row_of(record: Mapping[str, object], folder: Path) -> dict[str, object]:
         "predicted_dice": verdict.get("predicted_dice"),
         "trusted": verdict.get("trusted"),
         "flags": flags,
+        "corrected": bool(record.get("corrected")) if record["state"] != WAITING else None,
+        "note": record.get("note") or None,
         "files": [_within(Path(file), folder) for file in record.get("files") or []],
         "versions": list((made_with.get("versions") or {}).items()),
+        "weights": list((made_with.get("weights") or {}).items()),
         "settings": json.dumps(made_with["settings"], sort_keys=True) if made_with else None,
         **{f"quality_{name}": value for name, value in (record.get("quality") or {}).items()},
     }
@@ -68,8 +71,11 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
         "predicted_dice": pa.float64(),
         "trusted": pa.bool_(),
         "flags": pa.list_(text),
+        "corrected": pa.bool_(),
+        "note": text,
         "files": pa.list_(text),
         "versions": pa.map_(text, text),
+        "weights": pa.map_(text, text),
         "settings": text,
     }
     numbers = sorted({name for row in rows for name in row} - set(columns))

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
-from nisf.inference.batch import DONE
+from nisf.inference.outcome import DONE
 from nisf.io.latent_file import LATENT
 from nisf.io.receipts import write_receipt
 from nisf.report.write import report_one
@@ -19,6 +19,9 @@ from nisf.utils.bundle import parser_of
 from nisf.utils.errors import InputError, input_error_in
 
 logger = logging.getLogger(__name__)
+
+#: Ending of DICOM SEG objects, which have a record of their own.
+OBJECT = ".dcm"
 
 
 def worker_name() -> str:
@@ -96,7 +99,7 @@ class ScanWorker:
             attempt: number of the attempt, from 1.
 
         Returns:
-            the fields of ``batch.Outcome``; ``worker``, ``ended`` (UTC), ``attempts``, ``run``, ``made_with``; and
+            the fields of ``Outcome``; ``worker``, ``ended`` (UTC), ``attempts`` and ``run``; and
             ``final``: whether another try would end in the same way.
 
         Raises:
@@ -112,7 +115,6 @@ class ScanWorker:
         record = {**asdict(outcome), "worker": worker_name(), "ended": ended, "attempts": attempt, "run": self.run}
         if outcome.state == DONE:
             (latent,) = (Path(file) for file in outcome.files if file.endswith(LATENT))
-            record["made_with"] = {"settings": batch.settings, "versions": batch.versions}
-            write_receipt(latent, outcome.files, record)
+            write_receipt(latent, [file for file in outcome.files if not file.endswith(OBJECT)], record)
             self._report(latent)
         return {**record, "final": not any(failure.unexpected for failure in evaluator.failures)}

@@ -119,7 +119,7 @@ class ScoreScans:
 
 def read_scores(folder: str | Path, region: str = "all") -> list[dict]:
     """The summary rows of one region in an evaluation's ``scores.json``."""
-    rows = json.loads((Path(folder) / "scores.json").read_text())["summary"]
+    rows = json.loads((Path(folder) / "scores.json").read_text(encoding="utf-8"))["summary"]
     return [row for row in rows if row["region"] == region]
 
 

@@ -5,6 +5,7 @@ World coordinates are RAS millimetres.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import permutations, product
 
 import numpy as np
@@ -19,6 +20,12 @@ LATERAL = np.cross(APEX, INFERIOR)
 
 #: The canonical short-axis directions of (x, y, slice): columns are unit vectors in RAS.
 SHORT_AXIS = np.stack([LATERAL, INFERIOR, APEX], axis=1)
+
+#: How many times longer, or fewer, voxels across the slices are than those within them where that alone tells.
+APART = 2.0
+
+#: Largest angle in degrees between a short-axis stack's slice axis and the usual direction of the apex.
+NEAR = 35.0
 
 #: Words for the direction in which an array axis points, and the column of SHORT_AXIS and sign that they mean.
 ANATOMY = {
@@ -43,27 +50,38 @@ def spacing_of(affine: np.ndarray) -> tuple[float, float, float]:
     return float(x), float(y), float(z)
 
 
-def slice_axis_of(affine: np.ndarray) -> int:
-    """The array axis across the slices: the one whose voxel size differs from the other two; else the last."""
+def slice_axis_of(affine: np.ndarray, shape: Sequence[int] | None = None) -> int | None:
+    """The array axis across the slices; None where nothing tells.
+
+    By the first of these that sets one axis apart: a voxel at least ``APART`` times as long as the others; a number of
+    voxels, in ``shape``, as much smaller than the others; the axis that lies within ``NEAR`` of the usual direction of
+    the apex; a voxel size that differs from two equal ones.
+    """
     spacing = np.array(spacing_of(affine))
-    apart = [abs(spacing[(a + 1) % 3] - spacing[(a + 2) % 3]) for a in range(3)]
-    gap = [min(abs(spacing[a] - spacing[(a + 1) % 3]), abs(spacing[a] - spacing[(a + 2) % 3])) for a in range(3)]
-    odd = [gap[a] - apart[a] for a in range(3)]
-    best = int(np.argmax(odd))
-    return best if odd[best] > 0.01 * spacing.max() else 2
+    for lengths in (spacing, None if shape is None else 1 / np.array(shape[:3], dtype=float)):
+        if lengths is not None and np.sort(lengths)[2] >= APART * np.sort(lengths)[1]:
+            return int(np.argmax(lengths))
+    near = np.abs(APEX @ directions(affine))
+    if near.max() > np.cos(np.radians(NEAR)):
+        return int(np.argmax(near))
+    same = [np.isclose(spacing[(axis + 1) % 3], spacing[(axis + 2) % 3], rtol=0.01) for axis in range(3)]
+    return int(np.argmax(same)) if sum(same) == 1 else None
 
 
-def short_axis_permutation(affine: np.ndarray) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+def short_axis_permutation(
+    affine: np.ndarray, slice_axis: int | None = None
+) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
     """Axis order and flips that bring an array nearest to the canonical short-axis orientation.
 
-    The slice axis goes last. Among the orders and flips that do not mirror the heart, the one whose axes agree best
-    with SHORT_AXIS is taken.
+    The slice axis, found by ``slice_axis_of`` unless it is given, goes last. Among the orders and flips that do not
+    mirror the heart, the one whose axes agree best with SHORT_AXIS is taken.
 
     Returns:
         ``order`` and ``flips``: the canonical axis ``a`` is the array's axis ``order[a]``, reversed if ``flips[a]``.
     """
     found = directions(affine)
-    slice_axis = slice_axis_of(affine)
+    known = slice_axis_of(affine) if slice_axis is None else slice_axis
+    slice_axis = 2 if known is None else known
     handedness = np.sign(np.linalg.det(SHORT_AXIS))
     best, choice = -np.inf, ((0, 1, 2), (False, False, False))
     for order in permutations(range(3)):

@@ -143,6 +143,24 @@ def pose_of_classes(
     return Pose(*(float(c) for c in center), angle, math.log(plane / radius), math.log(long / length))
 
 
+def phase_frames(classes: np.ndarray, body: Sequence[int], cavity: int) -> list[int]:
+    """Numbers of the frames of ED and ES: those with most and least of a class, among the frames that show the body.
+
+    Args:
+        classes: integer classes [X, Y, Z, T].
+        body: classes that make up the body.
+        cavity: the class, the LV of a heart.
+
+    Returns:
+        two numbers, ascending; one if a single frame shows the body, none if no frame does.
+    """
+    shown = np.flatnonzero(np.isin(classes, list(body)).any(axis=(0, 1, 2)))
+    if not len(shown):
+        return []
+    volumes = (classes[..., shown] == cavity).sum(axis=(0, 1, 2))
+    return sorted({int(shown[volumes.argmax()]), int(shown[volumes.argmin()])})
+
+
 def _densest(weight: np.ndarray, places: tuple[np.ndarray, ...], radius: float) -> tuple[float, float]:
     """The in-plane point with most of the weights [X, Y, Z] within about ``radius``."""
     flat = weight.sum(axis=2)

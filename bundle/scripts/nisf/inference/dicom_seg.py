@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from nisf.inference.dicom_source import NO_DATE, refer_to, stand_ins, without_identity
 from nisf.inference.label_names import TITLES
-from nisf.inference.save import ResultWriter
 from nisf.io.dicom_cine import DicomScan, find_scan
 from nisf.io.dicom_headers import Picture, is_dicom
 from nisf.io.images import read_scan
 from nisf.io.nifti import image_stem, stem_of
-from nisf.io.results import folder_of
 from nisf.plots.style import class_colour
 from nisf.utils.errors import InputError
 from nisf.utils.extras import check_extra
@@ -29,42 +28,8 @@ NOTICE = "Research use only, not for diagnosis"
 #: has no code for a blood pool, so the ventricle stands for it and the segment's label says blood pool.
 TYPES = {"LV": "LeftVentricle", "MYO": "LeftVentricleMyocardium", "RV": "RightVentricle"}
 
-#: Attributes copied from the images that identify a patient or a visit; left empty unless they are asked for.
-IDENTIFIERS = (
-    *("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "ReferringPhysicianName", "StudyID"),
-    *("StudyDate", "StudyTime", "StudyDescription", "InstitutionName", "OtherPatientIDs", "IssuerOfPatientID"),
-)
-
 #: Frames that may be written: ED and ES, or all.
 CHOICES = ("phases", "all")
-
-
-class SaveDicomSegd(ResultWriter):
-    """Writes DICOM SEG objects of ``seg`` [1, X, Y, Z, T] beside its NIfTI file; see ``write_segmentations``.
-
-    Args:
-        output_dir: folder of the results.
-        which: ``phases`` (ED and ES), ``all`` (every frame), or None to write nothing.
-        class_names: inside class number (text) to name.
-        keep_ids: keep the patient's identifiers of the images.
-    """
-
-    def __init__(
-        self, output_dir: str, which: str | None, class_names: Mapping[str, str], keep_ids: bool = False
-    ) -> None:
-        super().__init__(output_dir)
-        self.which, self.class_names, self.keep_ids = _choice(which), dict(class_names), keep_ids
-
-    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """Writes and returns the item with the files added to ``saved``."""
-        item = dict(data)
-        if self.which is not None:
-            scan, labels = item["scan"], np.asarray(item["seg"])[0]
-            folder = self.output_dir / folder_of(scan.files, scan.subject)
-            rest = (self.which, self.class_names, self.keep_ids)
-            files = write_segmentations(scan.files[0], labels, folder, *rest)
-            item["saved"] = [*item.get("saved", []), *map(str, files)]
-        return item
 
 
 def check_sources(subjects: Sequence[Mapping], which: str | None) -> list[Mapping]:
@@ -74,7 +39,7 @@ def check_sources(subjects: Sequence[Mapping], which: str | None) -> list[Mappin
         InputError: ``which`` is unknown, a scan is not DICOM, or highdicom is not installed; raised before
             anything is fitted.
     """
-    if _choice(which) is not None:
+    if checked_choice(which) is not None:
         check_extra("dicom-seg", "writing DICOM SEG")
         for subject in subjects:
             image = subject["image"]
@@ -92,8 +57,8 @@ def write_segmentations(
 ) -> list[Path]:
     """Writes ``<scan>_seg_ED.dcm`` and ``_ES.dcm``, or ``_frame01.dcm`` and so on, with one binary segment per class.
 
-    The unique identifiers of study and images are those of the source, because the objects refer to them. Patient and
-    date of the visit are named only with ``keep_ids``, which an archive sorted by patient needs.
+    The unique identifiers of study and images are those of the source, because the objects refer to them. Nothing else
+    of the headers is passed on, no date and no text, but with ``keep_ids``, which an archive sorted by patient needs.
 
     Args:
         source: folder (or enhanced file) of DICOM images that was segmented.
@@ -102,17 +67,16 @@ def write_segmentations(
         which: ``phases`` (the frames in which the LV blood pool is largest and smallest), ``all``, or a mapping of
             names to frame numbers.
         class_names: class number (text) to name; LV, MYO and RV unless given.
-        keep_ids: keep the ``IDENTIFIERS``.
+        keep_ids: take over patient, study and equipment from the images.
 
     Returns:
         the files, in the order of the frames' names.
 
     Raises:
-        InputError: the source is not DICOM; the labels are not on its grid or show no LV; or a file cannot be written.
+        InputError: the source is not DICOM, or lacks what an object needs; the labels are not on its grid or show no
+            LV; or a file cannot be written.
     """
     check_extra("dicom-seg", "writing DICOM SEG")
-    import pydicom
-
     logging.getLogger("highdicom").setLevel(logging.WARNING)  # it logs every module that it copies
     _check_source(str(source))
     names = {int(k): v for k, v in (class_names or {"1": "LV", "2": "MYO", "3": "RV"}).items() if int(k) > 0}
@@ -130,23 +94,13 @@ def write_segmentations(
     files = []
     for number, (name, frame) in enumerate(frames.items()):
         pictures = [slices[frame] for slices in scan.slices]
-        headers = {path: _named(pydicom.dcmread(path, force=True), keep_ids) for path in {p.path for p in pictures}}
-        segmentation = _segmentation(
-            pictures, headers, np.moveaxis(array[..., frame], 2, 0).swapaxes(1, 2), names, name, number
-        )
+        planes = np.moveaxis(array[..., frame], 2, 0).swapaxes(1, 2)
+        segmentation = _segmentation(pictures, planes, names, name, number, keep_ids)
         path = Path(output_dir) / f"{stem}_seg_{name}.dcm"
         with whole_file(path) as part:
             segmentation.save_as(part)
         files.append(path)
     return files
-
-
-def _named(header, keep_ids: bool):
-    """The header, with its ``IDENTIFIERS`` emptied unless they are kept."""
-    for keyword in IDENTIFIERS if not keep_ids else ():
-        if keyword in header:
-            setattr(header, keyword, None)
-    return header
 
 
 def phases_of(labels: np.ndarray, names: Mapping[int, str], source: str = "") -> dict[str, int]:
@@ -162,7 +116,7 @@ def phases_of(labels: np.ndarray, names: Mapping[int, str], source: str = "") ->
     return {"ED": int(sizes.argmax())} | ({"ES": int(sizes.argmin())} if len(sizes) > 1 else {})
 
 
-def _choice(which: str | None) -> str | None:
+def checked_choice(which: str | None) -> str | None:
     """``which``, with True for phases and False for None, as given on a command line."""
     found = {True: "phases", False: None}.get(which, which) if isinstance(which, bool) else which
     if found not in (None, *CHOICES):
@@ -191,76 +145,46 @@ def _on_grid(labels: np.ndarray | str | os.PathLike, scan: DicomScan, source: st
 
 
 def _segmentation(
-    pictures: Sequence[Picture], headers: Mapping, array: np.ndarray, names: Mapping[int, str], name: str, number: int
+    pictures: Sequence[Picture], planes: np.ndarray, names: Mapping[int, str], name: str, number: int, keep_ids: bool
 ):
     """One object for the slices [Z, rows, columns] of one frame; it has every slice for every class, empty or not."""
     import highdicom
     from pydicom.uid import generate_uid
 
-    first = headers[pictures[0].path]
     # the same labels of the same images give the same object
-    made_of = ["nisf", __version__, name, array.tobytes().hex(), *(p.uid for p in pictures)]
+    made_of = ["nisf", __version__, name, planes.tobytes().hex(), *(p.uid for p in pictures)]
     uids = [generate_uid(entropy_srcs=[what, *made_of]) for what in ("series", "instance")]
-    where = {}
-    if len(headers) == len(pictures):
-        images = _as_one_series([headers[picture.path] for picture in pictures])
-    else:  # one enhanced file: positions tell which of its frames these are
-        images, where = [first], _places(highdicom, pictures)
     numbers = np.zeros(max(names) + 1, np.uint8)
     numbers[sorted(names)] = np.arange(1, len(names) + 1)  # segments count from 1 without gaps
-    made = highdicom.seg.Segmentation(
-        source_images=images,
-        pixel_array=numbers[array],
-        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_segment(highdicom, i + 1, k, names[k]) for i, k in enumerate(sorted(names))],
-        series_instance_uid=uids[0],
-        series_number=int(first.get("SeriesNumber") or 0) * 100 + 90 + number,
-        sop_instance_uid=uids[1],
-        instance_number=1,
-        manufacturer="NISF",
-        manufacturer_model_name="NISF (research use only)",
-        software_versions=f"nisf {__version__}, {NOTICE}",
-        device_serial_number="0",
-        content_description=NOTICE,
-        content_label="NISF",
-        series_description=f"NISF {name} - {NOTICE}"[:64],
-        omit_empty_frames=False,
-        **where,
-    )
-    _refer_to_series(made, pictures)
-    if not first.get("PatientID"):
-        made.PatientIdentityRemoved = "YES"
-        made.DeidentificationMethod = "nisf without keep_ids: patient, visit and dates left out"
+    try:
+        made = highdicom.seg.Segmentation(
+            source_images=stand_ins(pictures, keep_ids),
+            pixel_array=numbers[planes],
+            segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=[_segment(highdicom, i + 1, k, names[k]) for i, k in enumerate(sorted(names))],
+            series_instance_uid=uids[0],
+            series_number=pictures[0].order * 100 + 90 + number,
+            sop_instance_uid=uids[1],
+            instance_number=1,
+            manufacturer="NISF",
+            manufacturer_model_name="NISF (research use only)",
+            software_versions=f"nisf {__version__}, {NOTICE}",
+            device_serial_number="0",
+            content_description=NOTICE,
+            content_label="NISF",
+            series_description=f"NISF {name} - {NOTICE}"[:64],
+            omit_empty_frames=False,
+            **({} if keep_ids else NO_DATE),
+        )
+    except (ValueError, TypeError, AttributeError, LookupError) as error:  # for values outside the standard
+        raise InputError(
+            f"{pictures[0].path}: its header allows no DICOM SEG ({' '.join(str(error).split())[:200]}); leave "
+            f"{'keep_ids' if keep_ids else 'dicom_seg'} out"
+        ) from error
+    refer_to(made, pictures)
+    if not keep_ids:
+        without_identity(made)
     return made
-
-
-def _as_one_series(headers: list) -> list:
-    """Headers with one series identifier: highdicom does not accept a stack whose slices are separate series."""
-    first = headers[0].SeriesInstanceUID
-    for header in headers:
-        header.SeriesInstanceUID = first
-    return headers
-
-
-def _refer_to_series(made, pictures: Sequence[Picture]) -> None:
-    """Lists the referenced instances under their real series (PS3.3 C.12.2)."""
-    import pydicom
-
-    listed = {
-        item.ReferencedSOPInstanceUID: item
-        for s in made.ReferencedSeriesSequence
-        for item in s.ReferencedInstanceSequence
-    }
-    series: dict[str, dict[str, object]] = {}
-    for picture in pictures:
-        series.setdefault(picture.series, {})[picture.uid] = listed[picture.uid]
-    items = []
-    for uid, instances in series.items():
-        item = pydicom.Dataset()
-        item.SeriesInstanceUID = uid
-        item.ReferencedInstanceSequence = list(instances.values())
-        items.append(item)
-    made.ReferencedSeriesSequence = items
 
 
 def _segment(highdicom, number: int, label: int, name: str):
@@ -278,16 +202,3 @@ def _segment(highdicom, number: int, label: int, name: str):
         algorithm_identification=algorithm,
         display_color=highdicom.color.CIELabColor.from_string(class_colour(label)),
     )
-
-
-def _places(highdicom, pictures: Sequence[Picture]) -> dict[str, object]:
-    first = pictures[0]
-    step = np.linalg.norm(pictures[-1].position - first.position) / max(len(pictures) - 1, 1)
-    system = highdicom.CoordinateSystemNames.PATIENT
-    return {
-        "plane_positions": [
-            highdicom.PlanePositionSequence(system, image_position=tuple(p.position)) for p in pictures
-        ],
-        "plane_orientation": highdicom.PlaneOrientationSequence(system, tuple(first.directions.ravel())),
-        "pixel_measures": highdicom.PixelMeasuresSequence(first.spacing[::-1], slice_thickness=float(step)),
-    }

@@ -26,7 +26,8 @@ from nisf.models.nisf import NISF
 from nisf.quality.assess import assess
 from nisf.quality.record import Quality
 from nisf.quality.verdict import Judge
-from nisf.sampling.on_grid import sample_grid, sample_uncertainty
+from nisf.sampling.on_grid import sample_grid
+from nisf.sampling.uncertainty import sample_uncertainty
 from nisf.transforms.scan import SCAN, Scan, scan_of
 from nisf.utils.errors import InputError
 
@@ -104,7 +105,7 @@ class NISFInferer(Inferer):
             points, scan = points_of(image, network), scan_of(image)
             series = [SeriesPoints.of_world(points.frame, s.points, s.times, s.intensity) for s in scan.series]
             fit = fit_together(network, points, series, self.fit)
-            values, quality = self._sample(network, fit, points)
+            values, quality = self._sample(network, fit, points, self.judge.of_inputs(scan.inputs()))
             predictions.append(values)
             self.fitted.append(replace(scan, frame=points.frame, fit=fit, quality=quality))
         stacked = predictions[0].unsqueeze(0) if len(predictions) == 1 else torch.stack(predictions)
@@ -113,7 +114,7 @@ class NISFInferer(Inferer):
             out.meta[SCAN] = list(self.fitted) if inputs.is_batch else self.fitted[0]
         return out
 
-    def _sample(self, network: NISF, fit: LatentFit, points: GridPoints) -> tuple[torch.Tensor, Quality]:
+    def _sample(self, network: NISF, fit: LatentFit, points: GridPoints, judge: Judge) -> tuple[torch.Tensor, Quality]:
         """The prediction of a fit and its quality; sets the fit's ``correction``."""
         frame = points.frame
         values = sample_grid(network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16, step=self.step)
@@ -123,15 +124,13 @@ class NISFInferer(Inferer):
             temperature = float(network.temperature)
             fit.correction = Correction.of(classes, points.unet_prob, self.blend, temperature, points.unet_frames)
             blended = blend(classes, fit.correction, frame.times, temperature)
-        quality = self.judge(*assess(network, fit, points, values, blended))
+        quality = judge(*assess(network, fit, points, values, blended))
         if blended is not None:
             values[network.in_channels :] = blended
         if not self.draws:
             return values, quality
         draws = fit.sample(self.draws, self.seed)
-        found = sample_uncertainty(
-            network, draws, fit.start(frame), self.chunk, bf16=self.bf16, correction=fit.correction
-        )
+        found = sample_uncertainty(network, fit, draws, fit.start(frame), self.chunk, bf16=self.bf16)
         return torch.cat([values, found]), quality
 
 

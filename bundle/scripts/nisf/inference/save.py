@@ -11,12 +11,16 @@ from monai.config import KeysCollection
 from monai.transforms import Transform
 
 from nisf.geometry.pose import Pose
+from nisf.io.latent_file import LATENT
 from nisf.io.nifti import save_nifti, stem_of
-from nisf.io.results import folder_of
+from nisf.io.recipe import Recipe
+from nisf.io.results import SEGMENTATION, folder_of
+from nisf.io.source import Source
 from nisf.models.nisf import NISF
 from nisf.models.weights import digest_of
 from nisf.transforms.scan import Scan
-from nisf.utils.provenance import provenance
+from nisf.transforms.source import source_of
+from nisf.utils.digest import digest_of_file
 from nisf.utils.tensors import save_tensors
 
 
@@ -79,11 +83,12 @@ class SaveLatentd(ResultWriter):
 
     Args:
         output_dir: folder of the results.
-        settings: settings of the run; kept in the file with the versions.
+        settings: settings of the run; kept in the file with the versions and digests of the weights.
         network: the fitted network; its options and the digest of its weights are kept, so that ``FittedScan`` finds
             them.
         weights: file of its weights.
         class_names: inside class number (text) to name.
+        pipeline: what makes the result, see ``models.pipeline.pipeline_of``.
     """
 
     def __init__(
@@ -93,16 +98,18 @@ class SaveLatentd(ResultWriter):
         network: NISF,
         weights: str,
         class_names: Mapping[str, str],
+        pipeline: Mapping[str, object],
     ) -> None:
         super().__init__(output_dir)
-        self.settings = dict(settings)
+        self.recipe = Recipe.of(settings)
         self.class_names = dict(class_names)
+        self.pipeline = dict(pipeline)
         # later on the network may have been compiled or moved
         where = str(Path(weights).resolve())
         self.network = {"options": network.options(), "weights": where, "digest": digest_of(network)}
 
-    def content_of(self, scan: Scan) -> dict[str, object]:
-        """The content of a fitted scan's file."""
+    def content_of(self, scan: Scan, source: Source, labels: Mapping[str, str] = {}) -> dict[str, object]:
+        """The content of a fitted scan's file; ``labels`` as in ``SavedFit``."""
         fit, start = scan.fit, scan.fit.start(scan.frame)
         return {
             "latent": fit.latent.cpu(),
@@ -112,6 +119,7 @@ class SaveLatentd(ResultWriter):
             "frame": start.moved(Pose.of(fit.pose)).to_dict(),
             "start_frame": start.to_dict(),
             "network": self.network,
+            "pipeline": {**self.pipeline, **scan.inputs()},
             "class_names": self.class_names,
             "duration": float(scan.frame_duration) * len(scan.times),
             "person": dict(scan.person),
@@ -124,7 +132,9 @@ class SaveLatentd(ResultWriter):
             "reason": fit.reason,
             "quality": scan.quality.to_dict(),
             "correction": None if fit.correction is None else fit.correction.to_dict(),
-            "made_with": provenance(self.settings),
+            "source": source.to_dict(),
+            "labels": dict(labels),
+            "made_with": self.recipe.to_dict(),
         }
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
@@ -132,7 +142,9 @@ class SaveLatentd(ResultWriter):
         item = dict(data)
         scan: Scan = item["scan"]
         folder = folder_of(scan.files, scan.subject)
-        target = self.output_dir / folder / f"{folder}_latent.pt"
-        save_tensors(self.content_of(scan), target)
+        target = self.output_dir / folder / f"{folder}{LATENT}"
+        written = [Path(file) for file in item.get("saved", []) if str(file).endswith(SEGMENTATION)]
+        labels = {file.name: digest_of_file(file) for file in written}
+        save_tensors(self.content_of(scan, source_of(item), labels), target)
         item["saved"] = [*item.get("saved", []), str(target)]
         return item

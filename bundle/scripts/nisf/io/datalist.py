@@ -18,9 +18,10 @@ from pathlib import Path
 
 from nisf.io.layouts.common import SECTIONS
 from nisf.io.layouts.registry import LOOKED_FOR, READERS
-from nisf.io.nifti import image_stem
+from nisf.io.nifti import image_stem, stem_of
 from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
+from nisf.utils.names import name_key
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +66,24 @@ def _check_ids(subjects: list[Subject]) -> None:
         name = str(subject["subject"])
         if not name.isprintable() or set(name) & set("/\\") or name.strip(". ") == "" or len(name) > 150:
             raise InputError(f"The subject {name[:160]!r} cannot be a folder's name; use letters, digits, - and _.")
-        other = seen.setdefault(subject["subject"], subject)
+        other = seen.setdefault(name_key(name), subject)
         if other is not subject:
             # a cohort file names the places by section, a folder by file
             places = [s.get("split") or str(_as_list(s["image"])[0]) for s in (other, subject)]
-            raise InputError(f'Subject "{subject["subject"]}" occurs twice ({" and ".join(places)}); remove one.')
+            if str(other["subject"]) == name:
+                raise InputError(f'Subject "{name}" occurs twice ({" and ".join(places)}); remove one.')
+            raise InputError(
+                f'Subjects "{other["subject"]}" and "{name}" ({" and ".join(places)}) have the same name on disks that '
+                "ignore case or the form of an accent; rename one."
+            )
+        _check_stems(subject)
+
+
+def _check_stems(subject: Subject) -> None:
+    """Checks that results of a subject's files, which are called after them, have different names."""
+    keys = [name_key(stem_of(path)) for path in _as_list(subject["image"])]
+    if len(set(keys)) < len(keys):
+        raise InputError(f'Subject "{subject["subject"]}" has images of the same name; rename one.')
 
 
 def _as_list(value) -> list:
@@ -158,7 +172,7 @@ def _named_ids(value, source) -> dict[str, list[str]]:
 
 def _read_json(path):
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"Splits file {path} cannot be read; correct the path.") from error
     except ValueError as error:

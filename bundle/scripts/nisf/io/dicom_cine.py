@@ -1,4 +1,4 @@
-"""The short-axis cine of a folder of DICOM files as one array in the world."""
+"""The short-axis cine of a folder of DICOM files, or its only stack, as one array in the world."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nisf.geometry.grid import even_times
 from nisf.io.dicom_headers import Picture, read_pictures
-from nisf.io.dicom_stack import line_through, short_axis
+from nisf.io.dicom_stack import Stack, line_through, only_stack, short_axis
 from nisf.utils.errors import InputError
 
 #: From DICOM's world coordinates (left, posterior, superior) to ours (right, anterior, superior).
@@ -18,15 +19,15 @@ RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass
 class DicomScan:
-    """A cine stack read from DICOM files.
+    """A stack read from DICOM files, a cine or a still.
 
     Attributes:
         slices: pictures by slice and frame; slices ordered along cross(X, Y) in DICOM's world.
         affine: voxel index to world, RAS mm [4, 4], rounded to float32 as in a NIfTI header.
         frame_duration: seconds, 0 where unknown.
         person: ``heart_rate`` (beats a minute), ``sex`` (F or M), ``height_cm``, ``weight_kg``, None where unknown.
-        label: readable name of the series that it came from.
-        left: a line about each series that is left out.
+        label: readable name of the series that it came from, for the screen alone.
+        left: a line, for the screen alone, about each series that is left out.
     """
 
     slices: list[list[Picture]]
@@ -40,6 +41,15 @@ class DicomScan:
     def shape(self) -> tuple[int, int, int, int]:
         """X, Y, Z, T: columns, rows, slices, frames."""
         return (*self.slices[0][0].size, len(self.slices), len(self.slices[0]))
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """Fractions of the cycle: a cine's frames are spread over what was recorded, as in every other format; a
+        still has that of its trigger time, 0 where unknown."""
+        if self.shape[3] > 1:
+            return even_times(self.shape[3])
+        rate, trigger = _rate(self.slices), _median([s[0].trigger for s in self.slices], 0, 3000)
+        return (trigger * rate / 60_000 % 1.0 if rate and trigger else 0.0,)
 
     def array(self) -> np.ndarray:
         """Pixel values, rescaled as the headers say, float32 [X, Y, Z, T].
@@ -66,32 +76,45 @@ def find_scan(source: str | os.PathLike) -> DicomScan:
     Raises:
         InputError: there is no DICOM image, pictures of several patients, no short-axis cine, or an incomplete one.
     """
-    stack, left = short_axis(read_pictures(source), str(source))
+    return _scan(*short_axis(read_pictures(source), str(source)))
+
+
+def find_stack(source: str | os.PathLike) -> DicomScan:
+    """The one stack in a folder of DICOM files or in a file, of any plane, cine or still.
+
+    Raises:
+        InputError: there is no DICOM image, pictures of several patients, several stacks, or an incomplete one.
+    """
+    return _scan(only_stack(read_pictures(source), str(source)))
+
+
+def _scan(stack: Stack, left: Sequence[str] = ()) -> DicomScan:
     slices = stack.slices
-    return DicomScan(slices, affine_of(slices), _duration(slices), _person(slices), stack.label, left)
+    return DicomScan(slices, affine_of(slices), _duration(slices), _person(slices), stack.title, list(left))
 
 
 def affine_of(slices: Sequence[Sequence[Picture]]) -> np.ndarray:
-    """Voxel index (column, row, slice) to RAS mm, [4, 4]; see PS3.3 C.7.6.2.1.1 of the DICOM standard."""
+    """Voxel index (column, row, slice) to RAS mm, [4, 4]; see PS3.3 C.7.6.2.1.1 of the DICOM standard.
+
+    A single slice steps by its thickness, by 1 mm where that is unknown.
+    """
     first = slices[0][0]
     origin, step = line_through(np.array([pictures[0].position for pictures in slices]))
     affine = np.eye(4)
     affine[:3, 0] = first.directions[0] * first.spacing[0]
     affine[:3, 1] = first.directions[1] * first.spacing[1]
-    affine[:3, 2], affine[:3, 3] = step, origin
+    affine[:3, 2], affine[:3, 3] = step if len(slices) > 1 else first.normal * (first.thickness or 1.0), origin
     return (RAS @ affine).astype(np.float32).astype(float)
 
 
 def _duration(slices: Sequence[Sequence[Picture]]) -> float:
-    """Seconds between frames, by trigger times, else by the length of a beat."""
+    """Seconds between frames by the trigger times, 0 without: the frames need not fill a beat of known length."""
     frames = len(slices[0])
+    if frames == 1:
+        return 0.0
     spans = [s[-1].trigger - s[0].trigger for s in slices if None not in (s[0].trigger, s[-1].trigger)]
     step = np.median(spans) / (frames - 1) / 1000 if spans else 0.0
-    if step > 0:
-        return float(step)
-    interval = _median([p.interval for s in slices for p in s], 200, 3000)
-    rate = _rate(slices)
-    return interval / 1000 / frames if interval else 60 / rate / frames if rate else 0.0
+    return float(max(step, 0.0))
 
 
 def _rate(slices: Sequence[Sequence[Picture]]) -> float | None:

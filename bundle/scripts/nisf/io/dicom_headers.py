@@ -26,6 +26,7 @@ _READ = (
     *("ComplexImageComponent", "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PixelSpacing"),
     *("ImagePositionPatient", "ImageOrientationPatient", "TriggerTime", "InstanceNumber", "AcquisitionTime"),
     *("ContentTime", "NominalInterval", "HeartRate", "RescaleSlope", "RescaleIntercept", "SpecificCharacterSet"),
+    *("SliceThickness",),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
 
@@ -38,10 +39,11 @@ class Picture:
         path, number: file, and number of the frame in it (0 in single-frame files).
         uid, study, series, family: UIDs of the instance, the study, the series and the frame of reference.
         patient: digest that only tells patients apart.
-        label: series number and description, for messages.
+        description: of the series, for the screen alone: people type names into it.
         order: series number, 0 where it has none.
         size: columns and rows.
         spacing: mm from column to column and from row to row.
+        thickness: mm, None where unknown.
         position: centre of the first pixel, [3] LPS mm.
         directions: directions of increasing column and row numbers, [2, 3] LPS.
         magnitude: False for velocity and phase pictures.
@@ -57,10 +59,11 @@ class Picture:
     series: str
     family: str
     patient: str
-    label: str
+    description: str
     order: int
     size: tuple[int, int]
     spacing: tuple[float, float]
+    thickness: float | None
     position: np.ndarray
     directions: np.ndarray
     magnitude: bool
@@ -80,6 +83,11 @@ class Picture:
         """Unit vector [3] across the picture, LPS."""
         normal = np.cross(*self.directions)
         return normal / np.linalg.norm(normal)
+
+    @property
+    def label(self) -> str:
+        """Its series, for messages."""
+        return f"series {self.order}"
 
     @property
     def depth(self) -> float:
@@ -102,10 +110,35 @@ def dicom_paths(source: str | os.PathLike) -> list[str]:
     return [path for path in (walk_files(source) if os.path.isdir(source) else [str(source)]) if is_dicom(path)]
 
 
-def study_of(path: str) -> str:
-    """StudyInstanceUID of a file; empty where it has none or cannot be read."""
-    header = _header(path, ["StudyInstanceUID"])
-    return "" if header is None else str(header.get("StudyInstanceUID", ""))
+@dataclass(frozen=True)
+class FileKind:
+    """What a DICOM file is, by its header.
+
+    Attributes:
+        image: whether it is an image, not a DICOMDIR, a report or a segmentation.
+        damaged: whether it ends before its header tells so.
+        study: StudyInstanceUID, empty where it has none.
+    """
+
+    image: bool
+    damaged: bool
+    study: str
+
+
+def kind_of(path: str) -> FileKind:
+    """The kind of a DICOM file; a damaged one passes for an image."""
+    header = _header(path, ["SOPClassUID", "StudyInstanceUID", "Rows"])
+    image = header is None or _is_image(header)
+    return FileKind(
+        image, header is None or (image and "Rows" not in header), str((header or {}).get("StudyInstanceUID", ""))
+    )
+
+
+def _is_image(header) -> bool:
+    """Whether a file is of a class of images, or has rows and is of a class that the standard does not list."""
+    kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", "")
+    name = getattr(kind, "name", kind)
+    return "Image Storage" in name or (name == kind and "Rows" in header)
 
 
 def read_pictures(source: str | os.PathLike) -> list[Picture]:
@@ -144,7 +177,10 @@ def _pictures(path: str, header) -> list[Picture]:
     pictures = []
     try:
         colours = int(header.get("SamplesPerPixel") or 1) != 1
-        if colours or not header.get("Rows") or header.get("Modality") in ("SEG", "RTDOSE"):
+        if colours or not _is_image(header):
+            return []
+        if "Rows" not in header:
+            logger.warning("%s: passed over, its header is cut off", path)
             return []
         for number in range(int(header.get("NumberOfFrames") or 1)):
             values = _values(header, number)
@@ -178,8 +214,6 @@ def _picture(path: str, number: int, values: Mapping[str, object]) -> Picture:
     kinds = {str(v).upper() for v in _listed(values.get("ImageType"))[2:]} | {
         str(values.get("ComplexImageComponent", "")).upper()
     }
-    description = str(values.get("SeriesDescription") or "").strip()
-    order = int(values.get("SeriesNumber") or 0)
     return Picture(
         path=path,
         number=number,
@@ -188,10 +222,11 @@ def _picture(path: str, number: int, values: Mapping[str, object]) -> Picture:
         series=str(values.get("SeriesInstanceUID", "")),
         family=str(values.get("FrameOfReferenceUID", "")),
         patient=hashlib.sha256(str(values.get("PatientID", "")).strip().encode()).hexdigest(),
-        label=f"series {order}" + (f" '{description}'" if description else ""),
-        order=order,
+        description=str(values.get("SeriesDescription") or "").strip(),
+        order=int(values.get("SeriesNumber") or 0),
         size=(columns, rows),
         spacing=(across, down),
+        thickness=_number(values.get("SliceThickness")),
         position=np.array([float(v) for v in values["ImagePositionPatient"]]),
         directions=directions,
         magnitude=not kinds & NO_MAGNITUDE,

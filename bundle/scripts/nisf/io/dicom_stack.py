@@ -6,14 +6,13 @@ scanner may store the stack as one series, or each slice as a separate series.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from nisf.geometry.orientation import APEX
 from nisf.io.dicom_headers import Picture
+from nisf.io.dicom_slices import UNEVEN, Stack, stacks_of
 from nisf.utils.errors import InputError
 
 #: Least numbers of slices and frames of a cine stack.
@@ -29,64 +28,19 @@ TILT = 48.0
 #: Degrees above which a single-slice cine counts as crossing a stack, and two of them as different views.
 ACROSS, APART = 75.0, 30.0
 
-#: Distance along the normal in mm below which two pictures show the same slice.
-SAME = 0.5
-
-#: Largest deviation of a slice from an even stack, as a part of the slice distance.
-UNEVEN = 0.25
-
-
-@dataclass
-class Stack:
-    """Parallel slices of the same size and spacing.
-
-    Attributes:
-        slices: sorted along the pictures' normal, the pictures of each unsorted.
-        label: readable name of the series that it came from.
-    """
-
-    slices: list[list[Picture]]
-    label: str
-
-    @property
-    def first(self) -> Picture:
-        """Any of its pictures."""
-        return self.slices[0][0]
-
-    @property
-    def depths(self) -> np.ndarray:
-        """Positions along the normal, mm [slices]."""
-        return np.array([pictures[0].depth for pictures in self.slices])
-
-    @property
-    def frames(self) -> int:
-        """Number of pictures that most slices have."""
-        return Counter(len(pictures) for pictures in self.slices).most_common(1)[0][0]
-
-    @property
-    def when(self) -> tuple[float, int]:
-        """Sort key of acquisition: time of day, series number."""
-        taken = [p.taken for pictures in self.slices for p in pictures if p.taken is not None]
-        return (max(taken, default=0.0), max(p.order for pictures in self.slices for p in pictures))
-
-    def tilt(self, direction: np.ndarray) -> float:
-        """Degrees between the normal and a direction [3] in LPS, 0 to 90."""
-        return float(np.degrees(np.arccos(min(1.0, abs(self.first.normal @ direction) / np.linalg.norm(direction)))))
-
 
 def short_axis(pictures: Sequence[Picture], source: str) -> tuple[Stack, list[str]]:
-    """The short-axis cine; of several, the one with most slices, then the last one.
+    """The short-axis cine; of several of a study, the one with most slices, then the last one.
 
     Returns:
         the stack, complete, evenly spaced and each slice sorted by time; and a line about every other series.
 
     Raises:
-        InputError: there is none; a slice lacks a frame; a slice is missing or out of line; or the order of the
-            frames is unknown.
+        InputError: there is none, or one in each of several studies; or as ``checked``.
     """
     stacks = stacks_of(pictures)
     views = [s for s in stacks if len(s.slices) == 1 and s.frames >= FRAMES]
-    reasons = [_no_cine(stack, views) for stack in stacks]
+    reasons = [_no_cine(stack, [v for v in views if v.first.study == stack.first.study]) for stack in stacks]
     found = [stack for stack, reason in zip(stacks, reasons) if reason is None]
     if not found:
         there = "; ".join(dict.fromkeys(f"{s.label}: {reason}" for s, reason in zip(stacks[:8], reasons)))
@@ -94,16 +48,35 @@ def short_axis(pictures: Sequence[Picture], source: str) -> tuple[Stack, list[st
             f"{source}: holds no short-axis cine, {SLICES} or more parallel slices across the heart's long axis with "
             f"the same frames ({there}); give the folder that holds its series"
         )
+    studies = {stack.first.study: stack.label for stack in found}
+    if len(studies) > 1:
+        raise InputError(
+            f"{source}: holds short-axis cines of {len(studies)} studies ({', '.join(studies.values())}) whose files "
+            "are mixed; put the files of each study into a folder of its own"
+        )
     chosen = max(found, key=lambda stack: (len(stack.slices), stack.when))
-    left = [f"{s.label}: {r or _baseline(s, chosen)}" for s, r in zip(stacks, reasons) if s is not chosen]
-    _check(chosen, source)
-    ordered = Stack([in_time(pictures, source) for pictures in chosen.slices], chosen.label)
-    return ordered, list(dict.fromkeys(left))
+    left = [f"{s.title}: {r or _baseline(s, chosen)}" for s, r in zip(stacks, reasons) if s is not chosen]
+    return checked(chosen, source, "short-axis cine"), list(dict.fromkeys(left))
+
+
+def only_stack(pictures: Sequence[Picture], source: str) -> Stack:
+    """The one stack, still or cine, of one slice or more, that the pictures make up; complete and sorted by time.
+
+    Raises:
+        InputError: they make up several; or as ``checked``.
+    """
+    stacks = stacks_of(pictures)
+    if len(stacks) > 1:
+        there = ", ".join(f"{stack.label}: {len(stack.slices)} x {stack.frames}" for stack in stacks[:8])
+        raise InputError(
+            f"{source}: holds {len(stacks)} stacks (slices x frames: {there}); give a folder or a file of one of them"
+        )
+    return checked(stacks[0], source, "stack")
 
 
 def _baseline(stack: Stack, chosen: Stack) -> str:
     more = len(chosen.slices) > len(stack.slices)
-    return f"another short-axis cine, {chosen.label} {'has more slices' if more else 'is the later one'}"
+    return f"another short-axis cine, {chosen.title} {'has more slices' if more else 'is the later one'}"
 
 
 def _no_cine(stack: Stack, views: Sequence[Stack]) -> str | None:
@@ -132,141 +105,51 @@ def _slow(stack: Stack) -> bool:
     return bool(steps) and float(np.median(steps)) > SLOW
 
 
-# ------------------------------------------------------------------------------------------------- slices to stacks
-def stacks_of(pictures: Sequence[Picture]) -> list[Stack]:
-    """Pictures by series, then by slice; single-slice series that make up one stack are joined."""
-    parts: list[Stack] = []
-    for alike in _alike(pictures):
-        series: dict[str, list[Picture]] = {}
-        for picture in alike:
-            series.setdefault(picture.series, []).append(picture)
-        timed = [Stack(_by_depth(members), members[0].label) for members in series.values()]
-        parts += _joined([p for p in timed if p.frames > 1]) + [p for p in timed if p.frames == 1]
-    return sorted(parts, key=lambda stack: (stack.first.order, stack.label))
+def checked(stack: Stack, source: str, what: str) -> Stack:
+    """The stack with each slice sorted by time; ``what`` it is, for messages.
 
-
-def _alike(pictures: Sequence[Picture]) -> list[list[Picture]]:
-    """Groups of pictures with the same size, spacing, direction and kind."""
-    groups: list[list[Picture]] = []
-    for picture in sorted(pictures, key=lambda p: (p.order, p.series, p.instance or 0, p.path)):
-        for group in groups:
-            if _same_form(group[0], picture):
-                group.append(picture)
-                break
-        else:
-            groups.append([picture])
-    return groups
-
-
-def _same_form(a: Picture, b: Picture) -> bool:
-    named = (a.family, a.size, a.magnitude) == (b.family, b.size, b.magnitude)
-    return named and np.allclose(a.spacing, b.spacing, rtol=1e-3) and np.allclose(a.directions, b.directions, atol=5e-3)
-
-
-def _by_depth(pictures: Sequence[Picture]) -> list[list[Picture]]:
-    """Slices from one end to the other; a picture that was stored twice is taken once."""
-    slices: list[list[Picture]] = []
-    for picture in sorted(pictures, key=lambda p: p.depth):
-        if slices and picture.depth - slices[-1][0].depth < SAME:
-            if not any(_twice(picture, other) for other in slices[-1]):
-                slices[-1].append(picture)
-        else:
-            slices.append([picture])
-    return slices
-
-
-def _twice(a: Picture, b: Picture) -> bool:
-    """Whether two pictures of a slice and series are the same one, stored twice."""
-    return a.instance is not None and (a.instance, a.trigger, a.taken) == (b.instance, b.trigger, b.taken)
-
-
-def _joined(parts: list[Stack]) -> list[Stack]:
-    """Single-slice series, and parts of an interrupted stack, joined where they are adjacent.
-
-    Of a slice that was taken again the last one is kept; the earlier one becomes a stack.
+    Raises:
+        InputError: a slice lacks a frame, is missing or out of line; or the order of the frames is unknown.
     """
-    stacks: list[Stack] = []
-    for part in sorted(parts, key=lambda stack: (-len(stack.slices), stack.when)):
-        for number, stack in enumerate(stacks):
-            if _overlap(stack, part):
-                if len(part.slices) == 1 and _of_singles(stack):
-                    stacks[number], part = _replaced(stack, part)
-                    break
-            elif len(part.slices) == 1 or (stack.frames == part.frames and _even(stack, part)):
-                stacks[number], part = _together(stack, part), None
-                break
-        if part is not None:
-            stacks.append(part)
-    return stacks
-
-
-def _overlap(a: Stack, b: Stack) -> bool:
-    return bool((np.abs(a.depths[:, None] - b.depths) < SAME).any())
-
-
-def _of_singles(stack: Stack) -> bool:
-    series = {pictures[0].series for pictures in stack.slices}
-    return len(series) == len(stack.slices)
-
-
-def _even(a: Stack, b: Stack) -> bool:
-    steps = np.diff(np.sort(np.concatenate([a.depths, b.depths])))
-    return bool(steps.max() < (1 + UNEVEN) * np.median(steps) and steps.min() > (1 - UNEVEN) * np.median(steps))
-
-
-def _together(a: Stack, b: Stack) -> Stack:
-    slices = sorted([*a.slices, *b.slices], key=lambda pictures: pictures[0].depth)
-    orders = sorted({p.order for pictures in slices for p in pictures})
-    return Stack(slices, f"series {orders[0]} to {orders[-1]}" if len(orders) > 1 else a.label)
-
-
-def _replaced(stack: Stack, part: Stack) -> tuple[Stack, Stack]:
-    """The stack with ``part`` in place of its slice at that position, and the replaced slice."""
-    at = int(np.argmin(np.abs(stack.depths - part.depths[0])))
-    before = stack.slices[at]
-    slices = [*stack.slices[:at], part.slices[0], *stack.slices[at + 1 :]]
-    orders = sorted({pictures[0].order for pictures in slices})
-    label = f"series {orders[0]} to {orders[-1]}" if len(orders) > 1 else part.label
-    return Stack(slices, label), Stack([before], before[0].label)
-
-
-# --------------------------------------------------------------------------------------------------------- checks
-def _check(stack: Stack, source: str) -> None:
-    """Raises InputError where frames or slices are missing."""
     count, frames = len(stack.slices), stack.frames
     for number, pictures in enumerate(stack.slices):
         if len(pictures) != frames:
             raise InputError(
-                f"{source}: slice {number + 1} of {count} of the short-axis cine ({pictures[0].label}, "
+                f"{source}: slice {number + 1} of {count} of the {what} ({pictures[0].label}, "
                 f"{pictures[0].depth:.1f} mm along the stack) has {len(pictures)} frames, the others {frames}; export "
                 "the series again"
             )
-    positions = np.array([pictures[0].position for pictures in stack.slices])
+    _check_even(stack, source, what)
+    return Stack([in_time(pictures, source) for pictures in stack.slices])
+
+
+def _check_even(stack: Stack, source: str, what: str) -> None:
+    count, positions = len(stack.slices), np.array([pictures[0].position for pictures in stack.slices])
     origin, step = line_through(positions)
     off = np.linalg.norm(positions - (origin + np.arange(count)[:, None] * step), axis=1)
     if off.max() > UNEVEN * np.linalg.norm(step):
         steps = np.diff(stack.depths)
         widest = int(np.argmax(steps))
-        what = (
+        fault = (
             f"between slice {widest + 1} and {widest + 2} of {count} are {steps[widest]:.1f} mm, elsewhere "
             f"{np.median(steps):.1f} mm"
             if steps[widest] > (1 + UNEVEN) * np.median(steps)
             else f"slice {int(np.argmax(off)) + 1} of {count} is {off.max():.1f} mm off the line of the others"
         )
-        raise InputError(
-            f"{source}: the short-axis cine ({stack.label}) is no even stack: {what}; export all its slices"
-        )
+        raise InputError(f"{source}: the {what} ({stack.label}) is no even stack: {fault}; export all its slices")
 
 
 def line_through(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First point [3] and step [3] of the even line that fits positions [N, 3] best."""
+    """First point [3] and step [3] of the even line that fits positions [N, 3] best; no step from a single point."""
     number = np.arange(len(positions)) - (len(positions) - 1) / 2
-    step = number @ (positions - positions.mean(axis=0)) / (number @ number)
+    step = number @ (positions - positions.mean(axis=0)) / max(number @ number, 1e-9)
     return positions.mean(axis=0) + number[0] * step, step
 
 
 def in_time(pictures: Sequence[Picture], source: str) -> list[Picture]:
     """A slice's pictures in the order of the cycle: by trigger time, else instance number, else time of acquisition."""
+    if len(pictures) == 1:
+        return list(pictures)
     for of in (lambda p: p.trigger, lambda p: p.instance, lambda p: p.taken):
         values = [of(picture) for picture in pictures]
         if None not in values and len(set(values)) == len(values):

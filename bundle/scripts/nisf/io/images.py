@@ -10,12 +10,11 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from monai.transforms import LoadImage
 
-from nisf.geometry.grid import Grid, even_times, unit_vector
-from nisf.io.dicom_cine import find_scan
+from nisf.geometry.grid import Grid, even_times
+from nisf.io.dicom_cine import find_scan, find_stack
 from nisf.io.dicom_headers import is_dicom
-from nisf.io.nifti import image_stem, new_header, open_nifti, seconds_per_frame
+from nisf.io.nifti import check_sum, image_stem, new_header, open_nifti, seconds_per_frame
 from nisf.utils.errors import InputError
 from nisf.utils.extras import check_extra
 from nisf.utils.files import check_readable
@@ -34,7 +33,8 @@ class StoredImage:
         array: [X, Y, Z, T] float32.
         affine: voxel index to world, RAS mm [4, 4].
         frame_duration: seconds; 0 for a single frame or where unknown.
-        header: NIfTI header on this grid, for result files; None where the file is NIfTI and has one.
+        header: NIfTI header on this grid, for result files, with the slice axis if known; None where the file is NIfTI
+            and has one.
         person: patient and heart rate from DICOM headers, see ``dicom_cine.DicomScan``.
     """
 
@@ -53,7 +53,7 @@ def read_scan(path: str) -> StoredImage:
             degenerate affine; or as ``dicom_cine.find_scan``.
     """
     path = str(path)
-    if os.path.isdir(path) or (image_stem(path) is None and is_dicom(path)):
+    if _is_dicom_scan(path):
         return _of_dicom(path)
     return _of_itk(path) if path.endswith(ITK_ENDINGS) else _of_nifti(path)
 
@@ -64,34 +64,30 @@ def read_volume(path: str) -> tuple[np.ndarray, np.ndarray]:
     return scan.array, scan.affine
 
 
-def read_image(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Array [X, Y, Z] or [X, Y, Z, T] and affine [4, 4] (RAS mm) of an image file or a folder of DICOM files.
+def read_image(path: str | Path) -> tuple[np.ndarray, Grid]:
+    """Array [X, Y, Z, T] in float32 and grid of any image: one slice or more, of any plane, a still or a cine.
+
+    Of NIfTI, MetaImage or NRRD, a DICOM file or a folder of DICOM files of one stack.
 
     Raises:
-        InputError: it cannot be read, or is not a volume or a series of volumes.
+        InputError: it is missing; or as ``read_scan``, but for a folder ``dicom_cine.find_stack``.
     """
     if not Path(path).exists():
         raise InputError(f"{path}: there is no such image; check the path")
-    try:
-        logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)  # warns without a GPU library
-        image = LoadImage(ensure_channel_first=False)(str(path))
-        affine = np.asarray(image.affine, dtype=float)
-    except Exception as error:  # each of MONAI's readers fails in its own way
-        raise InputError(f"{path}: cannot be read as an image ({error}); give a whole file") from error
-    array = image.numpy()
-    if array.ndim == 2:  # a single DICOM slice, for which MONAI makes up a third direction
-        affine[:3, 2] = unit_vector(np.cross(affine[:3, 0], affine[:3, 1]))
-        array = array[..., None]
-    if array.ndim not in (3, 4) or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise InputError(f"{path}: has {array.ndim} axes or no affine; name a volume or a series of volumes")
-    return array, affine
+    if not _is_dicom_scan(str(path)):
+        array, affine = read_volume(path)
+        return array, Grid(affine, array.shape[:3], even_times(array.shape[3]))
+    found = find_stack(path)
+    return found.array(), Grid(found.affine, found.shape[:3], found.times)
 
 
 def image_grid(path: str | Path) -> Grid:
-    """Grid and frames of an image file: NIfTI, a DICOM file or folder, or another format that MONAI reads; raises as
-    ``read_image``."""
-    array, affine = read_image(path)
-    return Grid(affine, array.shape[:3], even_times(array.shape[3] if array.ndim == 4 else 1))
+    """Grid and frames of an image; raises as ``read_image``."""
+    return read_image(path)[1]
+
+
+def _is_dicom_scan(path: str) -> bool:
+    return os.path.isdir(path) or (image_stem(path) is None and is_dicom(path))
 
 
 def _checked(path: str, array: np.ndarray, affine: np.ndarray) -> np.ndarray:
@@ -112,6 +108,7 @@ def _of_dicom(path: str) -> StoredImage:
     for line in found.left:
         logger.info("%s: left %s", path, line)
     header = new_header(found.shape, found.affine, found.frame_duration)
+    header.set_dim_info(slice=2)
     return StoredImage(found.array(), found.affine, found.frame_duration, header, found.person)
 
 
@@ -161,6 +158,7 @@ def _of_nifti(path: str) -> StoredImage:
         raise InputError(f"{path}: holds colours or complex numbers; give one real number a voxel")
     try:
         array = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
+        check_sum(path)
     except (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
         raise InputError(f"{path}: the voxel data is damaged or cut off; copy the file again") from error
     affine = np.asarray(image.affine, dtype=float)

@@ -12,6 +12,8 @@ from nisf.fit.blending import Correction
 from nisf.fit.posterior import LatentFit
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
+from nisf.io.recipe import Recipe
+from nisf.io.source import Source
 from nisf.utils.errors import InputError
 
 #: Ending of a latent file's name.
@@ -29,14 +31,18 @@ class SavedFit:
         options: arguments of ``NISF`` that build the network.
         weights: file of the network's weights when the fit was made.
         digest: digest of these weights, see ``digest_of``.
+        pipeline: what made the fit, see ``models.pipeline.pipeline_of``; empty in files of earlier versions.
         class_names: internal class number to name.
         subject: name of the subject.
-        duration: seconds of the cycle, 0 where unknown.
+        duration: seconds that the frames took, which may be a part of the cycle; 0 where unknown.
         person: known fields of ``measures.person.Person``.
         files: names of the scan's files, without their folders.
         image_files: the same with their folders.
         quality: numbers and verdict, see ``quality.record.Quality``.
-        settings, versions: settings and package versions of the fit.
+        source: the files that were fitted; None in files of earlier versions.
+        recipe: settings, package versions and weights of the fit.
+        labels: name of each label file written with the fit to the digest of its content; empty in files of earlier
+            versions.
         path: the latent file; None for a fit that was not read from one.
     """
 
@@ -47,14 +53,16 @@ class SavedFit:
     weights: Path
     digest: str
     class_names: Mapping[int, str]
+    pipeline: Mapping[str, object] = field(default_factory=dict)
     subject: str = ""
     duration: float = 0.0
     person: Mapping[str, object] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     image_files: tuple[str, ...] = ()
     quality: Mapping[str, object] = field(default_factory=dict)
-    settings: Mapping[str, object] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
+    source: Source | None = None
+    recipe: Recipe = Recipe()
+    labels: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
 
     @classmethod
@@ -64,7 +72,7 @@ class SavedFit:
         Raises:
             KeyError, TypeError, ValueError: it is not such content.
         """
-        network, made_with = content["network"], content.get("made_with") or {}
+        network, source = content["network"], content.get("source")
         correction, frame = content.get("correction"), CoordinateFrame.from_dict(content["frame"])
         start = content.get("start_frame")
         fit = LatentFit(
@@ -86,16 +94,28 @@ class SavedFit:
             weights=Path(network["weights"]),
             digest=str(network["digest"]),
             class_names={int(number): name for number, name in dict(content["class_names"]).items()},
+            pipeline=dict(content.get("pipeline") or {}),
             subject=str(content.get("subject", "")),
             duration=float(content.get("duration") or 0.0),
             person=dict(content.get("person") or {}),
             files=tuple(content.get("files") or ()),
             image_files=tuple(content.get("image_files") or ()),
             quality=dict(content.get("quality") or {}),
-            settings=dict(made_with.get("settings") or {}),
-            versions=dict(made_with.get("versions") or {}),
+            source=None if source is None else Source.from_dict(source),
+            recipe=Recipe.from_dict(content.get("made_with") or {}),
+            labels=dict(content.get("labels") or {}),
             path=path,
         )
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Settings of the fit."""
+        return self.recipe.settings
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Package versions of the fit."""
+        return self.recipe.versions
 
     def draws(self, count: int, seed: int = 0) -> list[tuple[torch.Tensor, CoordinateFrame]]:
         """Draws from the posterior, each a latent [L] and the frame in the drawn pose.

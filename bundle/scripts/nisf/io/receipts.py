@@ -14,7 +14,7 @@ from pathlib import Path
 from nisf.io.latent_file import LATENT, read_latent
 from nisf.io.nifti import open_nifti
 from nisf.utils.errors import InputError
-from nisf.utils.files import whole_file
+from nisf.utils.files import to_disk, whole_file
 
 #: Ending of a receipt's name.
 RECEIPT = "_receipt.json"
@@ -28,7 +28,7 @@ def receipt_of(latent: Path) -> Path:
 
 
 def write_receipt(latent: Path, files: Sequence[str | Path], record: Mapping[str, object]) -> Path:
-    """Writes the receipt of a scan, after its files have reached the disk: a power cut leaves both or no receipt.
+    """Writes the receipt of a scan, see ``write_sums``.
 
     Args:
         latent: the scan's latent file.
@@ -38,20 +38,32 @@ def write_receipt(latent: Path, files: Sequence[str | Path], record: Mapping[str
     Raises:
         InputError: the folder cannot be written or the disk is full.
     """
-    folder, sums = latent.parent, []
+    return write_sums(receipt_of(latent), files, record)
+
+
+def write_sums(path: Path, files: Sequence[str | Path], record: Mapping[str, object]) -> Path:
+    """Writes checksums of files, after these have reached the disk: a power cut leaves both or no checksums.
+
+    Args:
+        path: file to write, in the folder of the others or above.
+        files: files of which it holds size and checksum.
+        record: what else it holds, in plain types.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full.
+    """
+    folder, sums = path.parent, []
     for file in map(Path, files):
-        sums.append({"name": os.path.relpath(file, folder), **_sum_of(file, flush=True)})
-        flush_folder(file.parent)
-    path = receipt_of(latent)
+        to_disk(file)
+        sums.append({"name": os.path.relpath(file, folder), **_sum_of(file)})
+        to_disk(file.parent)
     with whole_file(path) as part:
         part.write_text(json.dumps({**record, "files": sums}, indent=1) + "\n", encoding="utf-8")
-        _sum_of(part, flush=True)
-    flush_folder(folder)
     return path
 
 
 def read_receipt(path: Path) -> dict | None:
-    """The content of a receipt; None where there is none that can be read."""
+    """The content of a file of ``write_sums``; None where there is none that can be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -99,21 +111,10 @@ def _read_nifti(file: Path) -> None:
         raise EOFError(f"{left} bytes are missing")
 
 
-def _sum_of(file: Path, flush: bool = False) -> dict[str, object]:
-    """Size and checksum of a file, which is first flushed to disk if ``flush``."""
+def _sum_of(file: Path) -> dict[str, object]:
+    """Size and checksum of a file."""
     digest = hashlib.sha256()
     with open(file, "rb") as stream:
-        if flush:
-            os.fsync(stream.fileno())
         while part := stream.read(_PART):
             digest.update(part)
         return {"size": stream.tell(), "sha256": digest.hexdigest()}
-
-
-def flush_folder(folder: Path) -> None:
-    """Flushes the names in a folder to disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

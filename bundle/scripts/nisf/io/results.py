@@ -4,7 +4,8 @@
 
     <stem>_seg.nii.gz             labels, one file for each file of the scan; likewise prob, recon, uncertainty
     <scan>_labels.txt, .ctbl      names and colours of the labels
-    <scan>_latent.pt              the fit, written last: where it exists, the others do
+    <scan>_latent.pt              the fit, written last: where it exists, the others do; it names what it was made from
+    <stem>_seg_ED.dcm and others  DICOM SEG objects, and <scan>_dicom_seg.json, checksums of them and of their labels
     <scan>_receipt.json           checksums of these, where a worker of a cohort wrote them
     measures.json, measures.csv   what nisf report measures
     report.html, report.png       its page and picture
@@ -12,24 +13,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nisf.io.latent_file import LATENT
+from nisf.io.latent_file import LATENT, SavedFit
 from nisf.io.nifti import stem_of
 from nisf.io.receipts import fault_of, read_receipt, receipt_of, unread_fault_of
+from nisf.io.source import sources_of
+from nisf.utils.digest import digest_of_file
 from nisf.utils.errors import InputError
 
 #: Ending of a label file's name.
 SEGMENTATION = "_seg.nii.gz"
 
-
-def sources_of(subject: Mapping[str, object]) -> list[str]:
-    """The files of a scan, as an entry of a data list names them."""
-    image = subject["image"]
-    return [str(path) for path in (image if isinstance(image, (list, tuple)) else [image])]
+#: Seconds by which a label file must be newer than a fit of an earlier version, which has no digests of its files, to
+#: count as corrected by hand.
+LATER = 60.0
 
 
 def folder_of(files: Sequence[str], subject: str) -> str:
@@ -80,7 +82,7 @@ class ScanResults:
     @property
     def scan(self) -> str:
         """Displayed name of the scan: that of its folder."""
-        return self.folder.resolve().name
+        return Path(os.path.abspath(self.folder)).name  # a linked folder has the name of the link
 
     @property
     def latent(self) -> Path:
@@ -116,35 +118,48 @@ class ScanResults:
         """The existing label files, in the order of the scan's files."""
         return [file for source in sources if (file := self.folder / f"{stem_of(source)}{SEGMENTATION}").is_file()]
 
-    def is_done(self, sources: Sequence[str], keys: Sequence[str]) -> bool:
-        """Whether all files of a run exist and belong to the sources as they are now."""
-        return all(file.is_file() for file in self.files(sources, keys)) and self.is_of(sources)
+    def missing(self, sources: Sequence[str], keys: Sequence[str]) -> list[Path]:
+        """The files of a run that do not exist."""
+        return [file for file in self.files(sources, keys) if not file.is_file()]
 
-    def is_of(self, sources: Sequence[str]) -> bool:
-        """Whether no source has changed since the fit; a missing one counts as unchanged.
+    def changed_labels(self, saved: SavedFit) -> list[Path]:
+        """Label files whose content is not what was written with the fit."""
+        files = [self.folder / name for name in saved.labels]
+        if not files:
+            made = self.latent.stat().st_mtime + LATER
+            return [file for file in self.label_files(saved.files) if file.stat().st_mtime > made]
+        return [file for file in files if file.is_file() and digest_of_file(file) != saved.labels[file.name]]
 
-        The only place that compares results with their sources; it uses the times of the files.
-        """
-        made = self.latent.stat().st_mtime
-        return all(os.path.getmtime(source) <= made for source in sources if os.path.exists(source))
+    def corrected_labels(self, saved: SavedFit) -> list[Path]:
+        """Label files that were corrected by hand: changed since they were written with the fit, and whole."""
+        return [file for file in self.changed_labels(saved) if not unread_fault_of([file])]
 
-    def fault(self, files: Sequence[Path]) -> str:
+    def fault(self, files: Sequence[Path], corrected: Sequence[Path] = ()) -> str:
         """A sentence about an incomplete file, else empty: one that differs from its receipt or, without a receipt, one
-        of ``files`` that cannot be read to its end."""
+        of ``files`` that cannot be read to its end. Labels that were ``corrected`` by hand are not looked at."""
         receipt = read_receipt(self.receipt) or {"files": []}
-        listed = {self.folder / entry["name"] for entry in receipt["files"]}
-        return fault_of(receipt, self.folder) or unread_fault_of([file for file in files if file not in listed])
+        entries = [entry for entry in receipt["files"] if self.folder / entry["name"] not in corrected]
+        listed = {self.folder / entry["name"] for entry in entries}
+        rest = [file for file in files if file not in listed and file not in corrected]
+        return fault_of({"files": entries}, self.folder) or unread_fault_of(rest)
 
     def is_measured(self) -> bool:
-        """Whether the measures exist and belong to this fit."""
-        return self._is_of_fit(self.measures)
+        """Whether the measures exist and belong to this fit and to the label files as they are now."""
+        if not self._is_after(self.measures, self.latent):
+            return False
+        try:
+            labels = json.loads(self.measures.read_text(encoding="utf-8"))["labels"]["digests"]
+            return all(digest_of_file(self.folder / name) == digest for name, digest in labels.items())
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):  # of an earlier version, or damaged
+            return all(self._is_after(self.measures, file) for file in self.folder.glob(f"*{SEGMENTATION}"))
 
     def is_reported(self) -> bool:
-        """Whether measures, page and picture exist and belong to this fit."""
-        return all(map(self._is_of_fit, (self.measures, self.page, self.picture)))
+        """Whether measures, page and picture exist and belong to this fit and its label files."""
+        return self.is_measured() and all(self._is_after(file, self.measures) for file in (self.page, self.picture))
 
-    def _is_of_fit(self, file: Path) -> bool:
-        return file.is_file() and file.stat().st_mtime >= self.latent.stat().st_mtime
+    @staticmethod
+    def _is_after(file: Path, other: Path) -> bool:
+        return file.is_file() and file.stat().st_mtime >= other.stat().st_mtime
 
 
 def find_results(folder: str | Path) -> list[ScanResults]:

@@ -37,6 +37,7 @@ def cardiac_values(
     curve_times: np.ndarray | None,
     phases: Mapping[str, int | None],
     heart_rate: float | None,
+    seconds: float | None = None,
 ) -> dict[str, np.ndarray]:
     """Measures by name, [n] each, from n curves of every class.
 
@@ -45,7 +46,8 @@ def cardiac_values(
         times: time points of the scan's frames, fractions of the cycle.
         curve_times: time points [T] of the curves; None for those of the frames.
         phases: frames of ED and ES.
-        heart_rate: beats per minute, or None.
+        heart_rate: beats per minute, for the cardiac output; None leaves it out.
+        seconds: duration of the recording, for the peak rates; None leaves them out.
     """
     found, ed, es = {}, phases["ED"], phases["ES"]
     own = {n: v if curve_times is None else at_frames(tuple(times), curve_times, v) for n, v in volumes.items()}
@@ -61,6 +63,6 @@ def cardiac_values(
         found["LVM"] = DENSITY * own["MYO"][:, ed]
     if heart_rate and "LVSV" in found:
         found["CO"] = found["LVSV"] * heart_rate / 1000
-        if curve_times is not None and len(times) >= FRAMES:
-            found["PER"], found["PFR"] = peak_rates(curve_times, volumes["LV"], 60 / heart_rate)
+    if seconds and "LV" in own and curve_times is not None and len(times) >= FRAMES:
+        found["PER"], found["PFR"] = peak_rates(times, curve_times, volumes["LV"], seconds)
     return {name: found[name] for name in TITLES if name in found}

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import norm, t
 
+from nisf.models.pipeline import difference
 from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
 
@@ -64,10 +65,13 @@ class Intervals:
     Attributes:
         widenings: name of a measure to its widening.
         made_with: settings of the script that estimated them.
+        uncalibrated: why those beside the weights do not hold, see ``models.pipeline.difference``; empty if they do or
+            there are none.
     """
 
     widenings: Mapping[str, Widening] = field(default_factory=dict)
     made_with: Mapping[str, object] = field(default_factory=dict)
+    uncalibrated: str = ""
 
     def kind(self, name: str) -> str:
         """Kind of a measure's interval, ``calibrated`` or ``posterior``."""
@@ -132,12 +136,12 @@ def intervals_path(weights: str | Path) -> Path:
     return weights.with_name(f"{weights.stem}_intervals.json")
 
 
-def load_intervals(weights: str | Path, digest: str) -> Intervals:
-    """The intervals stored beside a weight file; empty if there are none or they belong to other weights.
+def load_intervals(weights: str | Path, pipeline: Mapping[str, object]) -> Intervals:
+    """The intervals stored beside a weight file; without widenings if there are none or they do not hold.
 
     Args:
         weights: weight file.
-        digest: digest of the network's weights, see ``digest_of``.
+        pipeline: what made the result, see ``models.pipeline.pipeline_of``.
 
     Raises:
         InputError: the file is damaged.
@@ -147,15 +151,15 @@ def load_intervals(weights: str | Path, digest: str) -> Intervals:
         return Intervals()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["digest"] != digest:
-            return Intervals()
-        return Intervals({name: Widening(**row) for name, row in content["measures"].items()}, content["made_with"])
+        widenings = {name: Widening(**row) for name, row in content["measures"].items()}
+        reason = difference(pipeline, content.get("pipeline", {}))
+        return Intervals(uncalibrated=reason) if reason else Intervals(widenings, content["made_with"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is damaged; copy it again, or delete it for intervals of the posterior") from error
 
 
-def save_intervals(intervals: Intervals, weights: str | Path, digest: str) -> Path:
+def save_intervals(intervals: Intervals, weights: str | Path, pipeline: Mapping[str, object]) -> Path:
     """Writes the intervals beside a weight file."""
     rows = {name: {k: round(v, 5) for k, v in vars(row).items()} for name, row in intervals.widenings.items()}
-    content = {"digest": digest, "measures": rows, "made_with": dict(intervals.made_with)}
+    content = {"pipeline": dict(pipeline), "measures": rows, "made_with": dict(intervals.made_with)}
     return write_text(intervals_path(weights), json.dumps(content, indent=1) + "\n")

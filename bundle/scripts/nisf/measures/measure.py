@@ -17,15 +17,17 @@ import numpy as np
 from nisf.io.images import read_volume
 from nisf.io.latent_file import SavedFit, read_latent
 from nisf.io.results import ScanResults
+from nisf.measures.by_labels import with_origin
 from nisf.measures.cardiac import TITLES, cardiac_values
 from nisf.measures.intervals import Intervals, load_intervals
-from nisf.measures.person import Person, heart_rate_of
+from nisf.measures.person import Person
 from nisf.measures.tables import write_measures
-from nisf.measures.volume_curve import phases_of, times_of_curve
+from nisf.measures.volume_curve import phases_of, recorded_seconds, times_of_curve
 from nisf.measures.volumes import Volumes, class_list, slice_volumes, volume_curves
 from nisf.measures.wall_thickness import SEGMENTS, thickness_values
 from nisf.quality.record import Quality
 from nisf.sampling.fitted_scan import FittedScan, network_of, weights_of
+from nisf.utils.digest import digest_of_file
 from nisf.utils.errors import InputError
 
 #: Number of posterior draws for the intervals.
@@ -37,6 +39,7 @@ def measure(
     by_slices: Mapping[str, np.ndarray] | None = None,
     person: Person = Person(),
     intervals: Intervals = Intervals(),
+    corrected: bool = False,
 ) -> dict:
     """All measures of a scan, as in ``measures.json`` (without file names).
 
@@ -45,6 +48,7 @@ def measure(
         by_slices: name of a class to its volumes [frames] by slice summation, mL.
         person: data of the person.
         intervals: intervals of the network's weights.
+        corrected: whether ``by_slices`` are of labels corrected by hand; phases and measures are then theirs.
 
     Raises:
         InputError: no organ is found, or the person's numbers are impossible.
@@ -53,11 +57,11 @@ def measure(
     times = fitted.frame.times
     volumes = volume_curves(fitted, times_of_curve(times))
     by_slices = dict(by_slices or {})
-    rate = person.heart_rate or heart_rate_of(fitted.duration)
+    rate, seconds = person.heart_rate, recorded_seconds(fitted.duration)
     cardiac = "LV" in volumes.names
-    phases = phases_of(times, volumes.times, volumes.values[volumes.names.index("LV")]) if cardiac else {}
+    phases = _phases(times, volumes, by_slices if corrected else {}) if cardiac else {}
     if cardiac:
-        found = cardiac_values({n: volumes.of(n) for n in volumes.names}, times, volumes.times, phases, rate)
+        found = cardiac_values({n: volumes.of(n) for n in volumes.names}, times, volumes.times, phases, rate, seconds)
         slices = cardiac_values({n: v[None] for n, v in by_slices.items()}, times, None, phases, rate)
         titles = TITLES
     else:
@@ -65,17 +69,25 @@ def measure(
         slices = {f"{name} volume": values[:1] for name, values in by_slices.items()}
         titles = {f"{name} volume": (f"{name} volume", "mL", True) for name in volumes.names}
     rows = [_row(name, *titles[name], found[name], slices.get(name), surface, intervals) for name in found]
-    return {
+    whole = {
         "subject": fitted.subject,
         "phases": phases,
         "heart_rate": rate,
         "body_surface_area": surface,
         "sex": person.sex,
         "measures": rows,
-        "curves": _curves(volumes, by_slices, fitted.duration if heart_rate_of(fitted.duration) else None, intervals),
+        "curves": _curves(volumes, by_slices, seconds, intervals),
         "wall_thickness": _thickness(fitted, times[phases["ED"]], intervals) if cardiac else None,
-        "interval": "calibrated" if any(row["interval"] == "calibrated" for row in rows) else "posterior",
+        "uncalibrated": intervals.uncalibrated or None,
     }
+    return with_origin(whole, corrected)
+
+
+def _phases(times: Sequence[float], volumes: Volumes, corrected: Mapping[str, np.ndarray]) -> dict[str, int | None]:
+    """Frames of ED and ES, by corrected labels where there are any."""
+    if "LV" in corrected:
+        return phases_of(times, np.asarray(times), corrected["LV"])
+    return phases_of(times, volumes.times, volumes.values[volumes.names.index("LV")])
 
 
 def _row(
@@ -209,13 +221,21 @@ def measure_results(
     fitted = replace(fitted, draws=saved.draws(draws, seed))
     names = {number: name for number, name in zip(range(1, fitted.network.num_classes), class_list(fitted))}
     written = written_classes(names, saved.settings)
-    by_slices = volumes_by_slices(results.label_files(saved.files), written, len(fitted.frame.times))
+    labels, corrected = results.label_files(saved.files), results.corrected_labels(saved)
+    digests = {file.name: digest_of_file(file) for file in labels}  # before they are read: they may be edited meanwhile
+    by_slices = volumes_by_slices(labels, written, len(fitted.frame.times))
+    if corrected and not by_slices:
+        raise InputError(
+            f"{corrected[0]}: was changed and does not have the scan's frames any more; repair or delete it"
+        )
     person = Person(**saved.person) if person is None else person
-    found = measure(fitted, by_slices, person, load_intervals(weights or saved.weights, saved.digest))
+    intervals = load_intervals(weights or saved.weights, saved.pipeline)
+    found = measure(fitted, by_slices, person, intervals, bool(corrected))
     whole = {
         "subject": found.pop("subject"),
         "scan": results.name,
         **found,
+        "labels": {"corrected": [file.name for file in corrected], "digests": digests},
         "quality": Quality.from_dict(saved.quality).record(),
         "versions": dict(saved.versions),
         "settings": {**saved.settings, "measure_draws": draws, "measure_seed": seed},

@@ -12,9 +12,6 @@ import numpy as np
 
 from nisf.utils.errors import InputError
 
-#: Heart rates in beats per minute outside which a header's frame duration is ignored.
-RATES = (25.0, 220.0)
-
 
 @dataclass(frozen=True)
 class Person:
@@ -22,7 +19,7 @@ class Person:
 
     Attributes:
         height_cm, weight_kg: height and weight, for the body surface area.
-        heart_rate: beats per minute; by default from the duration of the scan's cycle.
+        heart_rate: beats per minute.
         sex: sex, F or M.
     """
 
@@ -50,12 +47,6 @@ class Person:
                 f"a height of {self.height_cm} cm and a weight of {self.weight_kg} kg are impossible; give cm and kg"
             )
         return float(np.sqrt(self.height_cm * self.weight_kg / 3600))
-
-
-def heart_rate_of(duration: float) -> float | None:
-    """Beats per minute for a cycle in seconds; None if that is outside ``RATES``."""
-    rate = 60 / duration if duration > 0 else 0.0
-    return rate if RATES[0] <= rate <= RATES[1] else None
 
 
 #: Numbers of a person, with their minimum and maximum.

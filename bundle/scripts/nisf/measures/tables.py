@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from nisf.measures.by_labels import FUNCTION
 from nisf.utils.files import write_text
 from nisf.utils.text import csv_text
 
-COLUMNS = ("name", "title", "unit", "value", "low", "high", "by_slices", "indexed", "indexed_unit", "interval")
+COLUMNS = ("name", "title", "unit", "value", "low", "high", "by_slices", "indexed", "indexed_unit", "interval", "of")
 
 
 def write_measures(found: Mapping, folder: str | Path) -> tuple[Path, Path]:
@@ -29,6 +30,12 @@ def thickness_rows(found: Mapping) -> list[dict]:
     """The segments' thickness as rows like those of ``measures``, named WT1 to WT16."""
     wall = found.get("wall_thickness")
     return [
-        {**row, "name": f"WT{row['segment']}", "title": f"wall thickness, {row['name']}", "unit": wall["unit"]}
+        {
+            **row,
+            "name": f"WT{row['segment']}",
+            "title": f"wall thickness, {row['name']}",
+            "unit": wall["unit"],
+            "of": FUNCTION,
+        }
         for row in (wall["segments"] if wall else [])
     ]

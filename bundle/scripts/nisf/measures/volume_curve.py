@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nisf.utils.errors import InputError
@@ -14,6 +16,16 @@ TIME_POINTS = (20, 40)
 
 #: Maximum number of harmonics of the smooth curve.
 HARMONICS = 6
+
+
+#: Longest recording in seconds that is taken for one beat, at 25 beats a minute.
+LONGEST = 60 / 25
+
+
+def recorded_seconds(duration: float) -> float | None:
+    """Seconds over which a scan's frames were taken; None where unknown or longer than a beat, as of several beats or a
+    wrong header."""
+    return duration if 0 < duration <= LONGEST else None
 
 
 def times_of_curve(times: tuple[float, ...]) -> np.ndarray:
@@ -59,13 +71,16 @@ def at_frames(times: tuple[float, ...], curve_times: np.ndarray, curves: np.ndar
 
 
 def smooth(curve_times: np.ndarray, curves: np.ndarray, at: np.ndarray, derivative: int = 0) -> np.ndarray:
-    """Smooth periodic curves: a least-squares fit of a few harmonics.
+    """Smooth curves: a least-squares fit of a line and a few harmonics.
+
+    The line takes up the step from the last frame to the first in recordings that end before the cycle does.
 
     Args:
-        curve_times: time points [T], fractions of the cycle.
+        curve_times: time points [T], fractions of the recording.
         curves: values [..., T].
         at: time points [M] of the result.
-        derivative: order, 0 for the curve or 1 for its derivative with respect to the fraction of the cycle.
+        derivative: order, 0 for the curve or 1 for its derivative with respect to the fraction of the
+            recording.
 
     Returns:
         [..., M].
@@ -75,27 +90,34 @@ def smooth(curve_times: np.ndarray, curves: np.ndarray, at: np.ndarray, derivati
     """
     if len(curve_times) < 5:
         raise InputError(f"a smooth curve needs five time points or more, not {len(curve_times)}")
-    order = min(HARMONICS, (len(curve_times) - 1) // 2)
+    order = min(HARMONICS, (len(curve_times) - 2) // 2)
     coefficients = np.linalg.lstsq(_waves(curve_times, order, 0), np.asarray(curves).T, rcond=None)[0]
     return (_waves(at, order, derivative) @ coefficients).T
 
 
 def _waves(at: np.ndarray, order: int, derivative: int) -> np.ndarray:
-    """Constant, cosines and sines or their derivatives, [M, 1 + 2 order]."""
+    """Constant, line, cosines and sines or their derivatives, [M, 2 + 2 order]."""
     speed = 2 * np.pi * np.arange(1, order + 1)
-    angle = np.asarray(at)[:, None] * speed
+    at = np.asarray(at, dtype=float)[:, None]
+    angle, one = at * speed, np.ones_like(at)
     if derivative:
-        return np.hstack([np.zeros((len(angle), 1)), -speed * np.sin(angle), speed * np.cos(angle)])
-    return np.hstack([np.ones((len(angle), 1)), np.cos(angle), np.sin(angle)])
+        return np.hstack([0 * one, one, -speed * np.sin(angle), speed * np.cos(angle)])
+    return np.hstack([one, at, np.cos(angle), np.sin(angle)])
 
 
-def peak_rates(curve_times: np.ndarray, curves: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Peak ejection and peak filling rate of volume curves, both positive, mL/s, [...] each.
+def peak_rates(
+    times: Sequence[float], curve_times: np.ndarray, curves: np.ndarray, seconds: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Peak ejection and peak filling rate of volume curves between the first and the last frame, both positive, mL/s,
+    [...] each.
 
     Args:
-        curve_times: time points [T], fractions of the cycle.
+        times: time points of the scan's frames, fractions of the recording.
+        curve_times: time points [T] of the curves.
         curves: volumes [..., T], mL.
-        seconds: duration of the cycle.
+        seconds: duration of the recording.
     """
-    change = smooth(curve_times, curves, np.linspace(0, 1, 200, endpoint=False), derivative=1) / seconds
+    seen = curve_times <= times[-1] + 1e-9  # what is beyond the last frame nobody saw
+    at = np.linspace(times[0], times[-1], 200)
+    change = smooth(curve_times[seen], np.asarray(curves)[..., seen], at, derivative=1) / seconds
     return -change.min(axis=-1), change.max(axis=-1)

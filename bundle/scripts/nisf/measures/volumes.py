@@ -161,14 +161,15 @@ def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POIN
     few = _few(values[_first(fitted)]) if fitted.draws else []
     near = {place: _unsure(classes[place], region.inside) for place in few}
     half = {place: _half_ranges(_logits(classes[place][1:]), region.inside) for place in few}
-    for number, (latent, frame) in enumerate(fitted.draws):
-        other, ratios = replace(fitted, latent=latent, frame=frame), []
-        for place, where in near.items():
+    ratios = np.ones((len(fitted.draws), len(values), len(few)))
+    for column, (place, where) in enumerate(near.items()):
+        own = np.maximum(_volumes(classes[place], region, half[place]), 1e-6)
+        for number, drawn in enumerate(fitted.draw_classes(region.points[where], times[place])):
             changed = classes[place].copy()
-            changed[:, where] = other.classes(region.points[where], times[place])
-            own = _volumes(classes[place], region, half[place])
-            ratios.append(_volumes(changed, region, half[place]) / np.maximum(own, 1e-6))
-        draws[number] = values * [np.interp(times, times[few], row, period=1.0) for row in np.transpose(ratios)]
+            changed[:, where] = drawn
+            ratios[number, :, column] = _volumes(changed, region, half[place]) / own
+    for number, rows in enumerate(ratios):
+        draws[number] = values * [np.interp(times, times[few], row, period=1.0) for row in rows]
     return Volumes(times, values, draws, tuple(class_list(fitted)))
 
 

@@ -8,7 +8,7 @@ middle of the septum, where the right ventricle touches the wall.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -100,9 +100,8 @@ def thickness_values(fitted: FittedScan, time: float) -> np.ndarray:
     axes = axes_near(fitted, time, region_of(fitted, [time], 1000).points)
     septum = septum_of(fitted, time, wall_of(fitted, time, axes, COARSE))
     own = wall_of(fitted, time, axes, FINE, septum).segments()
-    others = [replace(fitted, latent=latent, frame=frame, draws=()) for latent, frame in fitted.draws]
     coarse = _coarse(fitted, time, axes, septum)
-    return np.stack([own, *(own + _coarse(one, time, axes, septum) - coarse for one in others)])
+    return np.stack([own, *(own + _coarse(one, time, axes, septum) - coarse for one in fitted.drawn())])
 
 
 def _coarse(fitted: FittedScan, time: float, axes: HeartAxes, septum: float) -> np.ndarray:

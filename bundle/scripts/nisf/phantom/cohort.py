@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d, zoom
 from nisf.phantom.heart import NOT_HEART, Heart
 from nisf.phantom.scanner import Acquisition
 from nisf.utils.errors import InputError
-from nisf.utils.files import whole_file, write_text
+from nisf.utils.files import check_writable, whole_file, write_text
 
 VERSION = 1  # raised when the same seed gives other images, so that old cohorts are not reused
 
@@ -125,7 +125,7 @@ def write_cohort(
 
     A subject depends only on (seed, split, index) and the options. A complete cohort made with the same arguments is
     left as it is. `options` are those of `make_subject`; `progress` is called with (done, total, subject).
-    Raises InputError for a negative count or an unknown option.
+    Raises InputError for a negative count or an unknown option, and where the folder has a data list of someone else's.
     """
     folder = Path(folder)
     counts = dict(zip(SPLITS, (n_training, n_validation, n_test)))
@@ -135,7 +135,9 @@ def write_cohort(
     listing = folder / "cohort.json"
     if _is_complete(listing, made_with):
         return listing
-    folder.mkdir(parents=True, exist_ok=True)
+    if listing.exists() and not isinstance(_content_of(listing).get("made_with"), dict):
+        raise InputError(f"{listing}: is no list of a phantom cohort and would be lost; choose another folder.")
+    check_writable(folder)
     listing.unlink(missing_ok=True)  # never leave a list beside files that it does not describe
     cohort: dict = {"name": "phantom", "labels": LABELS, "made_with": made_with}
     done, total = 0, sum(counts.values())
@@ -174,15 +176,23 @@ def _write_subject(subject: Subject, name: str, folder: Path) -> dict:
     }
 
 
-def _is_complete(listing: Path, made_with: dict) -> bool:
+def _content_of(listing: Path) -> dict:
+    """The content of a data list; empty where there is none or it is damaged."""
     try:
-        cohort = json.loads(listing.read_text())
-        if cohort["made_with"] != made_with:
-            return False
+        content = json.loads(listing.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_complete(listing: Path, made_with: dict) -> bool:
+    cohort = _content_of(listing)
+    try:
         subjects = [s for split in SPLITS for s in cohort[split]]
-        return all((listing.parent / s[key]).is_file() for s in subjects for key in ("image", "label"))
-    except (OSError, ValueError, KeyError, TypeError):
+        files = [listing.parent / s[key] for s in subjects for key in ("image", "label")]
+    except (KeyError, TypeError):
         return False
+    return cohort.get("made_with") == made_with and all(file.is_file() for file in files)
 
 
 def _check_names(given, known: set[str], what: str) -> None:

@@ -129,8 +129,9 @@ class Acquisition:
 
 
 def _range(value, name: str, zero: bool = False) -> tuple:
-    low, high = value if isinstance(value, (tuple, list)) else (value, value)
-    if low > high or low < 0 or (low == 0 and not zero):
+    low, high = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value, value)
+    numbers = all(isinstance(one, (int, float)) for one in (low, high))
+    if not numbers or low > high or low < 0 or (low == 0 and not zero):
         raise InputError(f"Phantom option {name} = {value} is not a positive number or range (low, high); correct it.")
     return low, high
 

@@ -27,7 +27,7 @@ class Comparison:
         final: class probabilities of latent and U-Net together.
         unet_prob: U-Net probabilities, or None without a U-Net.
         mask: voxels [X, Y, Z'] that may be seen, or None for all.
-        spacing: mm along x, y and the slices.
+        affine: voxel index of the scan to world, RAS mm [4, 4].
         slices: numbers of the slices in the scan.
         times: fraction of the cardiac cycle of each frame.
     """
@@ -38,7 +38,7 @@ class Comparison:
     final: torch.Tensor
     unet_prob: torch.Tensor | None
     mask: torch.Tensor | None
-    spacing: tuple[float, float, float]
+    affine: np.ndarray
     slices: list[int]
     times: list[float]
 
@@ -77,7 +77,7 @@ class Comparison:
             own if final is None else part(final).float(),
             unet_prob,
             None if points.mask is None else points.mask[:, :, kept],
-            spacing_of(points.frame.affine),
+            np.asarray(points.frame.affine),
             kept,
             [points.frame.times[t] for t in frames],
         )
@@ -85,6 +85,11 @@ class Comparison:
     def known(self, values: torch.Tensor) -> torch.Tensor:
         """The voxels of [C, X, Y, Z', T'] that may be seen."""
         return values if self.mask is None else values[:, self.mask]
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Spacing along x, y and the slices, mm."""
+        return spacing_of(self.affine)
 
     @property
     def baseline(self) -> torch.Tensor:

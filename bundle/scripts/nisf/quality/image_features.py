@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 
+from nisf.geometry.affine import voxel_ml
 from nisf.quality.comparison import Comparison
 
 #: Minimum number of frames of a volume curve for its roughness, and the number of harmonics of a smooth one.
@@ -51,8 +51,7 @@ def ncc(comparison: Comparison) -> float:
 
 def volume_of(classes: torch.Tensor, comparison: Comparison) -> float:
     """Volume of all classes in the slices, mL, mean over frames, from probabilities [K, X, Y, Z', T']."""
-    voxel = float(np.prod(comparison.spacing)) / 1000
-    return float((classes.argmax(dim=0) > 0).sum()) * voxel / len(comparison.times)
+    return float((classes.argmax(dim=0) > 0).sum()) * voxel_ml(comparison.affine) / len(comparison.times)
 
 
 def least_share(classes: torch.Tensor) -> float:

@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+#: Fields that are the verdict.
+VERDICT = ("predicted_dice", "trusted", "flags", "uncalibrated")
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -17,6 +20,7 @@ class Quality:
         predicted_dice: expected mean Dice; None if not calibrated.
         trusted: whether the segmentation is trusted; None if not known.
         flags: things to check, severe ones first, each with ``name``, ``text`` and ``severe``.
+        uncalibrated: why no Dice is expected although there is a calibration; empty otherwise.
     """
 
     numbers: Mapping[str, float] = field(default_factory=dict)
@@ -24,6 +28,7 @@ class Quality:
     predicted_dice: float | None = None
     trusted: bool | None = None
     flags: list[dict] = field(default_factory=list)
+    uncalibrated: str = ""
 
     @classmethod
     def without_heart(cls) -> Quality:
@@ -36,8 +41,8 @@ class Quality:
         return {name: None if math.isnan(value) else value for name, value in self.numbers.items()}
 
     def verdict(self) -> dict[str, object]:
-        """``predicted_dice``, ``trusted`` and ``flags`` as plain types."""
-        return {"predicted_dice": self.predicted_dice, "trusted": self.trusted, "flags": list(self.flags)}
+        """``predicted_dice``, ``trusted``, ``flags`` and ``uncalibrated`` as plain types."""
+        return {name: getattr(self, name) for name in VERDICT}
 
     def record(self) -> dict[str, object]:
         """As in reports and ``measures.json``: the verdict, and the ``numbers``."""
@@ -50,7 +55,7 @@ class Quality:
     @classmethod
     def from_dict(cls, plain: Mapping[str, object]) -> Quality:
         """The inverse of ``to_dict``; files of earlier versions may hold numbers alone, or nothing."""
-        rest = {name: plain[name] for name in ("predicted_dice", "trusted", "flags", "slices") if name in plain}
+        rest = {name: plain[name] for name in (*VERDICT, "slices") if name in plain}
         return cls({name: value for name, value in plain.items() if name not in rest}, **rest)
 
 
@@ -59,4 +64,7 @@ def in_a_word(verdict: Mapping[str, object]) -> str:
     flags = verdict.get("flags") or []
     if verdict.get("trusted") is False:
         return "NOT TO BE TRUSTED: " + " ".join(flag["text"] for flag in flags if flag["severe"])
-    return f"look at: {', '.join(flag['name'].replace('_', ' ') for flag in flags)}" if flags else ""
+    words = [f"look at: {', '.join(flag['name'].replace('_', ' ') for flag in flags)}"] if flags else []
+    if verdict.get("uncalibrated"):
+        words.append(f"no expected Dice, for {verdict['uncalibrated']}")
+    return "; ".join(words)

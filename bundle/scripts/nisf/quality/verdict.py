@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-
-from nisf.models.weights import digest_of
+from nisf.models.pipeline import INPUTS, difference
 from nisf.quality.dice_regression import DicePrediction
 from nisf.quality.flags import LIMITS, flags_of
 from nisf.quality.record import Quality
 from nisf.utils.errors import InputError
-
-logger = logging.getLogger(__name__)
 
 #: Predicted Dice from which a scan is trusted.
 TRUSTED = 0.7
@@ -31,20 +26,22 @@ class Judge:
         limits: limits beyond which a number is flagged, see ``flags.LIMITS``.
         about: how the calibration was made.
         heart: whether the organ is a heart; for others nothing is flagged.
+        uncalibrated: why the calibration beside the weights does not hold; empty if it does or there is none.
     """
 
     prediction: DicePrediction | None = None
     limits: Mapping[str, float] = field(default_factory=lambda: dict(LIMITS))
     about: Mapping[str, object] = field(default_factory=dict)
     heart: bool = True
+    uncalibrated: str = ""
 
     @classmethod
-    def beside(cls, weights: str | Path, network: torch.nn.Module, class_names: Mapping[str, str]) -> Judge:
+    def beside(cls, weights: str | Path, pipeline: Mapping[str, object], class_names: Mapping[str, str]) -> Judge:
         """The judge from ``<weights>_quality.json`` beside a weight file; without calibration if there is none for it.
 
         Args:
-            weights: file that ``network`` was loaded from.
-            network: network whose digest is compared with that in the file.
+            weights: weight file.
+            pipeline: what makes the results, see ``models.pipeline.pipeline_of``.
             class_names: inside class number (text) to name; a heart has an LV.
 
         Raises:
@@ -54,17 +51,20 @@ class Judge:
         if not file.is_file():
             return cls(heart=heart)
         try:
-            content = json.loads(file.read_text())
+            content = json.loads(file.read_text(encoding="utf-8"))
             found = cls(
                 DicePrediction.from_dict(content["prediction"]), {**LIMITS, **content["limits"]}, content["about"]
             )
-            digest = content["weights"]
+            reason = difference(pipeline, content.get("pipeline", {}))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{file}: is damaged or of another version; delete it or make it again") from error
-        if digest != digest_of(network):
-            logger.warning("%s: is for other weights than %s and is ignored", file, Path(weights).name)
-            return cls(heart=heart)
-        return replace(found, heart=heart)
+        return cls(heart=heart, uncalibrated=reason) if reason else replace(found, heart=heart)
+
+    def of_inputs(self, inputs: Mapping[str, bool]) -> Judge:
+        """The judge of a scan that was fitted with ``inputs``, see ``Scan.inputs``: with any the calibration does not
+        hold."""
+        reason = self.uncalibrated or difference({**INPUTS, **inputs}, INPUTS)
+        return self if self.prediction is None or not reason else Judge(heart=self.heart, uncalibrated=reason)
 
     def __call__(self, numbers: Mapping[str, float], slices: Mapping[str, list]) -> Quality:
         """The verdict on a scan, from the ``numbers`` and ``slices`` of ``quality.assess``."""
@@ -75,14 +75,15 @@ class Judge:
             flags.append({"name": "low_dice", "text": text, "severe": True})
         bad = any(flag["severe"] for flag in flags)
         trusted = False if bad else None if dice is None else True
-        return Quality(dict(numbers), dict(slices), dice, trusted, sorted(flags, key=lambda flag: not flag["severe"]))
+        flags = sorted(flags, key=lambda flag: not flag["severe"])
+        return Quality(dict(numbers), dict(slices), dice, trusted, flags, self.uncalibrated)
 
-    def write(self, weights: str | Path, network: torch.nn.Module) -> Path:
+    def write(self, weights: str | Path, pipeline: Mapping[str, object]) -> Path:
         """Writes ``<weights>_quality.json``."""
         from nisf.utils.files import write_text
 
         content = {
-            "weights": digest_of(network),
+            "pipeline": dict(pipeline),
             "prediction": self.prediction.to_dict(),
             "limits": dict(self.limits),
             "about": dict(self.about),

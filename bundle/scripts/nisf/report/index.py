@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from nisf.report.charts import histogram
-from nisf.report.page import render, rows_of
+from nisf.report.page import corrected_labels, render, rows_of
 from nisf.utils.files import write_text
 from nisf.utils.text import csv_text
 
@@ -48,6 +48,11 @@ class Entry:
     def quality(self) -> Mapping:
         """Quality entry of measures.json."""
         return self.measures.get("quality") or {}
+
+    @property
+    def labels(self) -> str:
+        """``corrected by hand``, or empty."""
+        return "corrected by hand" if corrected_labels(self.measures) else ""
 
     @property
     def rank(self) -> tuple:
@@ -91,6 +96,7 @@ def _row(entry: Entry, names: Sequence[str], place: int) -> dict:
     trusted, dice = entry.quality.get("trusted"), entry.quality.get("predicted_dice")
     state = "failed" if entry.error else {True: "trusted", False: "not trusted", None: "not assessed"}[trusted]
     words = [entry.error] if entry.error else [str(flag.get("text", "")) for flag in entry.quality.get("flags") or []]
+    words += [f"labels {entry.labels}"] * bool(entry.labels)
     words += [
         f"{name} is far from the others' ({z:+.1f} robust standard deviations)" for name, z in entry.outliers.items()
     ]
@@ -118,6 +124,7 @@ def _counts(entries: Sequence[Entry]) -> list[str]:
         *count(sum(bool(entry.error) for entry in entries), "failed"),
         *count(trusted.count(False), "not trusted"),
         *count(sum(bool(entry.outliers) for entry in entries), "with a measure far from the others'"),
+        *count(sum(bool(entry.labels) for entry in entries), "with labels corrected by hand"),
         *count(sum(t is None and not e.error for t, e in zip(trusted, entries)), "not assessed"),
     ]
 
@@ -149,6 +156,7 @@ def _table(entries: Sequence[Entry]) -> str:
         row |= {key: measures.get(key) for key in ("heart_rate", "body_surface_area", "sex")}
         row |= {key: entry.quality.get(key) for key in ("predicted_dice", "trusted")}
         row["flags"] = " ".join(str(flag.get("name", "")) for flag in entry.quality.get("flags") or [])
+        row["labels"] = entry.labels
         row["error"] = entry.error
         row = {key: _plain(value) for key, value in row.items()}
         for one in rows_of(measures):

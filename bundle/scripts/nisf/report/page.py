@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from nisf.measures import reference_ranges
+from nisf.measures.volume_curve import recorded_seconds
 from nisf.plots.style import class_colour
 from nisf.report.charts import bulls_eye
 from nisf.report.curves import curves_svg, has_band, names_of
@@ -45,7 +46,9 @@ def _environment():
 
 def render(template: str, **values: object) -> str:
     """A template of the bundle as text, with style and scripts; values are escaped."""
-    plain = {path.name.replace(".", "_"): Markup(path.read_text()) for path in TEMPLATES.glob("*.[cj]s*")}
+    plain = {
+        path.name.replace(".", "_"): Markup(path.read_text(encoding="utf-8")) for path in TEMPLATES.glob("*.[cj]s*")
+    }
     made = datetime.now().strftime("%Y-%m-%d %H:%M")
     return _environment().get_template(template).render(**plain, made=made, **values)
 
@@ -70,7 +73,7 @@ def scan_page(
         "levels": [None, *(level_of(scan, plane) for plane in planes)],
         "numbers": slices.numbers,
         "surface": surface,
-        "seconds": scan.fitted.duration or None,
+        "seconds": recorded_seconds(scan.fitted.duration),
         "phases": phases,
         "colours": {number: class_colour(number) for number in scan.class_names},
     }
@@ -83,9 +86,11 @@ def scan_page(
         quality=quality_words(scan, measures),
         key=key_measures(measures),
         rows=rows(measures),
+        notes=notes(measures),
         sex=measures.get("sex") if measures.get("sex") in reference_ranges.SEXES else None,
         reference=reference_ranges,
         missing=scan.missing,
+        corrected=corrected_labels(measures),
         classes=[(name, class_colour(number_)) for number_, name in scan.class_names.items()],
         slices=slices,
         planes=planes,
@@ -106,6 +111,11 @@ def without_folders(settings: Mapping | None) -> dict:
         name: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
         for name, value in (settings or {}).items()
     }
+
+
+def corrected_labels(measures: Mapping) -> list[str]:
+    """Names of the label files that were corrected by hand."""
+    return list((measures.get("labels") or {}).get("corrected") or [])
 
 
 def has_curves(curves: Mapping) -> bool:
@@ -134,8 +144,8 @@ def facts(scan: ScanFolder, measures: Mapping) -> list[str]:
         f"{t} frames" if t > 1 else "one frame",
         "{:.2f} × {:.2f} × {:.1f} mm".format(*scan.spacing),
     ]
-    if scan.fitted.duration:
-        found.append(f"cycle {1000 * scan.fitted.duration:.0f} ms")
+    if seconds := recorded_seconds(scan.fitted.duration):
+        found.append(f"{1000 * seconds:.0f} ms recorded")
     if measures.get("heart_rate"):
         found.append(f"heart rate {measures['heart_rate']:.0f}/min")
     if measures.get("body_surface_area"):
@@ -158,7 +168,8 @@ def quality_words(scan: ScanFolder, measures: Mapping) -> dict:
     flags = sorted(quality.get("flags") or [], key=lambda flag: not flag.get("severe"))
     numbers = quality.get("numbers") or scan.saved.quality
     shown = [(name, value, NUMBERS.get(name, "")) for name, value in numbers.items() if isinstance(value, (int, float))]
-    return {"kind": kind, "headline": words[kind], "dice": dice, "flags": flags, "numbers": shown}
+    why = f"No Dice is expected, for {quality['uncalibrated']}." if quality.get("uncalibrated") else ""
+    return {"kind": kind, "headline": words[kind], "dice": dice, "why": why, "flags": flags, "numbers": shown}
 
 
 def rows_of(measures: Mapping) -> list[dict]:
@@ -166,7 +177,7 @@ def rows_of(measures: Mapping) -> list[dict]:
     blank = {
         "unit": "",
         "indexed_unit": "",
-        **dict.fromkeys(("value", "low", "high", "by_slices", "indexed", "interval")),
+        **dict.fromkeys(("value", "low", "high", "by_slices", "indexed", "interval", "of")),
     }
     return [{**blank, "title": one["name"], **one} for one in measures.get("measures") or []]
 
@@ -199,6 +210,24 @@ def rows(measures: Mapping) -> list[dict]:
             }
         )
     return found
+
+
+def notes(measures: Mapping) -> list[str]:
+    """What is missing or weak among the measures, and why; a sentence each."""
+    found = rows_of(measures)
+    names = {one["name"] for one in found}
+    said = []
+    if measures.get("uncalibrated"):
+        said.append(
+            "The intervals are those of the fit alone, not calibrated and so too narrow: "
+            f"against the calibration {measures['uncalibrated']}."
+        )
+    if "LVSV" in names and "CO" not in names:
+        said.append(
+            "No cardiac output: the scan's files give no heart rate. Give it to nisf report, "
+            "by --heart_rate or --people."
+        )
+    return said
 
 
 def level_of(scan: ScanFolder, plane: View) -> list[float] | None:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from nisf.plots import contours
 from nisf.plots.style import class_colour, class_handles, plain_text, save_png
 from nisf.report.curves import draw_curves
-from nisf.report.page import has_curves, key_measures, number, quality_words
+from nisf.report.page import corrected_labels, has_curves, key_measures, number, quality_words
 from nisf.report.scan_folder import ScanFolder
 from nisf.report.views import View
 
@@ -84,6 +84,8 @@ def _heading(figure, scan: ScanFolder, measures: Mapping) -> None:
     words = quality["headline"]
     if quality["dice"] is not None:
         words += f", predicted Dice {quality['dice']:.2f}"
+    if corrected_labels(measures):
+        words += "; labels corrected by hand"
     figure.text(0.01, 0.5, words, fontsize=11, color=INK[quality["kind"]], weight="bold", va="top")
     flags = "; ".join(str(flag.get("text", "")) for flag in quality["flags"])
     figure.text(0.01, 0.16, plain_text(flags[:180]), fontsize=9, va="top")

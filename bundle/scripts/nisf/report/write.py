@@ -66,9 +66,10 @@ def report(
             else:
                 found = read_measures(results.measures)
             entries.append(Entry(results.scan, found))
-        except InputError as error:
-            logger.warning("%s", error)
-            entries.append(Entry(results.scan, error=str(error)))
+        except Exception as error:  # one bad folder must not end the others
+            reason = reason_of(error)
+            logger.warning("%s", reason)
+            entries.append(Entry(results.scan, error=reason))
     if not alone:
         write_cohort_pages(folder, entries)
     return entries

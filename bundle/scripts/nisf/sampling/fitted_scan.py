@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from nibabel.affines import apply_affine
 
-from nisf.fit.blending import Correction, cut_off
+from nisf.fit.blending import Correction, Node, cut_off
 from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.frame import CoordinateFrame
 from nisf.io.latent_file import SavedFit, read_latent
 from nisf.models.nisf import NISF
 from nisf.models.weights import digest_of, load_weights
-from nisf.sampling.on_grid import uncertainty_maps
+from nisf.sampling.uncertainty import uncertainty_maps
 from nisf.utils.bundle import bundle_root
 from nisf.utils.compile import compiled
 from nisf.utils.errors import InputError
@@ -38,9 +39,10 @@ class FittedScan:
         correction: what the U-Net adds, or None.
         class_names: class number inside the network to name.
         subject: name of the subject.
-        duration: duration of the cycle in seconds, 0 if unknown.
+        duration: seconds that the frames took, which may be a part of the cycle; 0 if unknown.
         draws: posterior draws, each a latent [L] and the frame in its own pose.
         chunk: points evaluated at once.
+        drawn_about: for a draw the fit whose correction it has, or None.
     """
 
     network: NISF
@@ -52,6 +54,7 @@ class FittedScan:
     duration: float = 0.0
     draws: Sequence[tuple[torch.Tensor, CoordinateFrame]] = ()
     chunk: int = 16384
+    drawn_about: FittedScan | None = None
 
     @classmethod
     def load(
@@ -91,7 +94,6 @@ class FittedScan:
             saved.draws(draws, seed),
         )
 
-    @torch.no_grad()
     def read(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> torch.Tensor:
         """Intensities and class probabilities at world points.
 
@@ -104,6 +106,13 @@ class FittedScan:
         Returns:
             [C + K, N] in [0, 1], float32, on the CPU.
         """
+        about = self.drawn_about
+        of_fit = [] if about is None else about._at_nodes(about._nodes(points, time), compile)
+        return self._read(points, time, of_fit, compile)
+
+    @torch.no_grad()
+    def logits(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> torch.Tensor:
+        """Logits of the network alone, without the U-Net, [C + K, N] on the CPU; arguments as of ``read``."""
         voxels = self.voxels(points)
         count, time = len(voxels), float(time) % 1.0
         chunk = self.chunk if compile else min(self.chunk, max(count, 1))
@@ -118,27 +127,58 @@ class FittedScan:
             # if that is less work
             run, size = (fast, chunk) if 2 * len(part) > chunk else (self.network, len(part))
             filled = np.pad(coords, ((0, 0), (0, size - len(part))), mode="edge")
-            logits = run(torch.from_numpy(filled).to(latent).unsqueeze(0), latent)[:, :, : len(part)]
-            out[:, start : start + chunk] = self._values(logits, part, time)
+            logits = run(torch.from_numpy(filled).to(latent).unsqueeze(0), latent)[0, :, : len(part)]
+            out[:, start : start + chunk] = logits.float().cpu()
         return out
 
     def classes(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> np.ndarray:
         """Class probabilities [K, N] at world points [N, 3], as ``read`` gives them."""
         return self.read(points, time, compile)[self.network.in_channels :].numpy()
 
-    def _values(self, logits: torch.Tensor, voxels: np.ndarray, time: float) -> torch.Tensor:
-        """Logits [1, C + K, n] at fractional voxels [n, 3] to intensities and probabilities [C + K, n]."""
+    def drawn(self) -> list[FittedScan]:
+        """The draws as functions of their own, each blended with the same U-Net probabilities as the fit."""
+        about = None if self.correction is None else replace(self, draws=())
+        return [replace(self, latent=latent, frame=frame, draws=(), drawn_about=about) for latent, frame in self.draws]
+
+    def draw_classes(self, points: np.ndarray, time: float = 0.0) -> torch.Tensor:
+        """Class probabilities of the draws at world points [N, 3], [n, K, N]."""
+        drawn, first = self.drawn(), self.network.in_channels
         if self.correction is None:
-            return self.network.probabilities(logits)[0].cpu()
-        first = self.network.in_channels
-        intensity, own = logits[0, :first].sigmoid().cpu(), cut_off(logits[0, first:].float().cpu())
-        classes = own + self.correction.at(voxels, time)
-        return torch.cat([intensity, (classes / float(self.network.temperature)).softmax(dim=0)])
+            return torch.stack([one.read(points, time)[first:] for one in drawn])
+        of_fit = self._at_nodes(self._nodes(points, time))  # once for all draws
+        return torch.stack([one._read(points, time, of_fit)[first:] for one in drawn])
 
     def uncertainty(self, points: np.ndarray, time: float = 0.0) -> torch.Tensor:
-        """Uncertainty maps of the ``draws`` at world points [N, 3]: [K + 2, N], see ``on_grid.sample_uncertainty``."""
-        others = [replace(self, latent=latent, frame=frame) for latent, frame in self.draws]
-        return uncertainty_maps(torch.stack([one.read(points, time)[self.network.in_channels :] for one in others]))
+        """Uncertainty maps of the ``draws`` at world points [N, 3]: [K + 2, N], see ``sample_uncertainty``."""
+        return uncertainty_maps(self.draw_classes(points, time))
+
+    def _read(
+        self, points: np.ndarray, time: float, of_fit: Sequence[torch.Tensor] = (), compile: bool = False
+    ) -> torch.Tensor:
+        """``read``, for a draw with the fit's log probabilities at the nodes of the correction."""
+        logits = self.logits(points, time, compile)
+        if self.correction is None:
+            return self.network.probabilities(logits.unsqueeze(0))[0].cpu()
+        first = self.network.in_channels
+        classes = cut_off(logits[first:]) + self.correction.at(self.voxels(points), float(time) % 1.0)
+        nodes = self._nodes(points, time) if self.drawn_about else []
+        for node, fit, own in zip(nodes, of_fit, self._at_nodes(nodes, compile)):
+            classes += node.weight * (fit - own)
+        return torch.cat([logits[:first].sigmoid(), (classes / float(self.network.temperature)).softmax(dim=0)])
+
+    def _nodes(self, points: np.ndarray, time: float) -> list[Node]:
+        """Nodes of the correction for world points [N, 3]."""
+        return [] if self.correction is None else self.correction.nodes(self.voxels(points), float(time) % 1.0)
+
+    def _at_nodes(self, nodes: Sequence[Node], compile: bool = False) -> list[torch.Tensor]:
+        """Log probabilities of the network alone at nodes, [K, N] each."""
+        found = []
+        for node in nodes:
+            # points of a lattice above each other have the same nodes
+            where, back = np.unique(node.voxels.round(4), axis=0, return_inverse=True)
+            logits = self.logits(apply_affine(self.frame.affine, where), node.time, compile)
+            found.append(cut_off(logits[self.network.in_channels :])[:, back.ravel()])
+        return found
 
     def voxels(self, points: np.ndarray) -> np.ndarray:
         """World points [N, 3] to fractional voxels [N, 3] of the fitted grid."""

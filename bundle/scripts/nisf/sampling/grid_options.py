@@ -52,12 +52,25 @@ def grid_of(
     if box is not None:
         grid = _boxed(fitted, grid, box)
     if times is not None:
-        return grid.at([times] if isinstance(times, (int, float)) else times)
+        return grid.at(numbers_of("times", times))
     return grid if frames is None else grid.at(even_times(frames))
 
 
 def _three(spacing: Sequence[float] | float) -> tuple[float, ...]:
-    return (float(spacing),) * 3 if isinstance(spacing, (int, float)) else tuple(float(s) for s in spacing)
+    found = numbers_of("spacing", spacing)
+    return tuple(found * 3 if len(found) == 1 else found)
+
+
+def numbers_of(name: str, value: object) -> list[float]:
+    """One number or several, as a list.
+
+    Raises:
+        InputError: it is something else; ``name`` is the option.
+    """
+    try:
+        return [float(one) for one in (value if isinstance(value, (list, tuple)) else [value])]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is {value}; give a number or a list of numbers") from error
 
 
 def _plane(fitted: FittedScan, plane: str | Sequence, size: float, spacing: Sequence[float] | float | None) -> Grid:

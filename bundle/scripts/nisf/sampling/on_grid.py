@@ -1,4 +1,4 @@
-"""A fitted latent sampled on a grid, frame by frame: reconstruction, class probabilities and their uncertainty."""
+"""A fitted latent sampled on a grid, frame by frame: reconstruction and class probabilities."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from nisf.fit.blending import Correction, cut_off
+from nisf.fit.blending import cut_off
 from nisf.geometry.frame import CoordinateFrame
-from nisf.geometry.pose import moved
 from nisf.models.nisf import NISF
 from nisf.utils.compile import compiled, has_bf16
 
@@ -49,7 +48,7 @@ def sample_grid(
     run = compiled(network, frame.size >= COMPILE_FROM * step**2, device)
     latent = latent.to(network.latent_mean).unsqueeze(0)
 
-    def evaluate(coords: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
+    def evaluate(coords: torch.Tensor) -> torch.Tensor:
         return network.probabilities(run(coords, latent))[0]
 
     first = network.in_channels
@@ -82,67 +81,21 @@ def _filled_in(values: torch.Tensor, first: int, frame: CoordinateFrame, step: i
     return out
 
 
-def sample_uncertainty(
-    network: NISF,
-    draws: tuple[torch.Tensor, torch.Tensor],
-    frame: CoordinateFrame,
-    chunk: int = 8192,
-    dtype: torch.dtype = torch.float16,
-    bf16: bool = False,
-    correction: Correction | None = None,
-) -> torch.Tensor:
-    """Mean, entropy and standard deviation over posterior draws in each voxel.
-
-    Args:
-        network: the trained network.
-        draws: latents [n, L] and poses [n, 6], see ``LatentFit.sample``.
-        frame: coordinate frame whose grid is sampled, in the pose that the fit started with.
-        chunk: number of points times draws evaluated at once.
-        dtype: data type of the result.
-        bf16: whether to use bfloat16, as in ``sample_grid``.
-        correction: what the U-Net adds to the classes of every draw.
-
-    Returns:
-        [K + 2, X, Y, Z, T]: the mean over draws of each class's probability, the entropy of that mean (nats, at most
-        ln K), and the standard deviation over draws of the likeliest class's probability.
-    """
-    latents, poses = (values.to(network.latent_mean) for values in draws)
-
-    def evaluate(coords: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
-        logits = network(moved(coords.expand(len(poses), -1, -1), poses), latents)[:, network.in_channels :].float()
-        if added is not None:
-            logits = torch.stack([cut_off(one) + added for one in logits])
-        return uncertainty_maps((logits / network.temperature).softmax(dim=1))
-
-    chunk = max(1, chunk // len(latents))
-    return _over_grid(evaluate, network, frame, network.num_classes + 2, chunk, dtype, bf16, correction)
-
-
-def uncertainty_maps(every: torch.Tensor) -> torch.Tensor:
-    """The maps of ``sample_uncertainty`` [K + 2, N] from class probabilities of draws [n, K, N]."""
-    mean = every.mean(dim=0)
-    likeliest = mean.argmax(dim=0).expand(len(every), 1, -1)
-    std = every.gather(1, likeliest).std(dim=0, correction=0)
-    entropy = -torch.xlogy(mean, mean).sum(dim=0, keepdim=True)
-    return torch.cat([mean, entropy, std])
-
-
 @torch.no_grad()
 def _over_grid(
-    evaluate: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor],
+    evaluate: Callable[[torch.Tensor], torch.Tensor],
     network: NISF,
     frame: CoordinateFrame,
     channels: int,
     chunk: int,
     dtype: torch.dtype,
     bf16: bool,
-    correction: Correction | None = None,
     step: int = 1,
 ) -> torch.Tensor:
     """Values of ``evaluate`` at all voxels of all frames, [channels, X, Y, Z, T] on the CPU.
 
-    With ``step`` only at every ``step``-th voxel along x and y (a correction needs a step of 1). ``evaluate`` takes
-    coordinates [1, D, n] and what the correction adds there, [K, n] or None, and returns [channels, n].
+    With ``step`` only at every ``step``-th voxel along x and y. ``evaluate`` takes coordinates [1, D, n] and returns
+    [channels, n].
     """
     device, count = network.latent_mean.device, len(frame.times)
     every = torch.arange(frame.size // count).reshape(frame.shape)
@@ -156,10 +109,8 @@ def _over_grid(
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and has_bf16(device)):
         for index, time in enumerate(tqdm(frame.times, desc="sampling", unit="frame", leave=False, disable=None)):
             filled[3:] = time  # an empty slice without time
-            added = None if correction is None else correction.on_grid(time).flatten(1).to(device)
-            added = None if added is None else torch.cat([added, added[:, : -voxels % chunk]], dim=1)
             for start in range(0, voxels, chunk):
                 part = slice(start, start + chunk)
-                values = evaluate(filled[None, :, part], None if added is None else added[:, part])
+                values = evaluate(filled[None, :, part])
                 out[index, :, start : start + chunk] = values[:, : voxels - start].to(dtype).cpu()
     return out.permute(1, 2, 0).reshape(channels, *shape, count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from monai.handlers import CheckpointLoader
 from nisf.utils.distributed import rank
 from nisf.utils.errors import InputError
 from nisf.utils.tensors import save_tensors
-
-logger = logging.getLogger(__name__)
 
 PATTERN = "checkpoint_epoch={global_step}.{ext}"
 
@@ -79,10 +76,34 @@ class ToDisk(BaseSaveHandler):
         (self.folder / filename).unlink(missing_ok=True)
 
 
-def saver_of(objects: Mapping[str, object], folder: str | Path) -> Checkpoint:
-    """A handler that writes ``checkpoint_epoch=N.pt``; see ``ToDisk``."""
+class _Of:
+    """The training that a checkpoint is of, among the objects of Ignite's ``Checkpoint``."""
+
+    def __init__(self, training: str) -> None:
+        self.training = training
+
+    def state_dict(self) -> dict:
+        """The content."""
+        return {"id": self.training}
+
+
+def training_of(path: Path) -> str:
+    """The name of the training that a checkpoint is of.
+
+    Raises:
+        InputError: the file is damaged, or no checkpoint of a training.
+    """
+    content = load_checkpoint(path)
+    try:
+        return str(content["training"]["id"])
+    except (KeyError, TypeError, IndexError) as error:
+        raise InputError(f"{path}: is no checkpoint of a training; remove it, or leave out --resume") from error
+
+
+def saver_of(objects: Mapping[str, object], folder: str | Path, training: str) -> Checkpoint:
+    """A handler that writes ``checkpoint_epoch=N.pt`` with the name of the training; see ``ToDisk``."""
     return Checkpoint(
-        dict(objects),
+        {**objects, "training": _Of(training)},
         ToDisk(folder),
         filename_pattern=PATTERN,
         n_saved=None,
@@ -90,36 +111,24 @@ def saver_of(objects: Mapping[str, object], folder: str | Path) -> Checkpoint:
     )
 
 
-def set_aside(folder: str | Path) -> None:
-    """Moves the checkpoints of an earlier training aside for a new one, so that ``resume`` does not use them."""
-    found = checkpoints_in(folder)
-    if not found or rank() > 0:
-        return
-    number = 1
-    while (place := Path(folder) / f"earlier_{number}").exists():
-        number += 1
-    place.mkdir()
-    for path in found:
-        path.rename(place / path.name)
-    logger.info("%s: the checkpoints of an earlier training are now in %s", folder, place.name)
-
-
 def run_trainer(
-    trainer: SupervisedTrainer, state: Mapping[str, object], folder: Path, checkpoint_interval: int, resume: bool
+    trainer: SupervisedTrainer, state: Mapping[str, object], folder: Path, checkpoint_interval: int, training: str
 ) -> None:
-    """Runs a trainer to its end with checkpoints in ``folder``, with ``resume`` from the newest of them."""
-    objects = dict(state)
-    if resume:
-        newest = newest_checkpoint(folder)
-        if newest is None:
-            raise InputError(f"{folder}: holds no checkpoint_epoch=N.pt to resume from; leave out --resume")
-        content = load_checkpoint(newest)
+    """Runs a trainer to its end with checkpoints in ``folder``, from the newest of them where there is one.
+
+    Args:
+        trainer: the training engine.
+        state: what a checkpoint holds, by name.
+        folder: folder with the checkpoints of this training and of no other.
+        checkpoint_interval: epochs between checkpoints.
+        training: name of the training.
+    """
+    objects, newest = dict(state), newest_checkpoint(folder)
+    if newest is not None:
         if epochs_of(newest) >= trainer.state.max_epochs:  # all epochs are done
-            Checkpoint.load_objects(objects, content)
+            Checkpoint.load_objects(objects, load_checkpoint(newest))
             return
         CheckpointLoader(str(newest), objects, map_location="cpu").attach(trainer)
-    else:
-        set_aside(folder)
-    saver = saver_of(objects, folder)
+    saver = saver_of(objects, folder, training)
     trainer.add_event_handler(Events.EPOCH_COMPLETED(every=checkpoint_interval) | Events.COMPLETED, saver)
     trainer.run()

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from nisf.models.slice_net import SliceNet, read_frames, unet_frames
 from nisf.models.weights import save_weights
 from nisf.training.checkpoints import run_trainer
+from nisf.training.identity import finish, form_of, working_in
 from nisf.training.store import MappedDataset, fill_stores
 from nisf.utils.distributed import rank
 from nisf.utils.errors import InputError
@@ -95,10 +96,12 @@ def train_unet(
         train_dataset, val_dataset: stores of stacks.
         output_dir: folder of checkpoints and weights.
         checkpoint_interval: epochs between checkpoints.
-        resume: go on from the newest checkpoint in ``output_dir``.
+        resume: go on with the training in ``output_dir``.
     """
     folder = check_writable(output_dir)
-    fill_stores({"training": train_dataset, "validation": val_dataset})
-    run_trainer(trainer, state, folder, checkpoint_interval, resume)
-    if rank() == 0:
-        logger.info("trained: %s", save_weights(state["average"].half(), folder / "unet.pt"))
+    with working_in(folder, resume, form_of(state, train_dataset.data, val_dataset.data)) as training:
+        fill_stores({"training": train_dataset, "validation": val_dataset})
+        run_trainer(trainer, state, folder, checkpoint_interval, training.id)
+        if rank() == 0:
+            logger.info("trained: %s", save_weights(state["average"].half(), folder / "unet.pt"))
+            finish(folder)

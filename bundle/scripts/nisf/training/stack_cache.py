@@ -13,7 +13,6 @@ from dataclasses import astuple
 
 import ignite.distributed as idist
 import numpy as np
-import psutil
 import torch
 from monai.data import DataLoader
 from monai.transforms import Randomizable
@@ -25,6 +24,7 @@ from nisf.transforms.points import RandFramed, RandPointsd, frame_at, whole_fram
 from nisf.transforms.scan import scan_of
 from nisf.transforms.virtual_subjects import RandVirtualSubjectd, VirtualSubject
 from nisf.utils import distributed
+from nisf.utils.machine import free_memory
 from nisf.utils.tensors import as_intensity
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def free_bytes(device: torch.device) -> int:
     """Free memory of a device; of main memory, this process's share."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available // idist.get_nproc_per_node()
+    return free_memory() // idist.get_nproc_per_node()
 
 
 class CachedStacks:

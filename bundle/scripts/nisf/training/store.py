@@ -20,7 +20,7 @@ from nisf.geometry.frame import CoordinateFrame
 from nisf.transforms.scan import SCAN, Scan, UNetProb
 from nisf.utils.distributed import shares
 from nisf.utils.errors import InputError
-from nisf.utils.files import walk_files
+from nisf.utils.files import unwritable, walk_files
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +67,8 @@ class MappedDataset(PersistentDataset):
                     self._cachecheck(item)  # writes the file where there is none
                     self._opened[index] = typed(self._cachecheck(item))
             except (OSError, RuntimeError) as error:
-                if isinstance(error, RuntimeError) and error.__cause__ is not None:
-                    raise  # from a transform; torch reports a full disk as RuntimeError too, but without a cause
+                if error.__cause__ is not None or unwritable(error) is None:
+                    raise  # from a transform, or too little memory
                 self._discard_part(item)  # MONAI copies the file from the temporary folder, and the copy may be partial
                 raise _unwritable(self.cache_dir, error) from error
         return self._opened[index]
@@ -122,7 +122,7 @@ def is_whole(file: str | os.PathLike) -> bool:
 
 
 def _unwritable(folder: str | Path, error: Exception) -> InputError:
-    reason = getattr(error, "strerror", None) or "the disk may be full"
+    reason = unwritable(error)
     return InputError(f"{folder}: the store cannot be written ({reason}); free space or choose another cache_dir")
 
 

@@ -14,6 +14,7 @@ from nisf.fit.posterior import LatentFit
 from nisf.models.nisf import NISF
 from nisf.training.calibration import write_weights
 from nisf.training.checkpoints import run_trainer
+from nisf.training.identity import finish, form_of, working_in
 from nisf.training.store import MappedDataset, fill_stores
 from nisf.utils.distributed import first_alone, rank
 from nisf.utils.errors import InputError
@@ -46,18 +47,21 @@ def train(
         train_dataset, val_dataset: stores of subjects.
         output_dir: folder of checkpoints, curves and weights.
         checkpoint_interval: epochs between checkpoints.
-        resume: go on from the newest checkpoint in ``output_dir``, as if the training had not been interrupted.
+        resume: go on with the training in ``output_dir``, as if it had not been interrupted.
         fit: fit that the calibration is for, as in ``NISFInferer``.
         class_names: inside label value (text) to name.
         initial_draws: latents drawn from the prior to find the initial latent of a fit.
         unet_blend: as in ``NISFInferer``.
     """
     folder = check_writable(output_dir)
-    fill_stores({"training": train_dataset, "validation": val_dataset})
-    state["early_stop"].trainer = trainer
-    run_trainer(trainer, state, folder, checkpoint_interval, resume)
-    if rank() == 0:
-        write_weights(state["network"], train_dataset, val_dataset, fit, folder, class_names, initial_draws, unet_blend)
+    with working_in(folder, resume, form_of(state, train_dataset.data, val_dataset.data)) as training:
+        fill_stores({"training": train_dataset, "validation": val_dataset})
+        state["early_stop"].trainer = trainer
+        run_trainer(trainer, state, folder, checkpoint_interval, training.id)
+        if rank() == 0:
+            of_end = (fit, folder, class_names, initial_draws, unet_blend)
+            write_weights(state["network"], train_dataset, val_dataset, *of_end)
+            finish(folder)
 
 
 def dataset_or_phantom(dataset_dir: str, layout: str, cache_dir: str) -> str:

@@ -12,7 +12,6 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Transform
 
-from nisf.geometry.grid import Grid, even_times
 from nisf.io.images import read_image, read_volume
 from nisf.transforms.scan import WorldPoints, scan_of, with_scan
 from nisf.utils.errors import InputError
@@ -91,11 +90,9 @@ def read_series(path: str) -> WorldPoints:
 
 
 def _of_image(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    array, affine = read_image(path)
-    grid = Grid(affine, array.shape[:3])
-    frames = array.shape[3] if array.ndim == 4 else 1
-    points = np.repeat(grid.world(), frames, axis=0)
-    return points, np.tile(even_times(frames), grid.voxels), array.reshape(-1).astype(float)
+    array, grid = read_image(path)
+    points = np.repeat(grid.world(), len(grid.times), axis=0)
+    return points, np.tile(grid.times, grid.voxels), array.reshape(-1).astype(float)
 
 
 def _of_csv(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

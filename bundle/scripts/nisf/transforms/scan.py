@@ -123,6 +123,11 @@ class Scan:
         seen = self.seen if self.seen is None else tuple(_overlap(one, box) for one in self.seen)
         return replace(self, frame=frame, mask=mask, unet_prob=unet_prob, seen=seen)
 
+    def inputs(self) -> dict[str, bool]:
+        """What the fit was given or kept from besides the image, see ``models.pipeline.INPUTS``."""
+        held = self.kept_slices is not None or self.kept_frames is not None
+        return {"series": bool(self.series), "mask": self.mask is not None, "hold_out": held}
+
     def at(self, number: int) -> Scan:
         """The Scan of one frame alone, without fit and U-Net probabilities."""
         time = (self.times[number],)

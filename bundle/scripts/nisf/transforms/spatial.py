@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from nisf.geometry import orientation
 from nisf.geometry.frame import CoordinateFrame
-from nisf.geometry.pose import Pose, pose_of_classes
+from nisf.geometry.pose import Pose, phase_frames, pose_of_classes
 from nisf.transforms.invertible import GridTransform
 from nisf.transforms.scan import scan_of, turned, with_scan
 from nisf.utils.errors import InputError, NoHeartFound
@@ -55,12 +55,26 @@ class CanonicalOrientationd(GridTransform):
             )
             stated = USUAL_AXES
         if not stated:
-            return orientation.short_axis_permutation(affine)
+            return orientation.short_axis_permutation(affine, self._slice_axis(item[self.keys[0]], affine))
         try:
             return orientation.stated_permutation(stated)
         except ValueError as error:
             name = item[self.keys[0]].meta.get("filename_or_obj", "image")
             raise InputError(f"{name}: {error}; correct the data list") from error
+
+    @staticmethod
+    def _slice_axis(image: MetaTensor, affine: np.ndarray) -> int:
+        """As DICOM says, else by the grid; with a warning the last axis."""
+        header = scan_of(image).header
+        stated = None if header is None else header.get_dim_info()[2]
+        found = orientation.slice_axis_of(affine, image.shape[1:4]) if stated is None else stated
+        if found is None:
+            logger.warning(
+                "%s: neither voxel sizes nor directions tell which array axis runs across the slices, assumed the "
+                "last; state array_axes in the data list if not",
+                image.meta.get("filename_or_obj", "image"),
+            )
+        return 2 if found is None else found
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with turned tensors and affines."""
@@ -114,6 +128,8 @@ class PoseOfd(MapTransform):
         pointer: class that shows the direction; None for organs without one.
         radius, length: mm, root mean square distances of the body from its centre, in plane and along the long axis,
             at which its size is one.
+        phases: class (LV) whose largest and smallest volume give the two frames, ED and ES, from which the pose is
+            taken, as ED and ES are what is labelled in training; None for the mean over all frames.
         name: key of the pose.
 
     Raises:
@@ -128,11 +144,12 @@ class PoseOfd(MapTransform):
         pointer: int | None = 3,
         radius: float = 22.0,
         length: float = 24.0,
+        phases: int | None = 1,
         name: str = "pose",
     ) -> None:
         super().__init__(keys, allow_missing_keys=True)
         self.unit, self.body, self.pointer = unit, body, pointer
-        self.radius, self.length, self.name = radius, length, name
+        self.radius, self.length, self.phases, self.name = radius, length, phases, name
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with the pose."""
@@ -143,7 +160,10 @@ class PoseOfd(MapTransform):
         whole = CoordinateFrame.posed(np.asarray(label.affine), tuple(label.shape[1:4]), (0.0,), Pose(), 3, self.unit)
         places = tuple(whole.axis(axis) for axis in range(3))
         sizes = {"radius": self.radius / self.unit, "length": self.length / self.unit}
-        pose = pose_of_classes(label.as_tensor()[0].numpy(), places, self.body, self.pointer, **sizes)
+        classes = label.as_tensor()[0].numpy()
+        if self.phases is not None:
+            classes = classes[..., phase_frames(classes, self.body, self.phases)]
+        pose = pose_of_classes(classes, places, self.body, self.pointer, **sizes)
         if pose is None:
             name = label.meta.get("filename_or_obj", "label")
             organ, kind = ("organ", InputError) if self.pointer is None else ("heart", NoHeartFound)

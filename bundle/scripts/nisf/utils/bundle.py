@@ -85,7 +85,7 @@ def settings_of(configs: Sequence[str]) -> dict:
     files = config_files(configs)
     for file in files:
         try:
-            dict(json.loads(Path(file).read_text()))
+            dict(json.loads(Path(file).read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise InputError(f"{file}: is no valid JSON object ({error}); correct the config") from error
     try:
@@ -164,13 +164,19 @@ def used_settings(
 
 
 def torch_device(name: str | None) -> Expression | None:
-    """A device's name in the form of the configs.
+    """A device's name in the form of the configs; raises as ``check_device``."""
+    if name is None:
+        return None
+    check_device(name)
+    return Expression(f"$torch.device('{name}')")
+
+
+def check_device(name: str) -> None:
+    """Checks a device's name.
 
     Raises:
         InputError: there is no such device, or this machine has none.
     """
-    if name is None:
-        return None
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", str(name)):
         raise InputError(f"the device '{name}' is unknown; use cpu, cuda or cuda:N")
     if str(name).startswith("cuda"):
@@ -178,7 +184,6 @@ def torch_device(name: str | None) -> Expression | None:
 
         if int(str(name).partition(":")[2] or 0) >= torch.cuda.device_count():
             raise InputError(f"the device {name} is not there: PyTorch finds {torch.cuda.device_count()} GPUs; use cpu")
-    return Expression(f"$torch.device('{name}')")
 
 
 def words_of(value: object) -> list[str]:

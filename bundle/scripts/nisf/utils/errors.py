@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,10 @@ def check_counts(what: str, **counts: int | None) -> None:
     for name, value in counts.items():
         if value is not None and value < 1:
             raise InputError(f"{name} of {what} is {value}; it must be 1 or more")
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C where the message says how to go on."""
 
 
 class NoHeartFound(InputError):
@@ -55,14 +61,18 @@ def unwrapped() -> Iterator[None]:
         raise found from None
 
 
+#: Of torch on a CPU, of a GPU, and of the system for an error with the number ENOMEM.
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", os.strerror(errno.ENOMEM))
+
+
 def memory_sentence(error: BaseException) -> str | None:
     """What to do about an allocation that failed, on a CPU or a GPU; None for other errors."""
     for link in chain_of(error):
-        words = str(link)
-        if isinstance(link, MemoryError) or "can't allocate memory" in words or "out of memory" in words:
+        if isinstance(link, MemoryError) or any(words in str(link) for words in OUT_OF_MEMORY):
             return (
                 "there is not enough memory; use fewer points at once (chunk of inference and sampling, "
-                "points_per_subject and subjects_per_step of training), or a machine with more"
+                "points_per_subject and subjects_per_step of training), a coarser or smaller grid, or a machine with "
+                "more"
             )
     return None
 
@@ -79,7 +89,7 @@ def plain_errors() -> None:
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        found = sentence_of(error)
+        found = str(error) or "stopped" if isinstance(error, KeyboardInterrupt) else sentence_of(error)
         if found is None:
             before(kind, error, trace)
         else:

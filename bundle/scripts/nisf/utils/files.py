@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nisf.utils.errors import InputError
+from nisf.utils.errors import InputError, memory_sentence
 
 
 @contextmanager
@@ -26,20 +27,35 @@ def whole_file(path: Path) -> Iterator[Path]:
         to_disk(temporary)
         os.replace(temporary, path)
         to_disk(path.parent)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a long RuntimeError
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "the disk may be full"
-        if isinstance(error, (FileExistsError, NotADirectoryError)):
-            reason = "a file stands where its folder should be"
+    except (OSError, RuntimeError) as error:
+        reason = unwritable(error)
+        if reason is None:  # of what is written, not of the writing
+            raise
         raise InputError(f"{path}: cannot be written ({reason}); free space or choose another output_dir") from error
     finally:
         if temporary.parent.is_dir():
             temporary.unlink(missing_ok=True)
 
 
+def unwritable(error: Exception) -> str | None:
+    """Why a file could not be written, in some words; None where the error is not about that."""
+    if memory_sentence(error) is not None:
+        return None
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return "a file stands where its folder should be"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    of_torch = ("inline_container", "PytorchStreamWriter", "iostream")  # it reports a full disk as a RuntimeError
+    return "the disk may be full" if any(word in str(error) for word in of_torch) else None
+
+
 def remove_parts(folder: Path) -> None:
     """Removes half-written files of killed processes from a folder that no other process writes to."""
     for part in folder.glob(".[0-9]*.*"):
-        part.unlink(missing_ok=True)
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def to_disk(path: Path) -> None:

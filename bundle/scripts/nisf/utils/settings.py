@@ -72,8 +72,13 @@ class UsedSettings:
 
 
 def _check_kind(name: str, usual: object, value: object) -> None:
-    """Refuses text where the config has a number or a truth value; expressions and references may become anything."""
-    if not isinstance(usual, (int, float)) or not isinstance(value, str) or value[:1] in ("$", "@", "%"):
+    """Refuses text where the config has a number or a truth value, and negative numbers, of which no setting knows
+    any; expressions and references may become anything."""
+    if not isinstance(usual, (int, float)):
+        return
+    if isinstance(value, (int, float)) and value < 0 <= usual:
+        raise InputError(f"--{name} is {value}; give 0 or more")
+    if not isinstance(value, str) or value[:1] in ("$", "@", "%"):
         return
     wanted = "True or False" if isinstance(usual, bool) else f"a number, as {usual}"
     raise InputError(f"--{name} is '{value}'; give {wanted}")

@@ -50,7 +50,7 @@ def is_acdc_label(subject, stem) -> bool:
 def read_info_cfg(path) -> dict[str, int]:
     """ED, ES (frame numbers from 1) and NbFrame, as far as the file exists and holds them."""
     try:
-        lines = Path(path).read_text(errors="replace").splitlines()
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return {}
     pairs = [re.match(r"\s*(ED|ES|NbFrame)\s*:\s*(\d+)\s*$", line) for line in lines]

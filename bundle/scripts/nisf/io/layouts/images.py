@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 
-from nisf.io.dicom_headers import dicom_paths, is_dicom, study_of
+from nisf.io.dicom_headers import dicom_paths, is_dicom, kind_of
 from nisf.io.layouts.common import DERIVED, make_subject
 from nisf.io.nifti import image_stem
 from nisf.utils.errors import InputError
 from nisf.utils.files import walk_files
+from nisf.utils.names import name_key
 
 logger = logging.getLogger(__name__)
 
@@ -40,23 +42,38 @@ def read_images(source, strict=True) -> list[dict]:
     stems = [image_stem(p) or os.path.basename(p).removesuffix(".dcm") for p in paths]
     base = os.path.commonpath([os.path.dirname(p) for p in paths]) if paths else ""
     long = [os.path.join(os.path.relpath(os.path.dirname(p), base), s) for p, s in zip(paths, stems)]
-    names = [s if stems.count(s) == 1 else os.path.normpath(n).replace(os.sep, "_") for s, n in zip(stems, long)]
+    many = Counter(map(name_key, stems))
+    names = [s if many[name_key(s)] == 1 else os.path.normpath(n).replace(os.sep, "_") for s, n in zip(stems, long)]
     return [make_subject(name, path) for name, path in zip(names, paths)]
 
 
 def dicom_folders(folder) -> list[str]:
     """The folders below `folder`, itself included, that hold one DICOM examination each.
 
-    An examination's folder is the one that holds all files of its study; where one contains the other they
-    count as one (a scan whose reader then refuses to mix patients).
+    An examination's folder is the one that holds all images of its study; where one contains the other they count as
+    one (which the reader refuses if both have a scan). What is no image (DICOMDIR, reports, segmentations of earlier
+    runs) counts nowhere. A damaged file makes a scan of its folder only where no other scan has it.
     """
-    places: dict[str, str] = {}
     named = [p for p in dicom_paths(folder) if image_stem(p) is None]
-    if len({os.path.dirname(p) for p in named}) < 2:  # no header has to be read
-        return sorted({os.path.dirname(p) for p in named} and {os.path.abspath(folder)})
+    if len({os.path.dirname(p) for p in named}) < 2:  # one image is enough
+        return [os.path.dirname(p) for p in named if kind_of(p).image][:1]
+    places: dict[str, str] = {}
+    damaged: set[str] = set()
     for path in named:
-        study, place = study_of(path), os.path.dirname(path)
-        places[study] = os.path.commonpath([places.get(study, place), place])
-    found = set(places.values())
-    outer = sorted(p for p in found if not any(p != q and os.path.commonpath([p, q]) == q for q in found))
-    return [os.path.abspath(folder)] if len(outer) == 1 else outer
+        kind, place = kind_of(path), os.path.dirname(path)
+        if kind.damaged:
+            damaged.add(place)
+        elif kind.image:
+            places[kind.study] = os.path.commonpath([places.get(kind.study, place), place])
+    found = _outermost(set(places.values()))
+    alone = {d for d in damaged if not any(_within(d, p) or _within(p, d) for p in found)}
+    return sorted(found | _outermost(alone))
+
+
+def _outermost(folders: set[str]) -> set[str]:
+    return {f for f in folders if not any(f != other and _within(f, other) for other in folders)}
+
+
+def _within(folder: str, other: str) -> bool:
+    """Whether a folder is another or lies below it."""
+    return os.path.commonpath([folder, other]) == other

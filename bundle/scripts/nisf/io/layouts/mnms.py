@@ -38,7 +38,7 @@ def read_mnms_csv(folder) -> dict[str, dict[str, int]]:
     for path in walk_files(folder):
         if not path.lower().endswith(".csv"):
             continue
-        with open(path, newline="", errors="replace") as stream:
+        with open(path, newline="", encoding="utf-8-sig", errors="replace") as stream:
             for row in csv.DictReader(stream):
                 cells = {"ED": row.get("ED"), "ES": row.get("ES")}
                 if row.get("External code") and all(re.fullmatch(r"\d+(\.0)?", c or "") for c in cells.values()):

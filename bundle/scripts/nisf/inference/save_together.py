@@ -1,0 +1,100 @@
+"""All results of a scan at once: those of an earlier run are replaced only when the new ones are complete."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nisf.inference.save import ResultWriter, SaveLatentd
+from nisf.inference.seg_record import record_of, seg_files
+from nisf.io.earlier import Earlier, Owner, owner_of, saved_fit
+from nisf.io.nifti import stem_of
+from nisf.io.places import Places
+from nisf.io.results import ScanResults, folder_of
+from nisf.io.source import Source
+from nisf.transforms.scan import Scan
+from nisf.transforms.source import source_of
+from nisf.utils.errors import InputError
+from nisf.utils.files import to_disk
+
+#: Names of results that a run may leave out; those of an earlier fit do not stay beside a new one.
+OPTIONAL = ("prob", "recon", "uncertainty")
+
+
+class SaveResultsd(ResultWriter):
+    """Runs the writers of a scan's results, then moves what they wrote into ``<output_dir>/<scan>``.
+
+    Results of another scan are never replaced: where they have the scan's name, it gets one of its own (``places``).
+    Labels that were corrected by hand are never replaced either.
+
+    Args:
+        writers: writers, the one of the latent file last.
+        output_dir: folder of the results.
+
+    Raises:
+        InputError: labels were corrected by hand, the folder cannot be written or the disk is full; what was there
+            stays as it is.
+    """
+
+    def __init__(self, writers: Sequence[ResultWriter], output_dir: str | Path) -> None:
+        super().__init__(output_dir)
+        self.writers = list(writers)
+
+    @property
+    def latent(self) -> SaveLatentd:
+        """The writer of the latent file."""
+        return next(one for one in self.writers if isinstance(one, SaveLatentd))
+
+    def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """Writes and returns the item with ``saved``, its ``scan`` under the name of the results."""
+        item, before = dict(data), list(data.get("saved", []))
+        item["scan"] = self._placed(item["scan"], source_of(item))
+        results = self._results_of(item["scan"])
+        apart = results.folder / f".{os.getpid()}.new"
+        try:
+            written = {**item, "saved": []}
+            for writer in self.writers:
+                written = writer.into(apart)(written)
+            files = _moved([Path(file) for file in written["saved"]], results, item["scan"].files)
+        finally:
+            shutil.rmtree(apart, ignore_errors=True)
+        return {**written, "saved": [*before, *map(str, files)]}
+
+    def _results_of(self, scan: Scan) -> ScanResults:
+        name = folder_of(scan.files, scan.subject)
+        return ScanResults(self.output_dir / name, name)
+
+    def _placed(self, scan: Scan, source: Source) -> Scan:
+        """The scan, under a name that is not another scan's; raises where its labels were corrected by hand."""
+        results = self._results_of(scan)
+        if owner_of(results, saved_fit(results), source) is Owner.OTHER:  # since the batch began, or without a batch
+            subject = {"subject": scan.subject, "image": list(scan.files)}
+            scan = replace(scan, subject=Places(self.output_dir).of(subject, source)["subject"])
+            results = self._results_of(scan)
+        saved = saved_fit(results)
+        corrected = () if saved is None else tuple(results.corrected_labels(saved))
+        if corrected:
+            raise InputError(Earlier(results, saved, corrected=corrected).kept())
+        return scan
+
+
+def _moved(written: Sequence[Path], results: ScanResults, sources: Sequence[str]) -> list[Path]:
+    """Moves the new files to their places and removes those of an earlier fit; returns their new paths.
+
+    The latent file goes first and comes last: in between, a kill leaves a scan that counts as not done.
+    """
+    files = [results.folder / file.name for file in written]
+    earlier = [*seg_files(results), record_of(results), results.receipt]
+    earlier += [results.folder / f"{stem_of(source)}_{key}.nii.gz" for source in sources for key in OPTIONAL]
+    try:
+        for old in [results.latent, *(file for file in earlier if file not in files)]:
+            old.unlink(missing_ok=True)
+        for new, file in zip(written, files):
+            os.replace(new, file)
+        to_disk(results.folder)
+    except OSError as error:
+        raise InputError(f"{results.folder}: files there cannot be replaced ({error.strerror}); free them") from error
+    return files

@@ -1,0 +1,58 @@
+"""Draws of a fit that is blended with U-Net probabilities are draws of the blend: as wide as refits, inside the U-Net's
+reach and beyond it."""
+
+import pytest
+import torch
+from helpers.known_scans import TIMES, WHOLE, a_frame, a_network, draws, noisy_scans
+
+from nisf.fit.blending import Correction
+from nisf.fit.gauss_newton import fit_gauss_newton
+from nisf.fit.points import GridPoints
+from nisf.geometry.grid import Grid
+from nisf.geometry.pose import Pose
+from nisf.sampling.fitted_scan import FittedScan
+from nisf.sampling.on_grid import sample_grid
+
+NUMBER, DRAWS, WEIGHT = 40, 4, 0.75
+#: Between two frames of the U-Net.
+TIME = 0.4
+#: mm; half of the points are between two slices.
+STEP = (1.0, 1.5, 4.0)
+
+
+def blended(network, latent, seen, mask=None, fit=None, seed=0):
+    """A latent blended with fixed U-Net probabilities, as inference does it, with draws of its fit."""
+    frame = a_frame()
+    own = sample_grid(network, latent.float(), frame, dtype=torch.float32)[network.in_channels :]
+    correction = Correction.of(own, GridPoints(frame, seen, mask=mask), WEIGHT, 1.0, list(range(len(TIMES))))
+    many = [] if fit is None else [(h, frame.moved(Pose.of(pose))) for h, pose in zip(*fit.sample(DRAWS, seed))]
+    return FittedScan(network, latent.float(), frame, correction, draws=many)
+
+
+def log_probabilities(scan, points):
+    return scan.read(points, TIME)[scan.network.in_channels :].log()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_draws_of_the_blend_are_as_wide_as_refits_are_from_the_truth(masked):
+    """Latents from the prior, one observation an intensity, the same U-Net: errors of the blended refits are as wide as
+    the draws say. With a mask the U-Net counts in half of the voxels alone."""
+    network = a_network()
+    with torch.no_grad():
+        network.class_head.weight.mul_(3)
+    latents, frame = draws(network, NUMBER, seed=4), a_frame()
+    seen = torch.rand(3, *frame.shape, len(TIMES), generator=torch.Generator().manual_seed(0)).softmax(dim=0)
+    mask = torch.arange(frame.shape[0])[:, None, None].expand(frame.shape) < 4 if masked else None
+    points = Grid.of_scan(frame, STEP).world()
+    options = {**WHOLE, "prior_weight": 1 / frame.size, "iterations": 8, "pose": False}
+    errors, spreads = [], []
+    for seed, (latent, scan) in enumerate(zip(latents, noisy_scans(network, latents, seed=4))):
+        fit = fit_gauss_newton(network, scan, **options)
+        found = blended(network, fit.latent, seen, mask, fit, seed)
+        middle = log_probabilities(found, points)
+        errors.append(middle - log_probabilities(blended(network, latent, seen, mask), points))
+        spreads.append(found.draw_classes(points, TIME).log() - middle)
+        assert torch.equal(found.drawn()[2].read(points, TIME)[1:].log() - middle, spreads[-1][2])
+    ratio = torch.stack(spreads).square().mean(dim=(0, 1)).sqrt() / torch.stack(errors).square().mean(dim=0).sqrt()
+    assert 0.8 < float(ratio.mean()) < 1.25
+    assert 0.6 < float(ratio.quantile(0.02)) and float(ratio.quantile(0.98)) < 1.6
