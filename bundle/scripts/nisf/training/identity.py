@@ -133,7 +133,7 @@ def working_in(folder: Path, resume: bool, form: str = "") -> Iterator[Training]
             _prepare(folder, resume, form)
         return training_in(folder)
 
-    with alone(folder / LOCK, lambda: _taken(folder)) if rank() == 0 else nullcontext():
+    with alone(folder / LOCK, lambda: _taken(folder), again=True) if rank() == 0 else nullcontext():
         training = first_alone(prepared)
         try:
             yield training
