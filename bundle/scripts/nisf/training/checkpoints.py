@@ -97,7 +97,7 @@ def training_of(path: Path) -> str:
     Raises:
         InputError: the file is damaged, or no checkpoint of a training.
     """
-    content = load_checkpoint(path)
+    content = load_checkpoint(path, mmap=True)
     try:
         return str(content["training"]["id"])
     except (KeyError, TypeError, IndexError) as error:
