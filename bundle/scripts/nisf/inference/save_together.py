@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import shutil
@@ -23,7 +22,7 @@ from nisf.io.source import Source
 from nisf.transforms.scan import Scan
 from nisf.transforms.source import source_of
 from nisf.utils.errors import InputError
-from nisf.utils.files import check_writable, to_disk
+from nisf.utils.files import check_writable, set_aside, to_disk
 from nisf.utils.lock import alone
 
 logger = logging.getLogger(__name__)
@@ -122,11 +121,7 @@ def _keep_unknown(results: ScanResults, sources: Sequence[str]) -> None:
     labels = results.label_files(sources)
     if not labels or not results.latent.is_file() or saved_fit(results) is not None:
         return
-    numbers = (number for number in itertools.count(1) if not (results.folder / f"earlier_{number}").exists())
-    aside = results.folder / f"earlier_{next(numbers)}"
-    aside.mkdir()
-    for file in labels:
-        os.replace(file, aside / file.name)
+    aside = set_aside(results.folder, labels)
     logger.warning("%s: the fit there was damaged; its labels are now in %s", results.folder, aside.name)
 
 
