@@ -226,7 +226,9 @@ class Workplace:
         yield Call("phantom", "data list of someone else", ["phantom", "-o", f"in{self.number}"], (2,))
         for command, text in OPTIONS:
             right = (1,) if "[99]" in text else (2,)  # no such slice or frame in this scan, but maybe in others
-            yield Call(command, text, [*calls[command], *text.split()], right)
+            own = self.out()  # calls run at the same time
+            words = [word.replace(out, own) if isinstance(word, str) else word for word in calls[command]]
+            yield Call(command, text, [*words, *text.split()], right)
 
 
 def table(calls: Sequence[Call]) -> str:

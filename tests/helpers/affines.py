@@ -18,4 +18,5 @@ def oblique(rng, degrees=30.0, spacing=(1.4, 1.6, 9.0)):
 
 
 def world(affine, voxel):
+    """World points [..., 3], RAS mm, of voxels [..., 3]."""
     return apply_affine(affine, np.asarray(voxel, float))

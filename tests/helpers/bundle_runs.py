@@ -60,6 +60,7 @@ def run(run_id: str, configs: list[str], cwd: Path, **settings: object) -> subpr
 
 
 def weights(folder: Path) -> dict:
+    """The state of a training's ``model.pt``, tensors by name."""
     return torch.load(folder / "model.pt", weights_only=True)
 
 

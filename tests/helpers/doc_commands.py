@@ -76,6 +76,7 @@ def _check_nisf(words: list[str]) -> None:
         found, words = found[words[0]], words[1:]
     if "--help" in words:
         return
+    words = [re.sub(r"\$\w+", "1", word) for word in words]  # a shell's variables
     ready = arranged(found, " ".join(name), words)  # raises for an unknown option
     parameters = inspect.signature(found).parameters
     given = _options(ready)

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 _SERVER = multiprocessing.get_context("forkserver")
 FORK = multiprocessing.get_context("fork")
+_STARTING = threading.Lock()
 _SERVER.set_forkserver_preload(["monai.bundle", "nisf.cli.main", "nisf.training.train", "nisf.cli.demo"])
 
 
@@ -65,7 +67,8 @@ def started(words, cwd, timeout=300, method=_SERVER, **environment):
     words = [str(word) for word in words]
     with tempfile.TemporaryDirectory() as folder:
         process = method.Process(target=_become, args=(words, str(cwd), environment, folder))
-        process.start()
+        with _STARTING:
+            process.start()
         running = SimpleNamespace(process=process, done=None)
         try:
             yield running

@@ -24,15 +24,16 @@ def subjects(folder, *names):
     return [{"subject": name, "image": str(folder / f"{name}.nii.gz")} for name in names]
 
 
-def finish(out, subject, **settings):
-    """What a run leaves of a scan, as far as a batch looks at it."""
+def finish(out, subject, more=None, **settings):
+    """What a run leaves of a scan, as far as a batch looks at it; ``more`` is content of its latent file."""
     name = subject["subject"]
     (out / name).mkdir(parents=True)
     labels = out / name / f"{name}_seg.nii.gz"
     nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4)), labels)
     content = {"source": Source.of_subject(subject).to_dict(), "labels": {labels.name: digest_of_file(labels)}}
     made_with = {"settings": settings, "versions": {"nisf": "0"}, "weights": {}}
-    write_latent(out / name / f"{name}_latent.pt", quality={"disagreement": 0.25}, made_with=made_with, **content)
+    content |= {"quality": {"disagreement": 0.25}, "made_with": made_with, **(more or {})}
+    write_latent(out / name / f"{name}_latent.pt", **content)
 
 
 def correct(out, name):
@@ -93,12 +94,35 @@ def test_labels_that_were_corrected_by_hand_are_kept_and_what_cannot_be_kept_fai
 
     assert (outcome().state, outcome().note) == ("finished", "labels corrected by hand, kept")
     other = outcome(seed=1)
-    assert other.state == "finished" and other.note.endswith("kept though it was made with another seed")
+    assert other.state == "finished" and other.note.endswith("kept, although the scan was made with another seed")
     sentence = f"a_seg.nii.gz was corrected by hand and is kept; move {out / 'a'} away to segment the scan again"
     assert (outcome(skip=False).state, outcome(skip=False).reason) == ("failed", sentence)
     assert outcome(keys=("seg", "prob")).reason == f"a_prob.nii.gz is missing; {sentence}"
     (tmp_path / "a.nii.gz").write_bytes(b"another scan")
     assert outcome().reason == f"its files have changed; {sentence}"
+
+
+def test_several_other_settings_of_a_scan_that_is_kept_are_told_in_a_sentence(tmp_path):
+    listed, out = subjects(tmp_path, "a"), tmp_path / "out"
+    finish(out, listed[0], fit="adam", grid_step=2)
+    correct(out, "a")
+    (outcome,) = Batch(listed, str(out), ("seg",), {"fit": "gn", "grid_step": 1}, skip_finished=True).outcomes.values()
+    told = "labels corrected by hand, kept, although the scan was made with another fit and another grid_step"
+    assert outcome.note == told
+
+
+def test_a_finished_scan_that_does_not_say_what_it_was_made_with_keeps_no_expected_dice(tmp_path):
+    listed, out = subjects(tmp_path, "a", "b"), tmp_path / "out"
+    quality = Quality({"disagreement": 0.25}, {}, 0.9, True).to_dict()
+    finish(out, listed[0], {"quality": quality})
+    finish(out, listed[1], {"quality": quality, "pipeline": {"weights": "a"}})
+    batch = Batch(listed, str(out), ("seg",), {}, skip_finished=True)
+    earlier, known = (batch.outcomes[name].verdict for name in "ab")
+    assert (earlier["predicted_dice"], earlier["trusted"]) == (None, None)
+    assert earlier["uncalibrated"] == "the result does not say what it was made with"
+    assert (known["predicted_dice"], known["trusted"], known["uncalibrated"]) == (0.9, True, "")
+    assert batch.outcomes["a"].quality["disagreement"] == 0.25
+    assert batch.table().splitlines()[1].endswith("no expected Dice, for the result does not say what it was made with")
 
 
 def test_want_of_a_heart_is_known_however_often_it_was_wrapped():

@@ -85,7 +85,7 @@ def test_other_objects_than_were_written_are_written(nisf, tmp_path):
     nisf(dicom_seg="phases", keep_ids=True)
     assert str(pydicom.dcmread(file).PatientName) == "Zz^Secret"
     nisf(dicom_seg="all")
-    assert len(objects(tmp_path)) == 5
+    assert len(objects(tmp_path)) == 3  # those that name the patient are gone
 
 
 def test_objects_that_could_not_be_written_fail_the_scan_and_are_tried_again_without_a_fit(nisf, tmp_path):
@@ -99,3 +99,13 @@ def test_objects_that_could_not_be_written_fail_the_scan_and_are_tried_again_wit
     (tmp_path / "exam" / "exam_seg_ES.dcm").rmdir()
     status, row = nisf(dicom_seg="phases")
     assert (status, row["state"]) == (0, "finished") and len(objects(tmp_path)) == 2 and made(tmp_path) == before
+
+
+def test_objects_that_name_the_patient_do_not_stay_beside_others(nisf, tmp_path):
+    nisf()
+    show_a_heart(tmp_path)
+    assert nisf(dicom_seg="all", keep_ids=True)[0] == 0
+    assert any(b"Zz^Secret" in content for content in objects(tmp_path).values())
+    assert nisf(dicom_seg="phases")[0] == 0
+    assert set(objects(tmp_path)) == {"exam_seg_ED.dcm", "exam_seg_ES.dcm"}
+    assert not any(b"Zz^Secret" in content for content in objects(tmp_path).values())

@@ -1,5 +1,7 @@
 """What a DICOM SEG takes over from its images, and which files and frames it refers to."""
 
+from pathlib import Path
+
 import highdicom
 import nibabel as nib
 import numpy as np
@@ -42,6 +44,32 @@ def test_files_that_an_anonymiser_emptied_get_an_object(tmp_path, keep_ids):
     (path,) = write_segmentations(folder, labels, tmp_path, {"one": 1}, keep_ids=keep_ids)
     np.testing.assert_array_equal(by_itk(path, nib.Nifti1Image(labels[..., 1], scan.affine)), labels[..., 1])
     assert highdicom.seg.segread(path).get_volume(combine_segments=True).spacing[0] == pytest.approx(20)
+
+
+def test_objects_that_differ_have_other_unique_identifiers_and_the_same_object_has_its_own(tmp_path):
+    _, folder = examination(tmp_path / "exam", others=False)
+    labels = np.ones(read_scan(folder).array.shape, np.uint8)
+
+    def uids(frames={"one": 0}, **options):
+        (path,) = write_segmentations(folder, labels, tmp_path, frames, **options)
+        made = pydicom.dcmread(path, stop_before_pixels=True)
+        return made.SOPInstanceUID, made.SeriesInstanceUID
+
+    bare = uids()
+    assert bare == uids()
+    others = [uids(keep_ids=True), uids({"one": 1}), uids(class_names={"1": "LV", "2": "MYO"})]
+    assert len({uid for pair in [bare, *others] for uid in pair}) == 8
+
+
+def test_no_value_of_a_header_is_quoted_where_it_allows_no_object(tmp_path):
+    _, folder = examination(tmp_path / "exam", others=False)
+    change(folder, lambda data: setattr(data, "PatientBirthDate", "19331231"))
+    for path in map(Path, dicom_paths(folder)):  # pydicom would not write it
+        path.write_bytes(path.read_bytes().replace(b"19331231", b"ZQSECRET"))
+    labels = np.ones(read_scan(folder).array.shape, np.uint8)
+    with pytest.raises(InputError, match="its header allows no DICOM SEG .ValueError .*; leave keep_ids out") as caught:
+        write_segmentations(folder, labels, tmp_path, {"one": 0}, keep_ids=True)
+    assert "ZQ" not in str(caught.value)
 
 
 def test_images_that_cannot_be_referred_to_are_named(tmp_path):

@@ -55,6 +55,14 @@ def test_two_of_one_name_in_one_run_are_told_apart(tmp_path):
     assert run(tmp_path / "out", *scans) == ["sa", "B_sa"] == names(tmp_path / "out", *scans)
 
 
+def test_no_scan_gets_the_name_of_another_one_of_the_run(tmp_path):
+    out = tmp_path / "out"
+    run(out, scan(tmp_path / "B" / "sa.nii.gz"))
+    sa = scan(tmp_path / "C" / "A" / "sa.nii.gz")
+    other = {**scan(tmp_path / "Z" / "A_sa_4d.nii.gz"), "subject": "A_sa"}
+    assert names(out, sa, other) == ["C_A_sa", "A_sa"] == names(out, other, sa)[::-1]
+
+
 def test_folders_that_are_all_called_dicom_have_the_names_of_those_above(tmp_path):
     found = []
     for patient in ("p1", "p2"):

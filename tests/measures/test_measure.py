@@ -176,10 +176,13 @@ def first(folders):
 
 @pytest.fixture(scope="module")
 def second(folders):
-    """Of the other scan, whose latent file says whose it is, as does one that Adam fitted: no posterior."""
+    """Of the other scan, whose latent file says whose it is; it is of an earlier version, and one that Adam fitted: no
+    posterior."""
     path = next(folders[0][1].glob("*_latent.pt"))
-    kept = {"person": {"height_cm": 180.0, "weight_kg": 80.0}, "covariance": None}
-    save_tensors({**torch.load(path, weights_only=True), **kept}, path)
+    content = torch.load(path, weights_only=True)
+    kept = {"person": {"height_cm": 180.0, "weight_kg": 80.0}, "covariance": None, "pipeline": {}}
+    quality = {**content["quality"], "predicted_dice": 0.9, "trusted": True, "uncalibrated": ""}
+    save_tensors({**content, **kept, "quality": quality}, path)
     return measure_folder(path.parent)
 
 
@@ -214,6 +217,12 @@ def test_a_seed_gives_the_same_files(folders, first):
 def test_a_person_kept_with_the_latent_is_used_and_no_posterior_gives_no_interval(second):
     assert second["body_surface_area"] == 2.0 and values(second, "indexed")["LVEDV"] is not None
     assert values(second, "low")["LVEDV"] is values(second, "interval")["LVEDV"] is None
+
+
+def test_a_result_that_does_not_say_what_it_was_made_with_has_no_expected_dice(second):
+    quality = second["quality"]
+    assert quality["predicted_dice"] is None and quality["trusted"] is not True
+    assert quality["uncalibrated"] == second["uncalibrated"] == "the result does not say what it was made with"
 
 
 def test_labels_corrected_by_hand_are_what_is_measured(folders, first, tmp_path):

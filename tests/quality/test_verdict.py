@@ -71,6 +71,16 @@ def test_a_calibration_of_an_earlier_version_is_not_used(judge, tmp_path):
     assert found.uncalibrated == "the calibration does not say what it was made with" and found.trusted is None
 
 
+def test_only_the_flags_of_the_scan_itself_stay_with_a_result_of_an_earlier_version(judge):
+    low = judge({**GOOD, "noise": 0.3}, SLICES)
+    assert Quality.of_saved(low.to_dict(), MADE) == low
+    found = Quality.of_saved(low.to_dict(), {})
+    assert (found.predicted_dice, found.trusted, found.flags, found.numbers) == (None, None, [], low.numbers)
+    severe = Quality.of_saved(judge({**GOOD, "disagreement": 0.9}, SLICES).to_dict(), {})
+    assert severe.trusted is False and [flag["name"] for flag in severe.flags] == ["disagreement"]
+    assert Quality.of_saved(GOOD, {}) == Quality(GOOD), "numbers alone: there was no Dice to expect"
+
+
 @pytest.mark.parametrize("text", ["{", "{}", '{"prediction": {"terms": [{"nose": 1}], "gate": 0, "level": 0}}'])
 def test_a_damaged_calibration_is_named(text, tmp_path):
     calibration_file(tmp_path / "model.pt").write_text(text)

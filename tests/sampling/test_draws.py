@@ -12,6 +12,7 @@ from nisf.geometry.grid import Grid
 from nisf.geometry.pose import Pose
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.sampling.on_grid import sample_grid
+from nisf.utils.errors import InputError
 
 NUMBER, DRAWS, WEIGHT = 40, 4, 0.75
 #: Between two frames of the U-Net.
@@ -56,3 +57,10 @@ def test_draws_of_the_blend_are_as_wide_as_refits_are_from_the_truth(masked):
     ratio = torch.stack(spreads).square().mean(dim=(0, 1)).sqrt() / torch.stack(errors).square().mean(dim=0).sqrt()
     assert 0.8 < float(ratio.mean()) < 1.25
     assert 0.6 < float(ratio.quantile(0.02)) and float(ratio.quantile(0.98)) < 1.6
+
+
+@pytest.mark.parametrize("ask", [FittedScan.draw_classes, FittedScan.uncertainty])
+def test_a_scan_without_draws_says_how_to_get_some(ask):
+    network = a_network()
+    with pytest.raises(InputError, match="the fitted scan: has no draws; load it with some, for example draws=16"):
+        ask(FittedScan(network, draws(network, 1)[0], a_frame()), Grid.of_scan(a_frame(), STEP).world())

@@ -113,3 +113,7 @@ def test_a_unet_of_an_earlier_training_is_not_taken_for_that_of_the_one_that_goe
     assert torch.load(made, weights_only=True)
     assert Path(runs._train_unet(configs, folder, "new", given, None)).read_bytes() == first
     assert not (folder / "earlier_2").exists()
+    Training("new").write(tmp_path)
+    with pytest.raises(InputError, match="unet.pt: is finished after epoch 1, so unet_epochs 2 cannot be used; leave"):
+        runs.train(str(cohort), str(tmp_path), "phantom", resume=True, unet_epochs=2, **settings)
+    assert made.read_bytes() == first

@@ -2,11 +2,13 @@
 
 from copy import deepcopy
 
+import pytest
 import torch
 
 from nisf.models.losses import NISFLoss
 from nisf.models.nisf import NISF, LatentTable
-from nisf.training.population import Population, PopulationAdam, TrainingLoss, build_schedule
+from nisf.training.population import DrawnSampler, Population, PopulationAdam, TrainingLoss, build_schedule
+from nisf.utils.errors import InputError
 
 
 def population(chunk: int = 16384) -> Population:
@@ -102,3 +104,8 @@ def test_a_loaded_optimiser_goes_on_as_the_saved_one():
     walk(first, saved, 3)
     walk(second, loaded, 3)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters()))
+
+
+def test_an_epoch_without_draws_is_refused():
+    with pytest.raises(InputError, match="0 draws; give 1 or more for subjects_per_step"):
+        DrawnSampler(range(3), num_samples=0)

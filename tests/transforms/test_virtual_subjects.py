@@ -1,9 +1,11 @@
 """Virtual subjects: the same for a seed, smooth, within bounds; the first copy is the subject itself."""
 
 import numpy as np
+import pytest
 import torch
 
 from nisf.transforms.virtual_subjects import RandVirtualSubjectd, VirtualSubject
+from nisf.utils.errors import InputError
 
 NONE = dict.fromkeys(("shift", "turn", "scale", "shear", "bend", "gamma", "contrast", "bias"), 0.0) | {"waves": 4}
 
@@ -17,6 +19,11 @@ def item(number=50, index=3):
 
 def transform(copies=4, seed=0, **options):
     return RandVirtualSubjectd(copies=copies, seed=seed, **options).set_random_state(seed=1)
+
+
+def test_a_subject_has_one_copy_at_least():
+    with pytest.raises(InputError, match="copies is 0; at least 1"):
+        transform(copies=0)
 
 
 def test_each_virtual_subject_has_a_row_of_its_own():

@@ -99,6 +99,8 @@ def test_text_in_place_of_a_number_is_refused(name, value, wanted):
 def test_what_the_value_of_a_setting_refers_to_is_used():
     value = {"fit": {"_target_": "nisf.fit.adam.fit_adam", "_mode_": "callable", "lr": "@my_lr"}, "my_lr": 1}
     used_settings("inference", INFERENCE, given=value).check([*value, "final_points"])
+    with pytest.raises(InputError, match="--my_lr is no setting"):
+        used_settings("inference", INFERENCE, given={"my_lr": 1}).check(["my_lr"])
 
 
 def test_words_and_data_lists(tmp_path):

@@ -93,8 +93,11 @@ def test_a_lock_keeps_another_process_out_and_ends_with_its_process(tmp_path):
             pass
     process.kill()
     process.join()
-    with alone(tmp_path / "lock", lambda: "taken"), alone(tmp_path / "lock", lambda: "taken"):
+    with alone(tmp_path / "lock", str, again=True), alone(tmp_path / "lock", str, again=True):
         pass
+    with pytest.raises(InputError, match="taken"):
+        with alone(tmp_path / "lock", str), alone(tmp_path / "lock", lambda: "taken"):
+            pass
 
 
 VERSIONS = {

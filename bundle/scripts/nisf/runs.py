@@ -153,13 +153,24 @@ def _check_data(dataset: str, data: Mapping[str, object], config: Mapping[str, o
 def _train_unet(
     configs: Sequence[str], folder: Path, training: str, settings: Mapping[str, object], tracking: str | None
 ) -> str:
-    """Trains the U-Net of a training, unless that is done; returns its weights."""
+    """Trains the U-Net of a training, unless that is done; returns its weights.
+
+    Raises:
+        InputError: it is done, and ``unet_epochs`` is another number of epochs: the prior is trained with it as it is.
+    """
+    from nisf.training.checkpoints import epochs_of, newest_checkpoint
     from nisf.training.identity import begin, training_in
 
     weights, found = folder / "unet.pt", training_in(folder)
     if found is None or found.id != training:  # of an earlier training
         found = begin(folder, training)
     if found.finished and weights.is_file():
+        newest, wanted = newest_checkpoint(folder), settings.get("unet_epochs")
+        if newest is not None and wanted is not None and wanted != epochs_of(newest):
+            raise InputError(
+                f"{weights}: is finished after epoch {epochs_of(newest)}, so unet_epochs {wanted} cannot be used; "
+                "leave out unet_epochs, or leave out --resume to train again"
+            )
         logger.info("%s: trained earlier", weights)
     else:
         logger.info("1 of 2: the U-Net")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -21,6 +20,7 @@ from nisf.models.slice_net import SliceNet
 from nisf.models.weights import load_weights
 from nisf.sampling.fitted_scan import MODELS
 from nisf.utils.compile import compiler_of, has_bf16
+from nisf.utils.digest import digest_of_file
 from nisf.utils.errors import InputError
 from nisf.utils.extras import EXTRAS, missing_of
 from nisf.utils.files import check_writable
@@ -130,7 +130,7 @@ def _weights(folder: Path = MODELS) -> Finding:
     found = {}
     for name in wanted:
         path = folder / name
-        found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        found[name] = digest_of_file(path) if path.is_file() else None
     wrong = [f"{name} is {'damaged' if found[name] else 'missing'}" for name in wanted if found[name] != wanted[name]]
     if wrong:
         return Finding("weights", PROBLEM, f"{', '.join(wrong)} in {folder}; copy the bundle again", found)

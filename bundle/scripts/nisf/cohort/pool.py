@@ -159,11 +159,11 @@ class Pool:
             self.over = True
             for _ in serving:
                 self.waiting.put(None)
-            while True:  # until the threads have stopped: they may have started another worker
+            stopped = False
+            while not stopped:  # once more after the threads have stopped: they may have started another worker
+                stopped = not wait(serving, timeout=0.2).not_done
                 for worker in list(self.workers):
                     ray.kill(worker)
-                if not wait(serving, timeout=0.2).not_done:
-                    break
 
     def _serve(self) -> None:
         """Gives jobs to a worker, replaced where it dies, until all are done."""

@@ -72,6 +72,7 @@ class Batch(Summary):
         seconds, self._began = round(now - self._began, 2), now
         output = engine.state.output or {}
         if output:
+            scan = output["scan"].subject  # another run may have taken the name that it had
             quality, files, made_with = output["scan"].quality, list(output["saved"]), self.finder.recipe.to_dict()
             known = {"quality": quality.known(), "verdict": quality.verdict(), "made_with": made_with}
             self.outcomes[scan] = Outcome(scan, DONE, seconds, files, **known)

@@ -151,8 +151,9 @@ def _segmentation(
     import highdicom
     from pydicom.uid import generate_uid
 
-    # the same labels of the same images give the same object
-    made_of = ["nisf", __version__, name, planes.tobytes().hex(), *(p.uid for p in pictures)]
+    # the same labels of the same images, under the same names, give the same object
+    said = [name, str(number), str(sorted(names.items())), "named" if keep_ids else "bare"]
+    made_of = ["nisf", __version__, *said, planes.tobytes().hex(), *(f"{p.uid} {p.number}" for p in pictures)]
     uids = [generate_uid(entropy_srcs=[what, *made_of]) for what in ("series", "instance")]
     numbers = np.zeros(max(names) + 1, np.uint8)
     numbers[sorted(names)] = np.arange(1, len(names) + 1)  # segments count from 1 without gaps
@@ -176,9 +177,12 @@ def _segmentation(
             omit_empty_frames=False,
             **({} if keep_ids else NO_DATE),
         )
+    except InputError:
+        raise
     except (ValueError, TypeError, AttributeError, LookupError) as error:  # for values outside the standard
+        # its text may quote the header, and this sentence is written to scans.json
         raise InputError(
-            f"{pictures[0].path}: its header allows no DICOM SEG ({' '.join(str(error).split())[:200]}); leave "
+            f"{pictures[0].path}: its header allows no DICOM SEG ({type(error).__name__} in highdicom); leave "
             f"{'keep_ids' if keep_ids else 'dicom_seg'} out"
         ) from error
     refer_to(made, pictures)

@@ -81,11 +81,11 @@ class Finder:
         return None
 
     def _finished(self, subject: Mapping, found: Earlier) -> Outcome:
-        scan, quality = str(subject["subject"]), Quality.from_dict(found.saved.quality)
+        scan, quality = str(subject["subject"]), Quality.of_saved(found.saved.quality, found.saved.pipeline)
         corrected = [file.name for file in found.corrected]
         note = "labels corrected by hand, kept" if corrected else ""
         if found.changes:
-            note += f" though it was made with another {', '.join(found.changes)}"
+            note += f", although the scan was made with another {' and another '.join(found.changes)}"
         logger.info("%s: finished by an earlier run, skipped; %s", scan, note or "--overwrite does it again")
         return Outcome(
             scan,

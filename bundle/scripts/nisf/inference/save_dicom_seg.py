@@ -54,6 +54,9 @@ class SaveDicomSegd(ResultWriter):
 
     def _write(self, results: ScanResults, sources: Sequence[str], labels: np.ndarray | Path) -> list[Path]:
         rest = (self.which, self.class_names, self.keep_ids)
+        earlier = seg_files(results)
         files = write_segmentations(sources[0], labels, results.folder, *rest)
+        for old in set(earlier) - set(files):  # of other frames, labels or identifiers
+            old.unlink(missing_ok=True)
         SegRecord.of(self.which, self.keep_ids, results.label_files(sources)).write(results, files)
         return files

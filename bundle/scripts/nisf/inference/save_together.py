@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-from collections.abc import Hashable, Mapping, Sequence
+import tempfile
+import time
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +22,16 @@ from nisf.io.source import Source
 from nisf.transforms.scan import Scan
 from nisf.transforms.source import source_of
 from nisf.utils.errors import InputError
-from nisf.utils.files import to_disk
+from nisf.utils.files import check_writable, set_aside, to_disk
+from nisf.utils.lock import alone
+
+logger = logging.getLogger(__name__)
+
+#: Lock of a result folder while one scan's files are put into their places, and seconds to wait for it.
+LOCK, WAIT = ".lock", 300.0
+
+#: Seconds after which a hidden folder is what a killed run left.
+LEFT = 3600.0
 
 #: Names of results that a run may leave out; those of an earlier fit do not stay beside a new one.
 OPTIONAL = ("prob", "recon", "uncertainty")
@@ -50,18 +63,22 @@ class SaveResultsd(ResultWriter):
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """Writes and returns the item with ``saved``, its ``scan`` under the name of the results."""
-        item, before = dict(data), list(data.get("saved", []))
-        item["scan"] = self._placed(item["scan"], source_of(item))
-        results = self._results_of(item["scan"])
-        apart = results.folder / f".{os.getpid()}.new"
-        try:
-            written = {**item, "saved": []}
-            for writer in self.writers:
-                written = writer.into(apart)(written)
-            files = _moved([Path(file) for file in written["saved"]], results, item["scan"].files)
-        finally:
-            shutil.rmtree(apart, ignore_errors=True)
+        item, before, source = dict(data), list(data.get("saved", [])), source_of(data)
+        files = None
+        while files is None:
+            item["scan"] = self._placed(item["scan"], source)
+            with _apart(self._results_of(item["scan"]).folder) as folder:
+                written = {**item, "saved": []}
+                for writer in self.writers:
+                    written = writer.into(folder)(written)
+                files = self._moved([Path(file) for file in written["saved"]], item["scan"], source)
         return {**written, "saved": [*before, *map(str, files)]}
+
+    def _moved(self, written: Sequence[Path], scan: Scan, source: Source) -> list[Path] | None:
+        """The files in their places; None where another run has given the scan's name to another scan meanwhile."""
+        taken = f"{self.output_dir}: another run does not end writing there; end it, or choose another result folder"
+        with alone(self.output_dir / LOCK, lambda: taken, again=True, wait=WAIT):
+            return _moved(written, self._results_of(scan), scan.files) if self._placed(scan, source) is scan else None
 
     def _results_of(self, scan: Scan) -> ScanResults:
         name = folder_of(scan.files, scan.subject)
@@ -81,6 +98,33 @@ class SaveResultsd(ResultWriter):
         return scan
 
 
+@contextmanager
+def _apart(folder: Path) -> Iterator[Path]:
+    """A hidden folder inside another one; those that killed runs left there are removed.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    check_writable(folder)
+    for left in folder.glob(".[0-9]*.new"):
+        if time.time() - left.stat().st_mtime > LEFT:
+            shutil.rmtree(left, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}.", suffix=".new", dir=folder))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _keep_unknown(results: ScanResults, sources: Sequence[str]) -> None:
+    """Moves label files beside a damaged fit aside: it cannot be told whether they were corrected by hand."""
+    labels = results.label_files(sources)
+    if not labels or not results.latent.is_file() or saved_fit(results) is not None:
+        return
+    aside = set_aside(results.folder, labels)
+    logger.warning("%s: the fit there was damaged; its labels are now in %s", results.folder, aside.name)
+
+
 def _moved(written: Sequence[Path], results: ScanResults, sources: Sequence[str]) -> list[Path]:
     """Moves the new files to their places and removes those of an earlier fit; returns their new paths.
 
@@ -89,7 +133,9 @@ def _moved(written: Sequence[Path], results: ScanResults, sources: Sequence[str]
     files = [results.folder / file.name for file in written]
     earlier = [*seg_files(results), record_of(results), results.receipt]
     earlier += [results.folder / f"{stem_of(source)}_{key}.nii.gz" for source in sources for key in OPTIONAL]
+    earlier += [results.measures, results.measures.with_suffix(".csv"), results.page, results.picture]
     try:
+        _keep_unknown(results, sources)
         for old in [results.latent, *(file for file in earlier if file not in files)]:
             old.unlink(missing_ok=True)
         for new, file in zip(written, files):

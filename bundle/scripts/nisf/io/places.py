@@ -29,10 +29,12 @@ class Places:
 
     Args:
         output: folder of all results.
+        subjects: subjects of the run; no other scan gets the name of one of them.
     """
 
-    def __init__(self, output: str | Path) -> None:
+    def __init__(self, output: str | Path, subjects: Sequence[Mapping[str, object]] = ()) -> None:
         self.output, self.taken = Path(output), set()
+        self.reserved = {name_key(str(subject["subject"])) for subject in subjects}
         folders = self.output.iterdir() if self.output.is_dir() else []
         # as they are spelt on this disk; another disk may take two spellings for one
         self.spelt = {name_key(folder.name): folder.name for folder in sorted(folders)}
@@ -43,7 +45,9 @@ class Places:
         Raises:
             InputError: no place is free.
         """
-        names = [name for name in self._names(subject) if name_key(name) not in self.taken]
+        own = name_key(folder_of(sources_of(subject), str(subject["subject"])))
+        others = self.taken | (self.reserved - {own, name_key(str(subject["subject"]))})
+        names = [name for name in self._names(subject) if name_key(name) not in others]
         owners = {name: self._owner(name, source) for name in names}
         for wanted in (Owner.SCAN, Owner.CHANGED, Owner.NOBODY):
             for name in names:
@@ -94,7 +98,7 @@ def placed(subjects: Sequence[Mapping], output: str | Path) -> list[tuple[dict[s
     Raises:
         InputError: no place is free for one of them.
     """
-    places = Places(output)
+    places = Places(output, subjects)
     with ThreadPoolExecutor(8) as threads:  # reading files and digests leave Python's lock to others
         sources = list(threads.map(Source.of_subject, subjects))
     return [(places.of(subject, source), source) for subject, source in zip(subjects, sources)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
 import math
 import os
@@ -12,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nisf.io.latent_file import LATENT, read_latent
-from nisf.io.nifti import open_nifti
+from nisf.io.nifti import open_nifti, read_to_end
+from nisf.utils.digest import digest_of_file
 from nisf.utils.errors import InputError
 from nisf.utils.files import to_disk, whole_file
 
 #: Ending of a receipt's name.
 RECEIPT = "_receipt.json"
-
-_PART = 1 << 20
 
 
 def receipt_of(latent: Path) -> Path:
@@ -103,18 +100,11 @@ def unread_fault_of(files: Sequence[Path]) -> str:
 def _read_nifti(file: Path) -> None:
     """Reads a compressed NIfTI file to its end, where length and checksum are; raises where it is incomplete."""
     voxels = open_nifti(str(file)).dataobj
-    left = voxels.offset + math.prod(voxels.shape) * voxels.dtype.itemsize
-    with gzip.open(file) as stream:
-        while part := stream.read(_PART):
-            left -= len(part)
-    if left > 0:
-        raise EOFError(f"{left} bytes are missing")
+    missing = voxels.offset + math.prod(voxels.shape) * voxels.dtype.itemsize - read_to_end(file)
+    if missing > 0:
+        raise EOFError(f"{missing} bytes are missing")
 
 
 def _sum_of(file: Path) -> dict[str, object]:
     """Size and checksum of a file."""
-    digest = hashlib.sha256()
-    with open(file, "rb") as stream:
-        while part := stream.read(_PART):
-            digest.update(part)
-        return {"size": stream.tell(), "sha256": digest.hexdigest()}
+    return {"size": file.stat().st_size, "sha256": digest_of_file(file)}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
-from nisf.utils.digest import digest_of_file
+from nisf.utils.digest import digest_of_input
 from nisf.utils.provenance import provenance
 
 #: Settings that name weight files; their content counts, not their path.
@@ -55,7 +54,7 @@ class Recipe:
         """
         passed = {*WEIGHTS, *OF_SOURCE, *["uncertainty_draws"] * (not self.settings.get("uncertainty_draws"))}
         names = [name for name in self.settings if name in earlier.settings and name not in passed]
-        changed = [name for name in names if self.settings[name] != earlier.settings[name]]
+        changed = [name for name in names if _meant(name, self.settings[name]) != _meant(name, earlier.settings[name])]
         return sorted(changed) + [name for name in WEIGHTS if self._has_other(name, earlier)]
 
     def _has_other(self, name: str, earlier: Recipe) -> bool:
@@ -70,12 +69,11 @@ class Recipe:
 def _digest(path: object) -> str:
     """Digest of a weight file; empty where it cannot be read, which loading the weights will say."""
     try:
-        found = os.stat(str(path))
-        return _digest_of(str(path), found.st_size, found.st_mtime_ns)
+        return digest_of_input(str(path))
     except OSError:
         return ""
 
 
-@lru_cache
-def _digest_of(path: str, size: int, changed: int) -> str:
-    return digest_of_file(path)
+def _meant(name: str, value: object) -> object:
+    """A setting's value without differences of spelling: the classes of ``only`` have no order, case or quotes."""
+    return frozenset(re.findall(r"[^\[\]',\s]+", str(value or "").lower())) if name == "only" else value

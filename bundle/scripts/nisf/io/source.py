@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from nisf.io.dicom_cine import find_scan
-from nisf.utils.digest import digest_of_file, digest_of_settings
+from nisf.io.dicom_cine import DicomScan, find_scan, find_stack
+from nisf.io.voxel_files import voxel_files
+from nisf.utils.digest import digest_of_input, digest_of_settings
 from nisf.utils.errors import InputError
-
-#: Line of a MetaImage or NRRD header that names the file of its voxels.
-_VOXELS = re.compile(rb"^(?:ElementDataFile\s*=|data file\s*:)\s*(\S[^\r\n]*?)\s*$", re.MULTILINE | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Source:
     Attributes:
         paths: image files or DICOM folders, absolute, links resolved.
         digest: digest of the content of the images, of other series and a mask, and of the frames' times where a data
-            list gives them; empty where a file cannot be read.
+            list gives them; empty where an image cannot be read, and no other's where a series or the mask cannot.
     """
 
     paths: tuple[str, ...]
@@ -35,14 +32,15 @@ class Source:
         """The source of an entry of a data list; it reads every file once."""
         files = sources_of(subject)
         try:
-            content = {
-                "images": [digest_of_image(path) for path in files],
-                "series": [digest_of_image(path) for path in subject.get("series") or []],
-                "mask": digest_of_image(subject["mask"]) if subject.get("mask") else None,
-                "times": subject.get("times"),
-            }
+            images = [digest_of_image(path) for path in files]
         except (OSError, InputError):  # loading the scan will say what is wrong
             return cls(_resolved(files))
+        content = {
+            "images": images,
+            "series": [_digest_or_none_other(path, find_stack) for path in subject.get("series") or []],
+            "mask": _digest_or_none_other(subject["mask"]) if subject.get("mask") else None,
+            "times": subject.get("times"),
+        }
         return cls(_resolved(files), digest_of_settings(content))
 
     @classmethod
@@ -65,29 +63,32 @@ def _resolved(files: Sequence[str]) -> tuple[str, ...]:
     return tuple(os.path.realpath(file) for file in files)
 
 
-def digest_of_image(path: str | os.PathLike) -> str:
+def digest_of_image(path: str | os.PathLike, find: Callable[[str | os.PathLike], DicomScan] = find_scan) -> str:
     """Digest of an image's content: of its file, also of one with the voxels that its header names, or of all files of
-    the short-axis cine in a DICOM folder, whatever their names and order.
+    the stack that is read from a DICOM folder, whatever their names and order.
+
+    Args:
+        path: file or folder.
+        find: finds the stack in a folder, the short-axis cine unless given.
 
     Raises:
         OSError: a file cannot be read.
-        InputError: a folder holds no short-axis cine, see ``find_scan``.
+        InputError: a folder holds no such stack, see ``find``; a file of voxels is missing.
     """
     if os.path.isdir(path):
-        pictures = {picture.path for pictures in find_scan(path).slices for picture in pictures}
-        return _together(sorted(digest_of_file(file) for file in pictures))
-    voxels = _voxel_file(Path(path))
-    return digest_of_file(path) if voxels is None else _together([digest_of_file(path), digest_of_file(voxels)])
+        pictures = {picture.path for pictures in find(path).slices for picture in pictures}
+        return _together(sorted(digest_of_input(file) for file in pictures))
+    files = [path, *voxel_files(path)]
+    digests = [digest_of_input(file) for file in files]
+    return digests[0] if len(digests) == 1 else _together(digests)
 
 
-def _voxel_file(path: Path) -> Path | None:
-    """The file with the voxels of a MetaImage or NRRD header; None where they are in the file itself."""
-    if path.suffix not in (".mhd", ".nhdr"):
-        return None
-    with open(path, "rb") as stream:
-        found = _VOXELS.search(stream.read(1 << 16))
-    voxels = None if found is None else path.parent / os.fsdecode(found[1])
-    return voxels if voxels is not None and voxels.is_file() else None
+def _digest_or_none_other(path: str, find: Callable[[str | os.PathLike], DicomScan] = find_scan) -> str:
+    """Digest of an image; one that equals no other's where it cannot be read, which loading it will say."""
+    try:
+        return digest_of_image(path, find)
+    except (OSError, InputError):
+        return f"unreadable {uuid.uuid4().hex}"
 
 
 def _together(digests: Sequence[str]) -> str:

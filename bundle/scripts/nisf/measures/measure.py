@@ -236,7 +236,7 @@ def measure_results(
         "scan": results.name,
         **found,
         "labels": {"corrected": [file.name for file in corrected], "digests": digests},
-        "quality": Quality.from_dict(saved.quality).record(),
+        "quality": Quality.of_saved(saved.quality, saved.pipeline).record(),
         "versions": dict(saved.versions),
         "settings": {**saved.settings, "measure_draws": draws, "measure_seed": seed},
     }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from nisf.models.pipeline import difference
 
 #: Fields that are the verdict.
 VERDICT = ("predicted_dice", "trusted", "flags", "uncalibrated")
@@ -57,6 +59,23 @@ class Quality:
         """The inverse of ``to_dict``; files of earlier versions may hold numbers alone, or nothing."""
         rest = {name: plain[name] for name in (*VERDICT, "slices") if name in plain}
         return cls({name: value for name, value in plain.items() if name not in rest}, **rest)
+
+    @classmethod
+    def of_saved(cls, plain: Mapping[str, object], pipeline: Mapping[str, object]) -> Quality:
+        """The quality in a latent file, as far as it holds: not the expected Dice of a result that does not say what
+        it was made with, as those of earlier versions, because no calibration is known to be for it.
+
+        Args:
+            plain: ``quality`` of the file, see ``to_dict``.
+            pipeline: what made the result, see ``models.pipeline.pipeline_of``; empty if unknown.
+        """
+        found = cls.from_dict(plain)
+        if pipeline or (found.predicted_dice is None and not found.trusted):
+            return found
+        flags = [flag for flag in found.flags if flag["name"] != "low_dice"]
+        trusted = False if any(flag["severe"] for flag in flags) else None
+        reason = difference(pipeline, {})
+        return replace(found, predicted_dice=None, trusted=trusted, flags=flags, uncalibrated=reason)
 
 
 def in_a_word(verdict: Mapping[str, object]) -> str:

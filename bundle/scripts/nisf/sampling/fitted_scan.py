@@ -141,7 +141,15 @@ class FittedScan:
         return [replace(self, latent=latent, frame=frame, draws=(), drawn_about=about) for latent, frame in self.draws]
 
     def draw_classes(self, points: np.ndarray, time: float = 0.0) -> torch.Tensor:
-        """Class probabilities of the draws at world points [N, 3], [n, K, N]."""
+        """Class probabilities of the draws at world points [N, 3], [n, K, N].
+
+        Raises:
+            InputError: the scan has no draws.
+        """
+        if not self.draws:
+            raise InputError(
+                f"{self.subject or 'the fitted scan'}: has no draws; load it with some, for example draws=16"
+            )
         drawn, first = self.drawn(), self.network.in_channels
         if self.correction is None:
             return torch.stack([one.read(points, time)[first:] for one in drawn])
@@ -149,7 +157,11 @@ class FittedScan:
         return torch.stack([one._read(points, time, of_fit)[first:] for one in drawn])
 
     def uncertainty(self, points: np.ndarray, time: float = 0.0) -> torch.Tensor:
-        """Uncertainty maps of the ``draws`` at world points [N, 3]: [K + 2, N], see ``sample_uncertainty``."""
+        """Uncertainty maps of the ``draws`` at world points [N, 3]: [K + 2, N], see ``sample_uncertainty``.
+
+        Raises:
+            InputError: the scan has no draws.
+        """
         return uncertainty_maps(self.draw_classes(points, time))
 
     def _read(

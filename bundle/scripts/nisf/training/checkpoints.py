@@ -34,14 +34,18 @@ def newest_checkpoint(folder: str | Path) -> Path | None:
     return next(reversed(checkpoints_in(folder)), None)
 
 
-def load_checkpoint(path: Path) -> dict:
+def load_checkpoint(path: Path, mmap: bool = False) -> dict:
     """The content of a checkpoint, only tensors and plain types.
+
+    Args:
+        path: its file.
+        mmap: map the tensors from the file, of which only what is used is then read.
 
     Raises:
         InputError: the file is cut off, damaged, or holds code.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # torch raises a different type for each way in which a file can be broken
         raise InputError(
             f"{path}: the checkpoint is damaged or cut off ({type(error).__name__}); "
@@ -93,7 +97,7 @@ def training_of(path: Path) -> str:
     Raises:
         InputError: the file is damaged, or no checkpoint of a training.
     """
-    content = load_checkpoint(path)
+    content = load_checkpoint(path, mmap=True)
     try:
         return str(content["training"]["id"])
     except (KeyError, TypeError, IndexError) as error:

@@ -6,7 +6,6 @@ now, and each checkpoint says which one it is of. What an earlier training left 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -20,9 +19,10 @@ from pathlib import Path
 import torch
 
 from nisf.training.checkpoints import checkpoints_in, epochs_of, newest_checkpoint, training_of
+from nisf.utils.digest import digest_of_settings
 from nisf.utils.distributed import first_alone, rank
 from nisf.utils.errors import InputError, Stopped
-from nisf.utils.files import check_writable, write_text
+from nisf.utils.files import check_writable, set_aside, write_text
 from nisf.utils.lock import alone
 
 logger = logging.getLogger(__name__)
@@ -81,21 +81,15 @@ def begin(folder: Path, id: str | None = None) -> Training:
     """
     # named first: killed before the rest is moved, resume still knows what is not its own
     training = Training(id or uuid.uuid4().hex).write(check_writable(folder))
-    set_aside(folder, [*checkpoints_in(folder), *_weights_in(folder)])
+    _set_aside(folder, [*checkpoints_in(folder), *_weights_in(folder)])
     return training
 
 
-def set_aside(folder: Path, files: Sequence[Path]) -> None:
+def _set_aside(folder: Path, files: Sequence[Path]) -> None:
     """Moves files of an earlier training into a folder of their own."""
-    if not files:
-        return
-    number = 1
-    while (place := folder / f"earlier_{number}").exists():
-        number += 1
-    place.mkdir()
-    for path in files:
-        path.rename(place / path.name)
-    logger.info("%s: checkpoints and weights of an earlier training are now in %s", folder, place.name)
+    place = set_aside(folder, files)
+    if place is not None:
+        logger.info("%s: checkpoints and weights of an earlier training are now in %s", folder, place.name)
 
 
 def form_of(parts: Mapping[str, object], *subjects: Sequence[Mapping[str, object]]) -> str:
@@ -108,7 +102,7 @@ def form_of(parts: Mapping[str, object], *subjects: Sequence[Mapping[str, object
     names = [[str(subject["subject"]) for subject in section] for section in subjects]
     modules = [part for _, part in sorted(parts.items()) if isinstance(part, torch.nn.Module)]
     shapes = [[name, list(value.shape)] for module in modules for name, value in module.state_dict().items()]
-    return hashlib.sha256(json.dumps([names, shapes]).encode()).hexdigest()
+    return digest_of_settings({"subjects": names, "shapes": shapes})
 
 
 @contextmanager
@@ -133,7 +127,7 @@ def working_in(folder: Path, resume: bool, form: str = "") -> Iterator[Training]
             _prepare(folder, resume, form)
         return training_in(folder)
 
-    with alone(folder / LOCK, lambda: _taken(folder)) if rank() == 0 else nullcontext():
+    with alone(folder / LOCK, lambda: _taken(folder), again=True) if rank() == 0 else nullcontext():
         training = first_alone(prepared)
         try:
             yield training
@@ -171,7 +165,7 @@ def _prepare(folder: Path, resume: bool, form: str) -> None:
             f"{folder}: the training there has other subjects or another network; "
             "give its data and settings, or leave out --resume"
         )
-    set_aside(folder, _foreign(folder, training))
+    _set_aside(folder, _foreign(folder, training))
     process = f"process {os.getpid()} on {platform.node()}"
     replace(training, form=form or training.form, process=process).write(folder)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 
 import torch
 from torch import nn
@@ -71,7 +71,16 @@ class DrawnSampler(RandomSampler):
 
     Otherwise, if the epoch is a multiple of the subjects, it draws once more at its end, which Ignite asks for after
     the generator was seeded for the next epoch: a resumed training would go on differently.
+
+    Raises:
+        InputError: an epoch has no draw.
     """
+
+    def __init__(self, data_source: Sized, num_samples: int | None = None, **options: object) -> None:
+        if num_samples is not None and num_samples < 1:
+            names = "subjects_per_step, steps_per_epoch or stacks_per_epoch"
+            raise InputError(f"an epoch has {num_samples} draws; give 1 or more for {names}")
+        super().__init__(data_source, num_samples=num_samples, **options)
 
     def __iter__(self) -> Iterator[int]:
         return iter(list(super().__iter__()))

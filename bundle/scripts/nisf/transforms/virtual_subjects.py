@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from monai.transforms import RandomizableTransform
 
+from nisf.utils.errors import InputError
+
 
 @dataclass(frozen=True)
 class VirtualSubject:
@@ -125,6 +127,9 @@ class RandVirtualSubjectd(RandomizableTransform):
         copies: virtual subjects of each subject, the unchanged one included.
         seed: random seed of the virtual subjects.
         shift, turn, scale, shear, bend, waves, gamma, contrast, bias: as in ``VirtualSubject.drawn``.
+
+    Raises:
+        InputError: ``copies`` is less than 1.
     """
 
     def __init__(
@@ -142,6 +147,8 @@ class RandVirtualSubjectd(RandomizableTransform):
         bias: float = 0.08,
     ) -> None:
         super().__init__(1.0)
+        if copies < 1:
+            raise InputError(f"copies is {copies}; at least 1 is needed, the subject as it is")
         self.copies, self.seed = copies, seed
         self.options = {"shift": shift, "turn": turn, "scale": scale, "shear": shear, "bend": bend, "waves": waves}
         self.options |= {"gamma": gamma, "contrast": contrast, "bias": bias}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from nisf.utils.errors import InputError, memory_sentence
@@ -56,6 +57,17 @@ def remove_parts(folder: Path) -> None:
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
+
+
+def set_aside(folder: Path, files: Sequence[Path]) -> Path | None:
+    """Moves files into a new folder ``earlier_N`` in ``folder``; returns that, None where there are no files."""
+    if not files:
+        return None
+    place = next(place for number in count(1) if not (place := folder / f"earlier_{number}").exists())
+    place.mkdir()
+    for file in files:
+        file.rename(place / file.name)
+    return place
 
 
 def to_disk(path: Path) -> None:

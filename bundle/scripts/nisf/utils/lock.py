@@ -15,17 +15,19 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def alone(file: Path, taken: Callable[[], str]) -> Iterator[None]:
-    """Holds a lock; the one that has it may take it again. The lock of a process that dies is released.
+def alone(file: Path, taken: Callable[[], str], again: bool = False, wait: float = 0.0) -> Iterator[None]:
+    """Holds a lock. The lock of a process that dies is released.
 
     Args:
         file: the lock file, in a folder that exists.
-        taken: gives the sentence for the case that another process holds it.
+        taken: gives the sentence for the case that another holds it.
+        again: whether this process may take it a second time.
+        wait: seconds to wait for it.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another holds it.
     """
-    lock = FileLock(file, timeout=0, is_singleton=True)
+    lock = FileLock(file, timeout=wait, is_singleton=again)
     try:
         lock.acquire()
     except Timeout:
