@@ -7,7 +7,7 @@ import torch
 from nisf.transforms.virtual_subjects import RandVirtualSubjectd, VirtualSubject
 from nisf.utils.errors import InputError
 
-NONE = dict.fromkeys(("shift", "turn", "scale", "shear", "bend", "gamma", "contrast", "bias"), 0.0) | {"waves": 4}
+NONE = dict.fromkeys(("shift", "turn", "scale", "shear", "bend", "swell", "tempo", "gamma", "contrast", "bias"), 0.0) | {"waves": 4}
 
 
 def item(number=50, index=3):
@@ -74,12 +74,29 @@ def test_the_bending_never_folds_space():
     """Neighbouring points keep their order: the map's Jacobian determinant stays positive with the default options."""
     coords = item(100)["coords"].double()
     for row in range(1, 40):
-        one = transform(copies=100).virtual(row)
+        one = transform(copies=100, swell=0.2, bend=0.04).virtual(row)
         step = 1e-4 * torch.eye(3, dtype=torch.double)
         slopes = [
             (one.move(torch.cat([coords[:3] + s[:, None], coords[3:]])) - one.move(coords))[:3] / 1e-4 for s in step
         ]
-        assert torch.linalg.det(torch.stack(slopes).permute(2, 1, 0)).min() > 0.3
+        assert torch.linalg.det(torch.stack(slopes).permute(2, 1, 0)).min() > 0.1
+
+
+def test_a_swelling_widens_the_middle_and_leaves_what_is_far():
+    one = VirtualSubject.drawn([0, 3], **{**NONE, "swell": 0.2})
+    factor = float(one.swell[0].exp())
+    assert abs(factor - 1) > 0.01
+    coords = torch.tensor([[0.01, 0.0, 0.0, 0.3], [1.2, 0.0, 0.0, 0.3]]).t()
+    torch.testing.assert_close(one.move(coords), coords * torch.tensor([[factor, 1], [1, 1], [1, 1], [1, 1]]), atol=1e-4, rtol=1e-4)
+
+
+def test_a_tempo_moves_the_frames_between_and_keeps_order_and_ends():
+    one = VirtualSubject.drawn([0, 3], **{**NONE, "tempo": 0.3})
+    times = torch.linspace(0, 1, 41)
+    found = one.move(torch.cat([torch.zeros(3, 41), times[None]]))
+    assert torch.equal(found[:3], torch.zeros(3, 41)) and (found[3].diff() > 0).all()
+    torch.testing.assert_close(found[3, [0, 20, 40]], times[[0, 20, 40]])
+    assert (found[3] - times).abs().max() > 0.005
 
 
 def test_gamma_brightens_alike_everywhere():

@@ -22,13 +22,18 @@ from nisf.utils.errors import InputError
 class VirtualSubject:
     """One way of moving, bending and re-windowing a subject, or a batch of them.
 
-    ``x' = A (x + bend(x)) + shift``, where A rotates about the long axis, scales and shears, and ``bend`` is a sum of a
-    few long sine waves. Intensities get a gamma, a contrast and a bias field linear in the coordinates.
+    ``x' = A (y + bend(y)) + shift`` with ``y = swell(x)``, where A rotates about the long axis, scales and shears, and
+    ``bend`` is a sum of a few sine waves, the longer ones stronger. ``swell`` widens or narrows what is around the long
+    axis and leaves what is far from it, so that a heart's cavity and wall change against each other. The cycle runs
+    ahead or behind in between, ``t' = t + tempo sin(2 pi t) / (2 pi)``. Intensities get a gamma, a contrast and a bias
+    field linear in the coordinates.
 
     Attributes:
         matrix: A [..., 3, 3], float64 like all attributes.
         shift: shift [..., 3].
         wave, phase, amplitude: wave numbers [..., W, 3], phases [..., W] and amplitudes [..., 3, W] of the bending.
+        swell: logarithm of the factor at the origin and its slope along the long axis [..., 2].
+        tempo: the most that the cycle runs ahead, times 2 pi, [...].
         gamma, contrast: gamma and contrast of the intensities, [...].
         bias: offset and three slopes of the bias field [..., 4].
     """
@@ -38,12 +43,18 @@ class VirtualSubject:
     wave: torch.Tensor
     phase: torch.Tensor
     amplitude: torch.Tensor
+    swell: torch.Tensor
+    tempo: torch.Tensor
     gamma: torch.Tensor
     contrast: torch.Tensor
     bias: torch.Tensor
 
-    #: wave numbers of the bending, in half turns per unit: the shortest wave is as long as the field is wide
-    SHORTEST: ClassVar[float] = 1.0
+    #: wave numbers of the bending, in half turns per unit: the shortest wave is half as long as the field is wide
+    SHORTEST: ClassVar[float] = 2.0
+    #: distance from the long axis at which ``swell`` has fallen to 1 / e, about that of a heart's outer wall
+    REACH: ClassVar[float] = 0.35
+    #: most of ``swell`` and ``tempo``, so that neither space nor time folds
+    MOST: ClassVar[float] = 0.6
 
     @classmethod
     def drawn(
@@ -55,6 +66,8 @@ class VirtualSubject:
         shear: float,
         bend: float,
         waves: int,
+        swell: float,
+        tempo: float,
         gamma: float,
         contrast: float,
         bias: float,
@@ -69,6 +82,8 @@ class VirtualSubject:
             shear: standard deviation of the shears.
             bend: root mean square of the bending along each axis, in normalised coordinates.
             waves: number of waves.
+            swell: standard deviation of the logarithm by which the middle is wider, and of its slope.
+            tempo: standard deviation of the most that the cycle runs ahead, times 2 pi.
             gamma: standard deviation of the logarithm of gamma.
             contrast: standard deviation of the logarithm of the contrast about one half.
             bias: standard deviation of the bias field's slopes.
@@ -84,7 +99,12 @@ class VirtualSubject:
         found = {"matrix": turned @ stretched @ sheared, "shift": shift * normal(3)}
         found["wave"] = draw.uniform(-math.pi, math.pi, (waves, 3)) * cls.SHORTEST
         found["phase"] = draw.uniform(0, 2 * math.pi, waves)
-        found["amplitude"] = bend * math.sqrt(2 / waves) * normal((3, waves))
+        strength = 1 / (1 + np.square(found["wave"]).sum(axis=1) / math.pi**2)
+        found["amplitude"] = bend * math.sqrt(2) * strength / np.linalg.norm(strength) * normal((3, waves))
+        found["swell"], found["tempo"] = (
+            np.clip(spread * normal(size), -cls.MOST, cls.MOST) for spread, size in ((swell, 2), (tempo, 1))
+        )
+        found["tempo"] = found["tempo"][0]
         found["gamma"], found["contrast"] = np.exp(gamma * normal(1)[0]), np.exp(contrast * normal(1)[0])
         found["bias"] = bias * normal(4)
         return cls(**{name: torch.as_tensor(value, dtype=torch.double) for name, value in found.items()})
@@ -100,11 +120,21 @@ class VirtualSubject:
         return VirtualSubject(**{name: value[number] for name, value in vars(self).items()})
 
     def move(self, coords: torch.Tensor) -> torch.Tensor:
-        """Coordinates [..., D, N]; time, if present, stays."""
-        places = coords[..., :3, :].double()
+        """Coordinates [..., D, N]."""
+        places = self._swollen(coords[..., :3, :].double())
         waves = (self.wave @ places + self.phase[..., None]).sin()
         found = self.matrix @ (places + self.amplitude @ waves) + self.shift[..., None]
-        return torch.cat([found.to(coords), coords[..., 3:, :]], dim=-2)
+        time = coords[..., 3:, :]
+        turns = 2 * math.pi
+        time = time + (self.tempo[..., None, None] * (turns * time).sin() / turns).to(time)
+        return torch.cat([found.to(coords), time], dim=-2)
+
+    def _swollen(self, places: torch.Tensor) -> torch.Tensor:
+        """Places [..., 3, N], wider or narrower in plane about the long axis."""
+        distance = places[..., :2, :].square().sum(dim=-2, keepdim=True)
+        of_place = self.swell[..., :1, None] + self.swell[..., 1:, None] * places[..., 2:, :].clamp(-1, 1)
+        factor = (of_place.clamp(-self.MOST, self.MOST) * (-distance / self.REACH**2).exp()).exp()
+        return torch.cat([factor * places[..., :2, :], places[..., 2:, :]], dim=-2)
 
     def shade(self, intensity: torch.Tensor, coords: torch.Tensor) -> torch.Tensor:
         """Intensities [..., C, N] in [0, 1] at coordinates [..., D, N]."""
@@ -126,7 +156,7 @@ class RandVirtualSubjectd(RandomizableTransform):
     Args:
         copies: virtual subjects of each subject, the unchanged one included.
         seed: random seed of the virtual subjects.
-        shift, turn, scale, shear, bend, waves, gamma, contrast, bias: as in ``VirtualSubject.drawn``.
+        shift, turn, scale, shear, bend, waves, swell, tempo, gamma, contrast, bias: as in ``VirtualSubject.drawn``.
 
     Raises:
         InputError: ``copies`` is less than 1.
@@ -142,6 +172,8 @@ class RandVirtualSubjectd(RandomizableTransform):
         shear: float = 0.05,
         bend: float = 0.03,
         waves: int = 8,
+        swell: float = 0.0,
+        tempo: float = 0.0,
         gamma: float = 0.2,
         contrast: float = 0.1,
         bias: float = 0.08,
@@ -151,7 +183,7 @@ class RandVirtualSubjectd(RandomizableTransform):
             raise InputError(f"copies is {copies}; at least 1 is needed, the subject as it is")
         self.copies, self.seed = copies, seed
         self.options = {"shift": shift, "turn": turn, "scale": scale, "shear": shear, "bend": bend, "waves": waves}
-        self.options |= {"gamma": gamma, "contrast": contrast, "bias": bias}
+        self.options |= {"swell": swell, "tempo": tempo, "gamma": gamma, "contrast": contrast, "bias": bias}
         self._made: dict[int, VirtualSubject] = {}
 
     def virtual(self, index: int) -> VirtualSubject:
