@@ -51,6 +51,7 @@ def posed(cohort, tmp_path_factory):
         dataset_dir=cohort,
         output_dir="out",
         max_epochs=3,
+        val_interval=3,
         **settings,
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -70,14 +71,18 @@ def test_weights_are_calibrated_anew_as_at_the_end_of_their_training(posed, coho
     spoilt = {name: value.clone() for name, value in trained.items()}
     for name in ("temperature", "pose_factor", "guess_gain"):
         spoilt[name] *= 3
+    spoilt["fit_steps"].fill_(200)  # as where no validation was made
     torch.save(spoilt, posed / "spoilt.pt")
     settings |= {"model": "spoilt.pt", "output_dir": "again"}
-    of_steps = ("points_per_subject", "subjects_per_step", "steps_per_epoch", "fit_steps", "fit_points", "compile")
+    of_steps = ("points_per_subject", "subjects_per_step", "steps_per_epoch", "compile")
     settings = {name: value for name, value in settings.items() if name not in of_steps}
     done = run("calibration", [*PRIOR, "phantom.json"], posed, **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     again = torch.load(posed / "again" / "model.pt", weights_only=True)
     assert all(torch.equal(trained[name], again[name]) for name in trained)
+    (validation,) = json.loads((posed / "again" / "validation.json").read_text())["history"]
+    assert validation["best_step"] == int(again["fit_steps"]) <= TINY["fit_steps"]
+    assert (posed / "again" / "fit_curve.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_each_virtual_subject_has_a_latent_of_its_own(posed):

@@ -6,6 +6,7 @@ import pytest
 from helpers.nifti_files import SHAPE, classes, oblique_affine, save, series
 from helpers.tiny import disk_full_after
 
+from nisf.io.images import read_scan
 from nisf.io.nifti import save_nifti, stem_of
 from nisf.utils.errors import InputError
 
@@ -22,6 +23,21 @@ def test_written_series_lies_on_the_grid_of_its_file(tmp_path, codes, units):
         assert saved.header[field] == reference.header[field], field
     assert saved.header.get_zooms() == reference.header.get_zooms()
     assert saved.header.get_zooms()[3] == np.float32(0.05)
+
+
+def test_voxel_sizes_that_the_sform_has_lost_are_those_of_the_header(tmp_path):
+    """As ACDC's files are: an sform of -1, -1, 1 beside a qform and a pixdim of the true sizes."""
+    true = np.diag([-1.3125, -1.3125, 10, 1.0])
+    save(tmp_path / "i.nii.gz", series(), true)
+    stored = nib.load(tmp_path / "i.nii.gz")
+    stored.header["srow_x"], stored.header["srow_y"], stored.header["srow_z"] = np.diag([-1, -1, 1, 1])[:3]
+    nib.save(nib.Nifti1Image(stored.dataobj, None, stored.header), tmp_path / "lost.nii.gz")
+    assert np.array_equal(nib.load(tmp_path / "lost.nii.gz").affine, np.diag([-1, -1, 1, 1]))
+    scan = read_scan(tmp_path / "lost.nii.gz")
+    assert np.array_equal(scan.affine, true) and np.array_equal(scan.array, series())
+    assert scan.frame_duration == pytest.approx(0.05)
+    saved = nib.load(save_nifti(tmp_path / "o.nii.gz", classes(), str(tmp_path / "lost.nii.gz"), 0.05))
+    assert np.array_equal(saved.affine, true) and saved.header.get_zooms() == stored.header.get_zooms()
 
 
 def test_numbers_are_written_as_they_are_whatever_the_scaling_of_the_scan(tmp_path):

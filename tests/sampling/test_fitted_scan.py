@@ -25,9 +25,9 @@ from nisf.utils.tensors import save_tensors
 SHAPE, TIMES = (6, 5, 4), (0.0, 0.25, 0.5, 0.75)
 
 
-def a_network():
+def a_network(**options):
     torch.manual_seed(0)
-    network = NISF(hidden_size=16, latent_size=8, num_layers=3, num_probes=64).eval()
+    network = NISF(hidden_size=16, latent_size=8, num_layers=3, num_probes=64, **options).eval()
     network.temperature.fill_(1.3)
     return network
 
@@ -98,6 +98,22 @@ def test_it_comes_back_from_its_files(files):
     assert (found.class_names, found.duration) == (scan.class_names, 0.8)
 
 
+@pytest.mark.parametrize("closed", [True, False])
+def test_how_time_enters_the_network_comes_from_its_file(files, closed):
+    """Results that do not name ``closed_cycle`` have time as a plain number."""
+    network = a_network(closed_cycle=closed)
+    save_weights(network, files / "model.pt")
+    content = torch.load(files / "one_latent.pt", weights_only=True)
+    content["network"] |= {"options": network.options(), "digest": digest_of(network)}
+    assert ("closed_cycle" in content["network"]["options"]) is closed
+    save_tensors(content, files / "one_latent.pt")
+    found = FittedScan.load(files / "one_latent.pt")
+    assert found.network.closed_cycle is closed
+    points = Grid.of_scan(found.frame).world()
+    expected = sample_grid(network, found.latent, found.frame, dtype=torch.float32)
+    torch.testing.assert_close(found.read(points, 0.25)[0], expected[0, ..., 1].flatten(), rtol=1e-3, atol=1e-3)
+
+
 def test_what_is_wrong_with_its_files_is_said(files):
     with pytest.raises(InputError, match="no such latent file"):
         FittedScan.load(files / "two_latent.pt")
@@ -105,9 +121,10 @@ def test_what_is_wrong_with_its_files_is_said(files):
         FittedScan.load(files / "model.pt")
     other = a_network()
     other.latent_mean += 1
-    save_weights(other, files / "other.pt")
-    with pytest.raises(InputError, match="fitted with other weights than .*other.pt"):
-        FittedScan.load(files / "one_latent.pt", files / "other.pt")
+    for network in (other, a_network(closed_cycle=True)):
+        save_weights(network, files / "other.pt")
+        with pytest.raises(InputError, match="fitted with other weights than .*other.pt; name the right ones"):
+            FittedScan.load(files / "one_latent.pt", files / "other.pt")
     (files / "cut_latent.pt").write_bytes((files / "one_latent.pt").read_bytes()[:900])
     with pytest.raises(InputError, match="cut_latent.pt: the latent file is damaged"):
         FittedScan.load(files / "cut_latent.pt")

@@ -18,6 +18,8 @@ from nisf.training.early_stop import EarlyStopFound, moving_average
 from nisf.training.handlers import PriorOfLatents, Progress
 from nisf.utils.errors import InputError
 
+NAMES = {"1": "LV", "2": "MYO", "3": "RV"}
+
 
 def network() -> NISF:
     return NISF(latent_size=4, hidden_size=4, num_layers=2)
@@ -32,7 +34,7 @@ def curve(best: int, steps: int = 40, index: int = 0) -> dict:
 
 def test_early_stop_is_the_best_mean_step_and_goes_into_the_weights(tmp_path):
     net = network()
-    found = EarlyStopFound(net, str(tmp_path), smooth=3)
+    found = EarlyStopFound(net, str(tmp_path), NAMES, smooth=3)
     engine = Engine(lambda _, batch: {"pred": batch})
     found.attach(engine)
     engine.run([curve(18), curve(22, index=1)])
@@ -41,11 +43,12 @@ def test_early_stop_is_the_best_mean_step_and_goes_into_the_weights(tmp_path):
     record = json.loads((tmp_path / "validation.json").read_text())
     assert record["history"][0]["best_step"] == 20
     assert np.shape(record["curve"]["dice"]) == (3, 2, 40)
+    assert (tmp_path / "fit_curve.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_class_without_points_does_not_spoil_the_mean(tmp_path):
     net = network()
-    found = EarlyStopFound(net, str(tmp_path), smooth=1)
+    found = EarlyStopFound(net, str(tmp_path), NAMES, smooth=1)
     engine = Engine(lambda _, batch: {"pred": batch})
     found.attach(engine)
     spoilt, other = curve(25), curve(25, index=1)
@@ -58,7 +61,7 @@ def test_a_class_without_points_does_not_spoil_the_mean(tmp_path):
 
 
 def test_validation_without_any_label_is_refused(tmp_path):
-    found = EarlyStopFound(network(), str(tmp_path))
+    found = EarlyStopFound(network(), str(tmp_path), NAMES)
     engine = Engine(lambda _, batch: {"pred": batch})
     found.attach(engine)
     nothing = curve(5)

@@ -7,7 +7,6 @@ import torch
 from helpers.tiny import phantom_scans
 from monai.transforms import Compose
 
-from nisf.models.slice_net import SliceNet
 from nisf.training.store import typed
 from nisf.transforms.crops import AddCropsd
 from nisf.transforms.load import LoadCined
@@ -17,13 +16,6 @@ from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd
 from nisf.utils.errors import InputError
 
 BOX = ((4, 20), (3, 19), (1, 4))
-
-
-class Halves(torch.nn.Module):
-    """Stands for a U-Net: class 1 where the slice is bright."""
-
-    def forward(self, x):
-        return 60 * torch.stack([torch.full_like(x[:, 1], 0.5), x[:, 1], 0 * x[:, 1], 0 * x[:, 1]], dim=1)
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +40,9 @@ def subject(tmp_path_factory):
     return {"subject": "a", **paths, "times": [0.0, 0.5], "whole": entry, "other": str(folder / "other.nii.gz")}
 
 
-def added(subject, unet=None):
+def added(subject):
     keys = ("image", "label")
-    step = AddCropsd(LoadCined("image"), CanonicalOrientationd("image"), unet)
+    step = AddCropsd(LoadCined("image"), CanonicalOrientationd("image"))
     return Compose([LoadCined(keys), CanonicalOrientationd(keys), step])(subject)
 
 
@@ -73,16 +65,6 @@ def test_a_frame_takes_the_label_of_its_time_and_no_other(subject):
         label[(*inside, 4)], label[(*inside, 1)]
     )
     assert (label[..., 3] == -1).all() and (label[..., 2] == -1).any()
-
-
-def test_the_unet_labels_the_other_frames(subject):
-    net = SliceNet(4, pixel=6.0, features=(4,) * 6)
-    net.unet = Halves()
-    found = added(subject, net)
-    scan, label = scan_of(found["image"]), found["label"].as_tensor()
-    inside = (slice(None), *(slice(low, high) for low, high in scan.seen[3]))
-    assert set(label[(*inside, 3)].unique().tolist()) == {0, 1}
-    assert torch.equal(label[(*inside, 2)], label[(*inside, 0)])
 
 
 def test_points_are_drawn_where_a_frame_was_acquired(subject):

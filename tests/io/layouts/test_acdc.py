@@ -47,11 +47,10 @@ def test_acdc_without_cycle_length_takes_a_typical_systole_and_says_so(tmp_path,
     assert "patient001" in caplog.text
 
 
-def test_acdc_cine_has_one_label_entry_per_frame(tmp_path):
+def test_acdc_cine_is_the_image_where_it_is_with_one_label_entry_per_frame(tmp_path):
     folder = acdc_patient(tmp_path, 1, frames=(1, 4), info="ED: 1\nES: 4\nNbFrame: 6\n")
     cine = save(folder / "patient001_4d.nii.gz", (3, 3, 2, 6))
-    assert isinstance(find_subjects("acdc", tmp_path)[0]["image"], list)
-    (subject,) = find_subjects("acdc", tmp_path, use_4d=True)
+    (subject,) = find_subjects("acdc", tmp_path)
     assert subject["image"] == cine and subject["times"] is None
     assert [label and os.path.basename(label) for label in subject["label"]] == [
         "patient001_frame01_gt.nii.gz",
@@ -64,7 +63,7 @@ def test_acdc_cine_has_one_label_entry_per_frame(tmp_path):
     assert subject["phases"] == {"ED": 0, "ES": 3}
 
 
-def test_acdc_cine_alone_needs_no_option_and_a_broken_one_fails_alone(tmp_path):
+def test_acdc_cine_needs_no_frames_beside_it_and_a_broken_one_fails_alone(tmp_path):
     save(tmp_path / "patient001" / "patient001_4d.nii.gz", (3, 3, 2, 6))
     broken = tmp_path / "patient002" / "patient002_4d.nii.gz"
     broken.parent.mkdir()

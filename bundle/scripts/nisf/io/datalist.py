@@ -30,14 +30,13 @@ Subject = dict
 Source = str | os.PathLike | Sequence
 
 
-def find_subjects(layout: str, dataset_dir: Source, use_4d: bool = False, strict: bool = True) -> list[Subject]:
+def find_subjects(layout: str, dataset_dir: Source, strict: bool = True) -> list[Subject]:
     """All subjects of a data set, sorted by id, with absolute paths.
 
     Args:
         layout: key of ``registry.READERS``, as "cohort" (a cohort.json or its folder) or "images" (any image files,
             folders of DICOM files).
         dataset_dir: the folder; for "cohort" also the JSON file, for "images" also a file or a list of files.
-        use_4d: ACDC only: use patientNNN_4d.nii.gz as the image where it exists, not the single frames.
         strict: False keeps a subject whose image is missing or unreadable; it fails when it is loaded, and the rest
             of a batch is still done.
 
@@ -51,8 +50,7 @@ def find_subjects(layout: str, dataset_dir: Source, use_4d: bool = False, strict
     named_files = layout == "images" and not (single and os.path.isdir(dataset_dir))
     if single and not os.path.exists(dataset_dir) and (strict or not named_files or image_stem(dataset_dir) is None):
         raise InputError(f"{dataset_dir} does not exist; give the folder of the {layout} data ({LOOKED_FOR[layout]}).")
-    options = {"use_4d": use_4d} if layout == "acdc" else {}
-    subjects = READERS[layout](dataset_dir, strict=strict, **options)
+    subjects = READERS[layout](dataset_dir, strict=strict)
     if not subjects:
         raise InputError(f"{dataset_dir} holds no {layout} data; looked for {LOOKED_FOR[layout]}.")
     _check_ids(subjects)
@@ -213,13 +211,12 @@ def load_split(
     section: str,
     rule: Mapping | str | os.PathLike | None = None,
     splits_file: str | os.PathLike | None = None,
-    use_4d: bool = False,
     strict: bool = True,
 ) -> list[Subject]:
     """The subjects of one section, as a config asks for them.
 
     Args:
-        layout, dataset_dir, use_4d, strict: see `find_subjects`.
+        layout, dataset_dir, strict: see `find_subjects`.
         section: "training", "validation", "test" or "all" (every subject found, split or not).
         rule: see `split_subjects`; None: the cohort file's own splits, and only "all" for other layouts.
         splits_file: where to write the ids of every section; None: nowhere.
@@ -229,7 +226,7 @@ def load_split(
     """
     if section not in (*SECTIONS, "all"):
         raise InputError(f'Unknown section "{section}"; choose one of {", ".join(SECTIONS)}, all.')
-    subjects = find_subjects(layout, dataset_dir, use_4d=use_4d, strict=strict)
+    subjects = find_subjects(layout, dataset_dir, strict=strict)
     if rule is None and layout == "cohort":
         rule = {"given": True}
     if rule is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import voxel_sizes
 from nibabel.spatialimages import HeaderDataError
 
 from nisf.utils.errors import InputError
@@ -84,7 +85,11 @@ def new_header(shape: tuple[int, ...], affine: np.ndarray, frame_duration: float
 
 
 def open_nifti(path: str) -> nib.spatialimages.SpatialImage:
-    """The opened file, its voxels not yet read. Raises InputError where it is missing, damaged or of another kind."""
+    """The opened file, its voxels not yet read; with the voxel sizes of the header where the affine has lost them.
+
+    Raises:
+        InputError: it is missing, damaged or of another kind.
+    """
     check_readable(path)
     try:
         image = nib.load(path)
@@ -94,7 +99,19 @@ def open_nifti(path: str) -> nib.spatialimages.SpatialImage:
         raise InputError(f"{path}: is no volume; give a NIfTI file (.nii or .nii.gz)")
     if any(size < 1 for size in image.shape):
         raise InputError(f"{path}: its header gives the shape {image.shape}; copy the file again or repair the header")
-    return image
+    return _sized(image) if isinstance(image, nib.Nifti1Image) else image
+
+
+def _sized(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    """The image; where its affine has voxels of 1 mm and ``pixdim`` has others, with an affine of the latter.
+
+    ACDC's files are such: their sform has lost the sizes that qform and pixdim have.
+    """
+    affine, sizes = image.affine.copy(), np.asarray(image.header.get_zooms()[:3])
+    if not np.allclose(voxel_sizes(affine), 1, atol=1e-4) or np.allclose(sizes, 1, atol=1e-4) or not (sizes > 0).all():
+        return image
+    affine[:3, : len(sizes)] *= sizes
+    return type(image)(image.dataobj, affine, image.header)
 
 
 def read_to_end(path: str | os.PathLike) -> int:

@@ -111,7 +111,8 @@ class NISF(nn.Module):
         found = {name: int(getattr(self, name)) for name in whole}
         probes = int(self.guess_coords.shape[1])
         shape = {**found, "omega0": self.omega0, "sigma0": self.sigma0, "num_probes": probes}
-        return {**shape, "closed_cycle": self.closed_cycle}
+        # named only where it is set: results and calibrations that do not name it have time as a plain number
+        return {**shape, "closed_cycle": True} if self.closed_cycle else shape
 
     @torch.no_grad()
     def reset_parameters(self) -> None:

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import torch
 
+from nisf.models.nisf import NISF
 from nisf.models.slice_net import SliceNet
 from nisf.utils.errors import InputError
 from nisf.utils.tensors import save_tensors
+
+
+class OtherTime(InputError):
+    """Weights of a network that takes time in another form."""
 
 
 def read_weights(path: str | Path) -> Mapping[str, torch.Tensor]:
@@ -34,7 +39,8 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
     """Loads the weights of ``path`` into ``network``.
 
     Raises:
-        InputError: the file is missing, damaged, or from another network.
+        InputError: the file is missing, damaged, or from another network; ``OtherTime`` where that takes time in
+            another form.
     """
     return _with(network, read_weights(path), path)
 
@@ -43,11 +49,27 @@ def _with(network: torch.nn.Module, state: Mapping[str, torch.Tensor], path: str
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
+        if sentence := _of_time(network, state):
+            raise OtherTime(f"{path}: {sentence}") from error
         reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise InputError(
             f"{path}: the weights are of another network ({reason}); use the config that they were trained with"
         ) from error
     return network
+
+
+def _of_time(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> str | None:
+    """The sentence for weights that take time in another form than the network; None if that is not what is wrong."""
+    names = ("first.linear.weight", "guess_coords", "latent_mean")
+    if not isinstance(network, NISF) or any(name not in state for name in names):
+        return None
+    inputs, coords, latent = (state[name].shape[axis] for name, axis in zip(names, (1, 0, 0)))
+    closed = inputs > coords + latent
+    if coords != network.coord_dims or closed == network.closed_cycle:
+        return None
+    if closed:
+        return "the weights are for a time that closes with the cycle; set closed_cycle to true"
+    return "the weights are for time as a plain number; set closed_cycle to false, or name newer weights"
 
 
 def digest_of(network: torch.nn.Module) -> str:

@@ -15,7 +15,7 @@ from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.frame import CoordinateFrame
 from nisf.io.latent_file import SavedFit, read_latent
 from nisf.models.nisf import NISF
-from nisf.models.weights import digest_of, load_weights
+from nisf.models.weights import OtherTime, digest_of, load_weights
 from nisf.sampling.uncertainty import uncertainty_maps
 from nisf.utils.bundle import bundle_root
 from nisf.utils.compile import compiled
@@ -233,8 +233,11 @@ def network_of(saved: SavedFit, model: str | Path | None = None, device: str | t
         InputError: the weights are missing, damaged, or not those of the fit.
     """
     weights = weights_of(saved, model)
-    network = load_weights(NISF(**saved.options), weights)
-    if digest_of(network) != saved.digest:
+    try:
+        network = load_weights(NISF(**saved.options), weights)
+    except OtherTime:
+        network = None
+    if network is None or digest_of(network) != saved.digest:
         raise InputError(
             f"{saved.path}: was fitted with other weights than {weights}; name the right ones with --model"
         )

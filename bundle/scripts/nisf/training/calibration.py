@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from monai.engines import Evaluator
 from monai.metrics import compute_dice
 from scipy.optimize import minimize_scalar
 from torch.nn import functional as F
@@ -159,20 +160,23 @@ def recalibrate(
     model: str | Path | None,
     train_dataset: MappedDataset,
     val_dataset: MappedDataset,
+    evaluator: Evaluator,
     output_dir: str,
     fit: Callable[[NISF, GridPoints], LatentFit],
     class_names: Mapping[str, str],
     initial_draws: int,
     unet_blend: float,
 ) -> None:
-    """The last part of ``train`` alone, for existing weights: pose prior, initial latent of a fit and calibration.
+    """The last part of ``train`` alone, for existing weights: early stop, pose prior, initial latent of a fit and
+    calibration.
 
-    They depend on the U-Net and the fit that inference will use.
+    All but the first depend on the U-Net and the fit that inference will use.
 
     Args:
         network: network that takes the weights of ``model``.
         model: file of the weights to calibrate; it stays as it is.
         train_dataset, val_dataset: stores of subjects.
+        evaluator: validation of ``network``, with ``EarlyStopFound``.
         output_dir: folder of the calibrated ``model.pt``.
         fit, class_names, initial_draws, unet_blend: as in ``train``.
     """
@@ -181,6 +185,7 @@ def recalibrate(
     folder = check_writable(output_dir)
     load_weights(network, model)
     fill_stores({"training": train_dataset, "validation": val_dataset})
+    evaluator.run()
     write_weights(network, train_dataset, val_dataset, fit, folder, class_names, initial_draws, unet_blend)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from ignite.engine import Engine, Events
 
 from nisf.models.nisf import NISF
+from nisf.plots.curves import dice_curve
 from nisf.utils.distributed import all_of, rank
 from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
@@ -22,19 +24,20 @@ class EarlyStopFound:
     """Finds the fit's best number of steps on the validation subjects and stores it in the network (``fit_steps``).
 
     Attached to the validation evaluator. The Dice of a step is the mean over subjects and classes, smoothed over
-    neighbouring steps because each step draws other points. ``history`` has one entry per validation; the curves are
-    written to ``output_dir/validation.json``.
+    neighbouring steps because each step draws other points. ``history`` has one entry per validation. Writes
+    ``validation.json`` and ``fit_curve.png`` (Dice and loss against the step, last validation) to ``output_dir``.
 
     Args:
         network: network whose ``fit_steps`` is set.
-        output_dir: folder of the record.
+        output_dir: folder of the two files.
+        class_names: inside label value (text) to name.
         smooth: width of the moving average, in steps.
     """
 
-    def __init__(self, network: NISF, output_dir: str, smooth: int = 9) -> None:
+    def __init__(self, network: NISF, output_dir: str, class_names: Mapping[str, str], smooth: int = 9) -> None:
         self.network, self.output_dir, self.smooth = network, Path(output_dir), smooth
+        self.class_names = list(class_names.values())
         self.history: list[dict] = []
-        self.curve: dict[str, list] = {}
         self.trainer: Engine | None = None
 
     def attach(self, engine: Engine) -> None:
@@ -69,8 +72,6 @@ class EarlyStopFound:
             "dice": {n: float(per_class[best - 1, i]) for i, n in enumerate(names)},
         }
         self.history.append(entry)
-        # per class, subject and step; only of the last validation, because it is the largest part of the record
-        self.curve = {"dice": dice.transpose(2, 0, 1).round(4).tolist(), "loss": loss.mean(axis=0).round(5).tolist()}
         engine.state.metrics["val_mean_dice"] = entry["mean_dice"]
         engine.state.metrics["best_step"] = best
         logger.info(
@@ -81,7 +82,14 @@ class EarlyStopFound:
             ", ".join(f"{n} {v:.3f}" for n, v in entry["dice"].items()),
         )
         if rank() == 0:
-            write_text(self.output_dir / "validation.json", json.dumps({"history": self.history, "curve": self.curve}))
+            self._write(dice.transpose(2, 0, 1).round(4), loss.mean(axis=0).round(5))
+
+    def _write(self, dice: np.ndarray, loss: np.ndarray) -> None:
+        """Writes all validations, and the curves of the last one: Dice [classes, subjects, steps] and loss [steps]."""
+        record = {"history": self.history, "curve": {"dice": dice.tolist(), "loss": loss.tolist()}}
+        write_text(self.output_dir / "validation.json", json.dumps(record))
+        steps, named = range(1, len(loss) + 1), dict(zip(self.class_names, dice))
+        dice_curve(self.output_dir / "fit_curve.png", steps, named, self.history[-1]["best_step"], loss)
 
     def state_dict(self) -> dict:
         """The history, for checkpoints."""

@@ -14,7 +14,7 @@ from monai.engines import IterationEvents
 
 from nisf.fit.prior import set_prior
 from nisf.models.nisf import NISF, LatentTable
-from nisf.plots.curves import dice_curve, training_curve
+from nisf.plots.curves import training_curve
 from nisf.training.early_stop import EarlyStopFound
 from nisf.training.population import TrainingLoss
 from nisf.utils.distributed import mean_over, world
@@ -206,10 +206,8 @@ class PriorOfLatents:
 
 
 class Curves:
-    """Writes the training's pictures and records after each validation and at the end.
-
-    ``training_curve.png`` (Dice and losses against the epoch), ``fit_curve.png`` (Dice and loss against the fit
-    step, last validation) and ``training.json``.
+    """Writes ``training_curve.png`` (Dice and losses against the epoch) and ``training.json`` after each validation and
+    at the end.
 
     Args:
         progress: handler with the losses.
@@ -248,12 +246,3 @@ class Curves:
             losses,
             loss_epochs=[h["epoch"] for h in history],
         )
-        curve = self.early_stop.curve
-        if curve:
-            dice_curve(
-                self.output_dir / "fit_curve.png",
-                list(range(1, len(curve["loss"]) + 1)),
-                {name: np.array(curve["dice"][i]) for i, name in enumerate(self.names)},
-                validations[-1]["best_step"],
-                curve["loss"],
-            )

@@ -11,12 +11,9 @@ from monai.data import MetaTensor
 from monai.transforms import Transform
 
 from nisf.geometry.affine import world_to_voxel
-from nisf.geometry.orientation import spacing_of
-from nisf.models.slice_net import SliceNet, largest_pieces, read_frames, scaled
 from nisf.transforms.load import UNLABELLED
 from nisf.transforms.scan import Box, scan_of, with_scan
 from nisf.utils.errors import InputError
-from nisf.utils.tensors import likeliest
 
 
 @dataclass(frozen=True)
@@ -40,19 +37,18 @@ class AddCropsd(Transform):
     """Adds the frames of an item's ``crops`` to its image and label; the ``Scan`` knows where they were acquired.
 
     Such a series has the voxel size and directions of the subject's image and begins at one of its voxels. A frame at
-    the time of a labelled one takes its label. Others are labelled by the U-Net, if there is one.
+    the time of a labelled one takes its label; the others are unlabelled.
 
     Args:
         load: reads ``image`` of an item with file names.
         orient: brings it into the orientation of the subject's image.
-        unet: labels unlabelled frames; None leaves them unlabelled.
 
     Raises:
         InputError: a series has another voxel grid, or reaches beyond the image.
     """
 
-    def __init__(self, load: Callable, orient: Callable, unet: SliceNet | None = None) -> None:
-        self.load, self.orient, self.unet = load, orient, unet
+    def __init__(self, load: Callable, orient: Callable) -> None:
+        self.load, self.orient = load, orient
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with all frames."""
@@ -86,21 +82,11 @@ class AddCropsd(Transform):
         filled[inside] = part.as_tensor().to(image)
         label = torch.full((1, *filled.shape[1:]), UNLABELLED, dtype=item["label"].dtype)
         known, true = scan_of(item["image"]).times, item["label"].as_tensor()
-        classes = self._classes(part)
         for number, time in enumerate(times):
             same = [t for t, other in enumerate(known) if abs(other - time) < 1e-6 and bool((true[..., t] >= 0).all())]
             if same:
                 label[(*inside, number)] = true[(*inside, same[0])]
-            elif classes is not None:
-                label[(*inside, number)] = classes[..., number].to(label)
         return Placed(filled, label, times, box)
-
-    def _classes(self, part: MetaTensor) -> torch.Tensor | None:
-        """The U-Net's classes of a series, [X, Y, Z, T]."""
-        if self.unet is None:
-            return None
-        plain = torch.as_tensor(scaled(part.as_tensor().float()))
-        return largest_pieces(likeliest(read_frames(self.unet.eval(), plain, spacing_of(np.asarray(part.affine)))))
 
 
 def _box_of(part: MetaTensor, image: MetaTensor, path: str) -> Box:

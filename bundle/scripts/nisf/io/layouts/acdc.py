@@ -18,10 +18,11 @@ ACDC_FRAME = re.compile(r"^(?P<id>.+)_frame(?P<number>\d+)$")
 ACDC_FIELDS = {"label_map": {"0": 0, "1": 3, "2": 2, "3": 1}, "array_axes": ["lateral", "inferior", "apex"]}
 
 
-def read_acdc(folder, use_4d=False, strict=True) -> list[dict]:
+def read_acdc(folder, strict=True) -> list[dict]:
     """patientNNN/Info.cfg, patientNNN_frameFF[_gt].nii.gz and patientNNN_4d.nii.gz, at any depth.
 
-    The 3D frames are the image unless `use_4d`, or unless a patient has only the 4D file. FF counts from 1.
+    Where a patient has the 4D file, it is the image, with the labels at their frames; else the 3D frames are. FF counts
+    from 1.
     """
     subjects = []
     for place, files in niftis_by_folder(folder).items():
@@ -35,7 +36,7 @@ def read_acdc(folder, use_4d=False, strict=True) -> list[dict]:
         for subject in {*frames, *whole}:
             # labels of a 4D file need no image frames: patientNNN_frameFF_gt without patientNNN_frameFF
             labels = {int(s[len(subject) + 6 : -3]): p for s, p in files.items() if is_acdc_label(subject, s)}
-            if subject in whole and (use_4d or subject not in frames):
+            if subject in whole:
                 subjects.append(acdc_cine(subject, whole[subject], labels, info, strict))
             else:
                 subjects.append(acdc_frames(subject, frames[subject], labels, info))

@@ -1,0 +1,43 @@
+"""Weights go into the network that they were trained in; of another, one sentence says what is different."""
+
+import pytest
+import torch
+
+from nisf.models.nisf import NISF
+from nisf.models.slice_net import SliceNet
+from nisf.models.weights import load_weights, save_weights
+from nisf.utils.errors import InputError
+
+
+def small(**options):
+    return NISF(**{"hidden_size": 6, "latent_size": 5, "num_layers": 2, "num_probes": 4, **options})
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_weights_come_back(tmp_path, closed):
+    network = small(closed_cycle=closed)
+    found = load_weights(small(closed_cycle=closed), save_weights(network, tmp_path / "model.pt"))
+    assert all(torch.equal(value, found.state_dict()[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "trained, config, sentence",
+    [
+        ({}, {"closed_cycle": True}, "for time as a plain number; set closed_cycle to false, or name newer weights"),
+        ({"closed_cycle": True}, {}, "for a time that closes with the cycle; set closed_cycle to true"),
+        ({}, {"hidden_size": 7}, r"of another network \(.*\); use the config that they were trained with"),
+        ({"coord_dims": 3}, {"closed_cycle": True}, "of another network"),
+        ({"latent_size": 4}, {}, "of another network"),
+    ],
+)
+def test_weights_of_another_network_are_refused_in_one_sentence(tmp_path, trained, config, sentence):
+    path = save_weights(small(**trained), tmp_path / "old.pt")
+    with pytest.raises(InputError, match=f"^[^\n]*old.pt: the weights are {sentence}[^\n]*$"):
+        load_weights(small(**config), path)
+
+
+def test_weights_of_another_kind_are_refused_in_one_sentence(tmp_path):
+    unet = SliceNet(features=(2,) * 6)
+    for network, other in ((small(), unet), (unet, small(closed_cycle=True))):
+        with pytest.raises(InputError, match="of another network"):
+            load_weights(network, save_weights(other, tmp_path / "other.pt"))
