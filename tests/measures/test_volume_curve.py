@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nisf.measures.volume_curve import at_frames, peak_rates, phases_of, recorded_seconds, smooth, times_of_curve
+from nisf.measures.volume_curve import at_frames, peak_rates, phases_of, cycle_seconds, smooth, times_of_curve
 from nisf.utils.errors import InputError
 
 
@@ -68,7 +68,7 @@ def test_rates_of_a_recording_that_ends_early_are_not_those_of_its_jump_back(par
 
 
 def test_a_recording_longer_than_a_beat_has_no_known_time():
-    assert [recorded_seconds(given) for given in (0.0, 0.7, 2.5, 30.0)] == [None, 0.7, None, None]
+    assert [cycle_seconds(given) for given in (0.0, 0.7, 2.5, 30.0)] == [None, 0.7, None, None]
 
 
 def test_a_smooth_curve_of_few_moments_is_refused():
