@@ -47,12 +47,13 @@ def frame_times(
             f"{source}: does not tell the time between its frames, so --cycle_ms cannot place them; leave it out, or "
             "give a data list with times"
         )
-    recorded = (starts[-1] - starts[0]) * count / (count - 1)
+    span = starts[-1] - starts[0]
+    recorded = span * count / (count - 1)
     if stated is None:
         return _within(starts, beat) if HALF * beat < recorded < WHOLE * beat else _filling(starts, recorded)
-    if starts[-1] - starts[0] >= stated:
+    if span >= stated:
         raise InputError(
-            f"{source}: its last frame comes {1000 * (starts[-1] - starts[0]):.0f} ms after the first, beyond --cycle_ms "
+            f"{source}: its last frame comes {1000 * span:.0f} ms after the first, beyond --cycle_ms "
             f"{1000 * stated:.0f}; give the time from one beat to the next"
         )
     return _within(starts, stated)
@@ -70,9 +71,10 @@ def seconds_of_cycle(cycle_ms: float | None) -> float | None:
 def check_times(source: str, times: Sequence[float]) -> None:
     """Raises ``InputError`` for a data list's times that do not ascend within one cycle."""
     if not all(a < b for a, b in zip([-1e-9, *times], [*times, 1.0])):
+        told = ", ".join(f"{t:g}" for t in times)
         raise InputError(
-            f"{source}: its times in the data list, {', '.join(f'{t:g}' for t in times)}, do not ascend from 0 (the beat) "
-            "to less than 1 (the next beat); correct the list"
+            f"{source}: its times in the data list, {told}, do not ascend from 0 (the beat) to less than 1 (the next "
+            "beat); correct the list"
         )
 
 
