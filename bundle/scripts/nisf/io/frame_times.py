@@ -83,7 +83,7 @@ def _of_still(starts: Sequence[float], beat: float) -> float:
 
 
 def _within(starts: Sequence[float], beat: float) -> tuple[float, ...]:
-    first = 0.0 if starts[-1] < beat else starts[0]  # some scanners do not count from the R wave
+    first = 0.0 if 0 <= starts[0] and starts[-1] < beat else starts[0]  # some scanners do not count from the R wave
     return tuple(float(start - first) / beat for start in starts)
 
 
