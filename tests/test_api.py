@@ -9,6 +9,8 @@ import torch
 
 import nisf
 from nisf import Segmenter, segment
+from nisf.geometry.orientation import short_axis_permutation
+from nisf.io.latent_file import read_latent
 from nisf.phantom.cohort import write_cohort
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.utils.bundle import NONE, run_bundle
@@ -86,6 +88,21 @@ def test_volumes_are_near_the_true_ones(cohort, result):
     for number, name in result.class_names.items():
         expected = (np.asarray(true.dataobj) == number).sum(axis=(0, 1, 2)) * voxel
         np.testing.assert_allclose(result.volumes()[name], expected, atol=0.25 * expected.max())
+
+
+def test_stated_axes_give_the_same_result_where_the_file_has_lost_them(scan, result, tmp_path):
+    """The slices in reverse order, and of the affine nothing left but the voxel sizes."""
+    image = nib.load(scan)
+    (order, flips), names = short_axis_permutation(image.affine), (("lateral", "septal"), ("inferior", "anterior"))
+    axes = {order[a]: words[flips[a]] for a, words in enumerate((*names, ("base", "apex")))}  # reversed below
+    stored = np.flip(np.asarray(image.dataobj), order[2])
+    nib.save(nib.Nifti1Image(stored, np.diag([*image.header.get_zooms()[:3], 1])), tmp_path / "scan.nii.gz")
+    stated = [axes[a] for a in range(3)]
+    segmenter = Segmenter("phantom", device="cpu", final_points=2048, array_axes=stated)
+    found = segmenter(tmp_path / "scan.nii.gz")
+    assert (np.flip(found.labels, order[2]) == result.labels).mean() > 0.9999
+    (file,) = (path for path in found.save(tmp_path) if path.name.endswith("_latent.pt"))
+    assert read_latent(file).settings["array_axes"] == str(stated)
 
 
 def test_only_some_classes_and_the_coarser_grid(scan, result):

@@ -9,7 +9,7 @@ from nibabel.affines import apply_affine
 from scipy.spatial.transform import Rotation
 
 from nisf.geometry.frame import CoordinateFrame
-from nisf.geometry.grid import Grid
+from nisf.geometry.grid import Grid, mean_step
 from nisf.geometry.orientation import spacing_of
 from nisf.utils.errors import InputError
 
@@ -67,3 +67,10 @@ def test_a_crop_keeps_voxels_where_they_were():
     np.testing.assert_allclose(part.world(), wanted[2:12, 4:11, 1:5].reshape(-1, 3), atol=1e-9)
     inside = grid.cropped(wanted.reshape(-1, 3), 100.0)
     assert inside.shape == grid.shape and np.allclose(inside.affine, grid.affine)
+
+
+@pytest.mark.parametrize(
+    "times, step", [((0.3,), 1), ((0, 0.25, 0.5, 0.75), 0.25), ((0.1, 0.2, 0.4), 0.15), ((0.6, 0), 0.6)]
+)
+def test_the_mean_step_of_frames_need_not_fill_the_cycle(times, step):
+    assert mean_step(times) == pytest.approx(step)

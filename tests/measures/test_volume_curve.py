@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nisf.measures.volume_curve import at_frames, peak_rates, phases_of, recorded_seconds, smooth, times_of_curve
+from nisf.measures.volume_curve import at_frames, cycle_seconds, peak_rates, phases_of, smooth, times_of_curve
 from nisf.utils.errors import InputError
 
 
@@ -67,8 +67,15 @@ def test_rates_of_a_recording_that_ends_early_are_not_those_of_its_jump_back(par
     assert filling == pytest.approx(-80 * np.pi * np.sin(2 * np.pi * last), rel=0.07)
 
 
+def test_rates_are_the_same_where_the_beat_is_known():
+    """20 frames over 70% of a beat of a second, their times stretched over the cycle or in their place in it."""
+    times, part = np.arange(20) / 20, 0.7
+    stretched = peak_rates(times, times, curve(0.3 + part * times), part)
+    np.testing.assert_allclose(peak_rates(part * times, part * times, curve(0.3 + part * times), 1.0), stretched)
+
+
 def test_a_recording_longer_than_a_beat_has_no_known_time():
-    assert [recorded_seconds(given) for given in (0.0, 0.7, 2.5, 30.0)] == [None, 0.7, None, None]
+    assert [cycle_seconds(given) for given in (0.0, 0.7, 2.5, 30.0)] == [None, 0.7, None, None]
 
 
 def test_a_smooth_curve_of_few_moments_is_refused():

@@ -98,6 +98,35 @@ def test_stated_axes_win_over_the_affine():
     assert torch.equal(transform.inverse(item)["image"].as_tensor(), image.as_tensor())
 
 
+@pytest.mark.parametrize("words", ["base septal,inferior", ["base", "septal", "inferior"]])
+def test_axes_stated_for_all_scans_count_where_a_scan_states_none(words):
+    affine = np.eye(4)
+    affine[:3, :3] = SHORT_AXIS * [2, 2, 8]  # an orientation, but a wrong one
+    image = tensor(np.random.default_rng(0).random((1, 3, 4, 5, 2), dtype=np.float32), affine)
+    stated, own = ["base", "septal", "inferior"], ["lateral", "inferior", "apex"]
+    transform = CanonicalOrientationd("image", array_axes=words)
+    found, expected = transform({"image": image}), CanonicalOrientationd("image")(
+        {"image": image, "array_axes": stated}
+    )
+    assert torch.equal(found["image"].as_tensor(), expected["image"].as_tensor())
+    assert found["array_axes"] == stated, "so that the order of the slices is not questioned"
+    assert torch.equal(transform({"image": image, "array_axes": own})["image"].as_tensor(), image.as_tensor())
+
+
+@pytest.mark.parametrize(
+    "words, target, sentence",
+    [
+        ("up,down,left", "short_axis", r"^--array_axes must name three directions out of .*apex.*; correct it"),
+        ("lateral,septal,apex", "short_axis", "one per axis, not .'lateral', 'septal', 'apex'.; correct it"),
+        ("lateral,inferior", "short_axis", "one per axis, not"),
+        ("lateral,inferior,apex", "RAS", "--array_axes is for short-axis stacks, but orientation is RAS; leave it out"),
+    ],
+)
+def test_axes_stated_wrongly_for_all_scans_are_refused_before_any_is_read(words, target, sentence):
+    with pytest.raises(InputError, match=sentence):
+        CanonicalOrientationd("image", target, words)
+
+
 def test_wrong_axis_words_name_the_file():
     with pytest.raises(InputError, match="scan.nii: array_axes must name three directions .*; correct the data list"):
         CanonicalOrientationd("image")(
@@ -109,7 +138,7 @@ def test_lost_orientation_is_taken_as_usual_with_a_warning(caplog):
     image = tensor(np.random.default_rng(0).random((1, 3, 4, 5, 2), dtype=np.float32))
     with caplog.at_level(logging.WARNING):
         item = CanonicalOrientationd("image")({"image": image})
-    assert "scan.nii" in caplog.text and "array_axes" in caplog.text
+    assert "scan.nii" in caplog.text and "state --array_axes, or array_axes in the data list" in caplog.text
     assert torch.equal(item["image"].as_tensor(), image.as_tensor())
     caplog.clear()
     affine = np.eye(4)

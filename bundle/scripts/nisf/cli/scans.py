@@ -22,6 +22,8 @@ def segment(
     save_reconstruction: bool = False,
     series: str | None = None,
     mask: str | None = None,
+    cycle_ms: float | None = None,
+    array_axes: str | None = None,
     dicom_seg: bool | Literal["phases", "all"] | None = None,
     keep_ids: bool = False,
     layout: str | None = None,
@@ -34,7 +36,7 @@ def segment(
 
     Writes OUTPUT/<scan>/<scan>_seg.nii.gz (1 LV blood pool, 2 LV myocardium, 3 RV blood pool) and <scan>_latent.pt, the
     fitted function, which nisf report, sample and mesh read; OUTPUT/scans.json is the summary. The orientation is taken
-    from each file's affine.
+    from each file's affine unless --array_axes states it.
 
     Scans with finished results of the same files, settings and weights are skipped: repeat the command to continue a
     batch that was stopped. Another scan of the same name gets a name of its own. Labels corrected by hand are kept.
@@ -57,6 +59,10 @@ def segment(
         series: with one scan, other images of the same subject and session (NIfTI, DICOM) or CSV files of points
             (columns x, y, z in RAS mm, intensity, time), fitted together with it; as A.nii.gz,B.csv
         mask: with one scan, a NIfTI file on its grid, nonzero where voxels are valid.
+        cycle_ms: time from one beat to the next in ms, for cines that end before the cycle does and do not tell it, as
+            NIfTI; with the time between frames in each file it gives the frames their place in the cycle.
+        array_axes: directions in which the first, second and third array axis of all scans point, where their affines
+            are wrong: out of lateral, septal, inferior, anterior, apex, base; as lateral,inferior,apex.
         dicom_seg: for DICOM scans, also write DICOM SEG objects, of ED and ES, or with --dicom_seg all of every frame.
         keep_ids: keep the patient's identity in DICOM SEG objects; no other file ever holds it.
         layout: layout of a data set, as acdc; files and folders of any form unless named. An unknown one lists all.
@@ -88,6 +94,8 @@ def segment(
             save_reconstruction=save_reconstruction,
             series=runs.words_of(series) or None,
             mask=mask,
+            cycle_ms=cycle_ms,
+            array_axes=array_axes,
             dicom_seg=dicom_seg,
             keep_ids=keep_ids,
         )

@@ -124,6 +124,11 @@ def even_times(count: int) -> tuple[float, ...]:
     return tuple(i / count for i in range(count))
 
 
+def mean_step(times: Sequence[float]) -> float:
+    """Mean distance between time points, a fraction of the cycle; the whole cycle for a single one."""
+    return abs(times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 1.0
+
+
 def unit_vector(direction: np.ndarray) -> np.ndarray:
     """The direction [3] with length one.
 

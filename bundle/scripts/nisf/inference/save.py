@@ -121,7 +121,7 @@ class SaveLatentd(ResultWriter):
             "network": self.network,
             "pipeline": {**self.pipeline, **scan.inputs()},
             "class_names": self.class_names,
-            "duration": float(scan.frame_duration) * len(scan.times),
+            "duration": float(scan.cycle),
             "person": dict(scan.person),
             "subject": scan.subject,
             "files": [Path(file).name for file in scan.files],

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nisf.geometry.grid import even_times
 from nisf.io.dicom_headers import Picture, read_pictures
 from nisf.io.dicom_stack import Stack, line_through, only_stack, short_axis
 from nisf.utils.errors import InputError
@@ -24,7 +23,8 @@ class DicomScan:
     Attributes:
         slices: pictures by slice and frame; slices ordered along cross(X, Y) in DICOM's world.
         affine: voxel index to world, RAS mm [4, 4], rounded to float32 as in a NIfTI header.
-        frame_duration: seconds, 0 where unknown.
+        starts: seconds of each frame after the R wave by the trigger times, ascending; empty where unknown.
+        beat: seconds from beat to beat, 0 where unknown.
         person: ``heart_rate`` (beats a minute), ``sex`` (F or M), ``height_cm``, ``weight_kg``, None where unknown.
         label: readable name of the series that it came from, for the screen alone.
         left: a line, for the screen alone, about each series that is left out.
@@ -32,7 +32,8 @@ class DicomScan:
 
     slices: list[list[Picture]]
     affine: np.ndarray
-    frame_duration: float
+    starts: tuple[float, ...]
+    beat: float
     person: dict[str, float | str | None]
     label: str
     left: list[str]
@@ -43,13 +44,10 @@ class DicomScan:
         return (*self.slices[0][0].size, len(self.slices), len(self.slices[0]))
 
     @property
-    def times(self) -> tuple[float, ...]:
-        """Fractions of the cycle: a cine's frames are spread over what was recorded, as in every other format; a
-        still has that of its trigger time, 0 where unknown."""
-        if self.shape[3] > 1:
-            return even_times(self.shape[3])
-        rate, trigger = _rate(self.slices), _median([s[0].trigger for s in self.slices], 0, 3000)
-        return (trigger * rate / 60_000 % 1.0 if rate and trigger else 0.0,)
+    def frame_duration(self) -> float:
+        """Seconds between frames by the trigger times, 0 without: the frames need not fill a beat of known length."""
+        count = len(self.starts)
+        return float(self.starts[-1] - self.starts[0]) / (count - 1) if count > 1 else 0.0
 
     def array(self) -> np.ndarray:
         """Pixel values, rescaled as the headers say, float32 [X, Y, Z, T].
@@ -90,7 +88,8 @@ def find_stack(source: str | os.PathLike) -> DicomScan:
 
 def _scan(stack: Stack, left: Sequence[str] = ()) -> DicomScan:
     slices = stack.slices
-    return DicomScan(slices, affine_of(slices), _duration(slices), _person(slices), stack.title, list(left))
+    times = _starts(slices), _beat(slices)
+    return DicomScan(slices, affine_of(slices), *times, _person(slices), stack.title, list(left))
 
 
 def affine_of(slices: Sequence[Sequence[Picture]]) -> np.ndarray:
@@ -107,20 +106,28 @@ def affine_of(slices: Sequence[Sequence[Picture]]) -> np.ndarray:
     return (RAS @ affine).astype(np.float32).astype(float)
 
 
-def _duration(slices: Sequence[Sequence[Picture]]) -> float:
-    """Seconds between frames by the trigger times, 0 without: the frames need not fill a beat of known length."""
-    frames = len(slices[0])
-    if frames == 1:
-        return 0.0
-    spans = [s[-1].trigger - s[0].trigger for s in slices if None not in (s[0].trigger, s[-1].trigger)]
-    step = np.median(spans) / (frames - 1) / 1000 if spans else 0.0
-    return float(max(step, 0.0))
+def _starts(slices: Sequence[Sequence[Picture]]) -> tuple[float, ...]:
+    """Seconds of each frame after the R wave, the median over the slices whose trigger times ascend."""
+    told = [[picture.trigger for picture in pictures] for pictures in slices]
+    told = [row for row in told if None not in row and bool(np.all(np.diff(row) > 0))]
+    return tuple((np.median(told, axis=0) / 1000).tolist()) if told else ()
+
+
+def _beat(slices: Sequence[Sequence[Picture]]) -> float:
+    """Seconds from beat to beat: the shorter where interval and heart rate differ, which leaves less time unseen."""
+    interval, rate = _interval(slices), _rate(slices)
+    told = [one for one in (interval, 60_000 / rate if rate else None) if one]
+    return min(told) / 1000 if told else 0.0
+
+
+def _interval(slices: Sequence[Sequence[Picture]]) -> float | None:
+    """Milliseconds from beat to beat, by the headers."""
+    return _median([p.interval for s in slices for p in s], 200, 3000)
 
 
 def _rate(slices: Sequence[Sequence[Picture]]) -> float | None:
     """Beats a minute, by the headers."""
-    told = _median([p.rate for s in slices for p in s], 20, 300)
-    interval = _median([p.interval for s in slices for p in s], 200, 3000)
+    told, interval = _median([p.rate for s in slices for p in s], 20, 300), _interval(slices)
     return told or (60_000 / interval if interval else None)
 
 

@@ -26,9 +26,13 @@ _READ = (
     *("ComplexImageComponent", "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PixelSpacing"),
     *("ImagePositionPatient", "ImageOrientationPatient", "TriggerTime", "InstanceNumber", "AcquisitionTime"),
     *("ContentTime", "NominalInterval", "HeartRate", "RescaleSlope", "RescaleIntercept", "SpecificCharacterSet"),
-    *("SliceThickness",),
+    *("SliceThickness", "CardiacRRIntervalSpecified"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
+
+
+#: Elements with the ms from beat to beat, the most particular first; scanners write 0 for what they did not measure.
+_INTERVALS = ("RRIntervalTimeNominal", "NominalInterval", "CardiacRRIntervalSpecified")
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +237,7 @@ def _picture(path: str, number: int, values: Mapping[str, object]) -> Picture:
         trigger=_number(values.get("NominalCardiacTriggerDelayTime", values.get("TriggerTime"))),
         instance=None if "InstanceNumber" not in values else int(values["InstanceNumber"]) * 100_000 + number,
         taken=_seconds(values.get("AcquisitionTime", values.get("ContentTime"))),
-        interval=_number(values.get("RRIntervalTimeNominal", values.get("NominalInterval"))),
+        interval=next((v for key in _INTERVALS if (v := _number(values.get(key)))), None),
         rate=_number(values.get("HeartRate")),
         sex={"M": "M", "F": "F"}.get(str(values.get("PatientSex", "")).strip().upper()),
         height=_number(values.get("PatientSize")),

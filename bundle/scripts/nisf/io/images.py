@@ -11,9 +11,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from nisf.geometry.grid import Grid, even_times
-from nisf.io.dicom_cine import find_scan, find_stack
+from nisf.geometry.grid import Grid
+from nisf.io.dicom_cine import DicomScan, find_scan, find_stack
 from nisf.io.dicom_headers import is_dicom
+from nisf.io.frame_times import frame_times
 from nisf.io.nifti import image_stem, new_header, open_nifti, read_to_end, seconds_per_frame
 from nisf.utils.errors import InputError
 from nisf.utils.extras import check_extra
@@ -36,6 +37,7 @@ class StoredImage:
         header: NIfTI header on this grid, for result files, with the slice axis if known; None where the file is NIfTI
             and has one.
         person: patient and heart rate from DICOM headers, see ``dicom_cine.DicomScan``.
+        triggers, beat: ``starts`` and ``beat`` of a ``DicomScan``.
     """
 
     array: np.ndarray
@@ -43,6 +45,14 @@ class StoredImage:
     frame_duration: float
     header: nib.Nifti1Header | None = None
     person: dict[str, float | str | None] = field(default_factory=dict)
+    triggers: tuple[float, ...] = ()
+    beat: float = 0.0
+
+    @property
+    def starts(self) -> tuple[float, ...]:
+        """Seconds of each frame after the R wave, taken for the first frame in files other than DICOM; else empty."""
+        step = self.frame_duration
+        return self.triggers or tuple(i * step for i in range(self.array.shape[3]) if step)
 
 
 def read_scan(path: str) -> StoredImage:
@@ -64,21 +74,24 @@ def read_volume(path: str) -> tuple[np.ndarray, np.ndarray]:
     return scan.array, scan.affine
 
 
-def read_image(path: str | Path) -> tuple[np.ndarray, Grid]:
+def read_image(path: str | Path, cycle: float | None = None) -> tuple[np.ndarray, Grid]:
     """Array [X, Y, Z, T] in float32 and grid of any image: one slice or more, of any plane, a still or a cine.
 
     Of NIfTI, MetaImage or NRRD, a DICOM file or a folder of DICOM files of one stack.
 
+    Args:
+        path: file or folder.
+        cycle: seconds from beat to beat where the user says them, see ``frame_times``.
+
     Raises:
-        InputError: it is missing; or as ``read_scan``, but for a folder ``dicom_cine.find_stack``.
+        InputError: it is missing; or as ``read_scan``, but for a folder ``dicom_cine.find_stack``; or as
+            ``frame_times``.
     """
     if not Path(path).exists():
         raise InputError(f"{path}: there is no such image; check the path")
-    if not _is_dicom_scan(str(path)):
-        array, affine = read_volume(path)
-        return array, Grid(affine, array.shape[:3], even_times(array.shape[3]))
-    found = find_stack(path)
-    return found.array(), Grid(found.affine, found.shape[:3], found.times)
+    found = _of_stack(find_stack(path)) if _is_dicom_scan(str(path)) else read_scan(str(path))
+    times = frame_times(str(path), found.array.shape[3], found.starts, found.beat, cycle)
+    return found.array, Grid(found.affine, found.array.shape[:3], times)
 
 
 def image_grid(path: str | Path) -> Grid:
@@ -107,9 +120,14 @@ def _of_dicom(path: str) -> StoredImage:
     logger.info("%s: short-axis cine %s, %d slices, %d frames", path, found.label, *found.shape[2:])
     for line in found.left:
         logger.info("%s: left %s", path, line)
+    return _of_stack(found)
+
+
+def _of_stack(found: DicomScan) -> StoredImage:
     header = new_header(found.shape, found.affine, found.frame_duration)
     header.set_dim_info(slice=2)
-    return StoredImage(found.array(), found.affine, found.frame_duration, header, found.person)
+    times = {"triggers": found.starts, "beat": found.beat}
+    return StoredImage(found.array(), found.affine, found.frame_duration, header, found.person, **times)
 
 
 # ------------------------------------------------------------------------------------------------------------ ITK

@@ -34,7 +34,8 @@ class SavedFit:
         pipeline: what made the fit, see ``models.pipeline.pipeline_of``; empty in files of earlier versions.
         class_names: internal class number to name.
         subject: name of the subject.
-        duration: seconds that the frames took, which may be a part of the cycle; 0 where unknown.
+        duration: seconds of the cycle, of which the frames' times are fractions: from beat to beat where that is known,
+            else that of the frames; 0 where unknown.
         person: known fields of ``measures.person.Person``.
         files: names of the scan's files, without their folders.
         image_files: the same with their folders.

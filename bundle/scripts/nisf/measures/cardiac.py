@@ -47,7 +47,7 @@ def cardiac_values(
         curve_times: time points [T] of the curves; None for those of the frames.
         phases: frames of ED and ES.
         heart_rate: beats per minute, for the cardiac output; None leaves it out.
-        seconds: duration of the recording, for the peak rates; None leaves them out.
+        seconds: duration of the cycle, for the peak rates; None leaves them out.
     """
     found, ed, es = {}, phases["ED"], phases["ES"]
     own = {n: v if curve_times is None else at_frames(tuple(times), curve_times, v) for n, v in volumes.items()}

@@ -22,7 +22,7 @@ from nisf.measures.cardiac import TITLES, cardiac_values
 from nisf.measures.intervals import Intervals, load_intervals
 from nisf.measures.person import Person
 from nisf.measures.tables import write_measures
-from nisf.measures.volume_curve import phases_of, recorded_seconds, times_of_curve
+from nisf.measures.volume_curve import cycle_seconds, phases_of, times_of_curve
 from nisf.measures.volumes import Volumes, class_list, slice_volumes, volume_curves
 from nisf.measures.wall_thickness import SEGMENTS, thickness_values
 from nisf.quality.record import Quality
@@ -57,7 +57,7 @@ def measure(
     times = fitted.frame.times
     volumes = volume_curves(fitted, times_of_curve(times))
     by_slices = dict(by_slices or {})
-    rate, seconds = person.heart_rate, recorded_seconds(fitted.duration)
+    rate, seconds = person.heart_rate, cycle_seconds(fitted.duration)
     cardiac = "LV" in volumes.names
     phases = _phases(times, volumes, by_slices if corrected else {}) if cardiac else {}
     if cardiac:

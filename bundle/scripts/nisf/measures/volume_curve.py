@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nisf.geometry.grid import mean_step
 from nisf.utils.errors import InputError
 
 #: Minimum number of frames for a curve between them and for rates.
@@ -18,13 +19,12 @@ TIME_POINTS = (20, 40)
 HARMONICS = 6
 
 
-#: Longest recording in seconds that is taken for one beat, at 25 beats a minute.
+#: Longest cycle in seconds that is taken for one beat, at 25 beats a minute.
 LONGEST = 60 / 25
 
 
-def recorded_seconds(duration: float) -> float | None:
-    """Seconds over which a scan's frames were taken; None where unknown or longer than a beat, as of several beats or a
-    wrong header."""
+def cycle_seconds(duration: float) -> float | None:
+    """Seconds of a scan's cycle; None where unknown or longer than a beat, as of several beats or a wrong header."""
     return duration if 0 < duration <= LONGEST else None
 
 
@@ -112,12 +112,13 @@ def peak_rates(
     [...] each.
 
     Args:
-        times: time points of the scan's frames, fractions of the recording.
+        times: time points of the scan's frames, fractions of the cycle.
         curve_times: time points [T] of the curves.
         curves: volumes [..., T], mL.
-        seconds: duration of the recording.
+        seconds: duration of the cycle.
     """
+    part = len(times) * mean_step(times)  # of the cycle that was recorded
     seen = curve_times <= times[-1] + 1e-9  # what is beyond the last frame nobody saw
     at = np.linspace(times[0], times[-1], 200)
-    change = smooth(curve_times[seen], np.asarray(curves)[..., seen], at, derivative=1) / seconds
+    change = smooth(curve_times[seen] / part, np.asarray(curves)[..., seen], at / part, derivative=1) / (seconds * part)
     return -change.min(axis=-1), change.max(axis=-1)

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
+from nisf.geometry.grid import mean_step
 from nisf.measures import reference_ranges
-from nisf.measures.volume_curve import recorded_seconds
+from nisf.measures.volume_curve import cycle_seconds
 from nisf.plots.style import class_colour
 from nisf.report.charts import bulls_eye
 from nisf.report.curves import curves_svg, has_band, names_of
@@ -73,7 +74,7 @@ def scan_page(
         "levels": [None, *(level_of(scan, plane) for plane in planes)],
         "numbers": slices.numbers,
         "surface": surface,
-        "seconds": recorded_seconds(scan.fitted.duration),
+        "seconds": cycle_seconds(scan.fitted.duration),
         "phases": phases,
         "colours": {number: class_colour(number) for number in scan.class_names},
     }
@@ -144,8 +145,8 @@ def facts(scan: ScanFolder, measures: Mapping) -> list[str]:
         f"{t} frames" if t > 1 else "one frame",
         "{:.2f} × {:.2f} × {:.1f} mm".format(*scan.spacing),
     ]
-    if seconds := recorded_seconds(scan.fitted.duration):
-        found.append(f"{1000 * seconds:.0f} ms recorded")
+    if seconds := cycle_seconds(scan.fitted.duration):
+        found.append(f"{1000 * seconds * t * mean_step(scan.times):.0f} ms recorded")
     if measures.get("heart_rate"):
         found.append(f"heart rate {measures['heart_rate']:.0f}/min")
     if measures.get("body_surface_area"):

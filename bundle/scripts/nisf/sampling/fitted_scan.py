@@ -39,7 +39,7 @@ class FittedScan:
         correction: what the U-Net adds, or None.
         class_names: class number inside the network to name.
         subject: name of the subject.
-        duration: seconds that the frames took, which may be a part of the cycle; 0 if unknown.
+        duration: seconds of the cycle, see ``io.latent_file.SavedFit``; 0 if unknown.
         draws: posterior draws, each a latent [L] and the frame in its own pose.
         chunk: points evaluated at once.
         drawn_about: for a draw the fit whose correction it has, or None.

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from nisf.geometry.grid import Grid
+from nisf.geometry.grid import Grid, mean_step
 from nisf.geometry.orientation import spacing_of
 from nisf.io.nifti import stem_of
 from nisf.level_sets.label_map import LabelMap, coarse_steps
@@ -108,7 +108,7 @@ def sample_to_files(
     pictures = [name for name in PICTURES if name in outputs]
     _check_pictures(pictures, grid)
     names = [n for n in dict.fromkeys(["seg", *outputs, *["recon"] * bool(pictures)]) if n not in PICTURES]
-    duration = fitted.duration / len(grid.times)
+    duration = fitted.duration * mean_step(grid.times)
     with ExitStack() as stack:
         found = {}
         for name in names:

@@ -12,6 +12,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Transform
 
+from nisf.io.frame_times import seconds_of_cycle
 from nisf.io.images import read_image, read_volume
 from nisf.transforms.scan import WorldPoints, scan_of, with_scan
 from nisf.utils.errors import InputError
@@ -49,17 +50,23 @@ class LoadPartiald(Transform):
 
     Voxels outside the mask get the median of the others, so that their values do no harm.
 
+    Args:
+        cycle_ms: as in ``LoadCined``.
+
     Raises:
-        InputError: a file cannot be read, the mask has another grid or is empty, or a CSV's columns are not x, y, z,
-            intensity and, optionally, time.
+        InputError: a file cannot be read, the mask has another grid or is empty, a CSV's columns are not x, y, z,
+            intensity and, optionally, time, or ``cycle_ms`` does not fit.
     """
+
+    def __init__(self, cycle_ms: float | None = None) -> None:
+        self.cycle = seconds_of_cycle(cycle_ms)
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item without these paths."""
         item = dict(data)
         mask, series = item.pop("mask", None), item.pop("series", [])
         image = item["image"] if mask is None else _masked(item["image"], str(mask))
-        scan = replace(scan_of(image), series=[read_series(path) for path in series])
+        scan = replace(scan_of(image), series=[read_series(path, self.cycle) for path in series])
         item["image"] = with_scan(image, scan)
         return item
 
@@ -76,9 +83,9 @@ def _masked(image: MetaTensor, path: str) -> MetaTensor:
     return with_scan(MetaTensor(plain, meta=dict(image.meta)), replace(scan_of(image), mask=valid))
 
 
-def read_series(path: str) -> WorldPoints:
-    """The points of an image or a CSV file, at most ``MOST``; raises as ``LoadPartiald``."""
-    points, times, values = _of_csv(path) if path.endswith(".csv") else _of_image(path)
+def read_series(path: str, cycle: float | None = None) -> WorldPoints:
+    """The points of an image or a CSV file, at most ``MOST``; raises as ``LoadPartiald``. ``cycle``: ``read_image``."""
+    points, times, values = _of_csv(path) if path.endswith(".csv") else _of_image(path, cycle)
     if not np.all(np.isfinite(values)) or values.max() == values.min():
         raise InputError(f"{path}: its intensities are constant, NaN or infinite; there is nothing to fit")
     if len(values) > MOST:
@@ -89,8 +96,8 @@ def read_series(path: str) -> WorldPoints:
     return WorldPoints(points, times, torch.from_numpy(scaled[None].astype(np.float32)))
 
 
-def _of_image(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    array, grid = read_image(path)
+def _of_image(path: str, cycle: float | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    array, grid = read_image(path, cycle)
     points = np.repeat(grid.world(), len(grid.times), axis=0)
     return points, np.tile(grid.times, grid.voxels), array.reshape(-1).astype(float)
 

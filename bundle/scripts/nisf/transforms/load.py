@@ -11,6 +11,7 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
+from nisf.io.frame_times import check_times, frame_times, seconds_of_cycle
 from nisf.io.images import read_scan
 from nisf.transforms.scan import Scan, with_scan
 from nisf.utils.errors import InputError
@@ -55,14 +56,20 @@ class LoadCined(MapTransform):
         keys: keys of ``image`` and ``label``, in this order.
         num_classes: number of classes of the inside labels, background included.
         fourth_axis: what a 4D file's last axis is, ``time`` or ``channel``.
+        cycle_ms: ms from beat to beat, for scans whose data list gives no times; None: as their files say.
 
     Raises:
         InputError: a file is missing, damaged, 2D, a single slice, constant, or has NaN or unknown label values; image
-            and label have different grids; or the data list's times, labelled frames or label map do not match.
+            and label have different grids; the data list's times, labelled frames or label map do not match; or
+            ``cycle_ms`` is no number above 0, or does not fit the frames (``io.frame_times``).
     """
 
     def __init__(
-        self, keys: KeysCollection = ("image", "label"), num_classes: int = 4, fourth_axis: str = "time"
+        self,
+        keys: KeysCollection = ("image", "label"),
+        num_classes: int = 4,
+        fourth_axis: str = "time",
+        cycle_ms: float | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys=True)
         self.image_key, self.label_key = (*self.keys, None)[:2]
@@ -70,6 +77,7 @@ class LoadCined(MapTransform):
         if fourth_axis not in ("time", "channel"):
             raise InputError(f"fourth_axis is '{fourth_axis}'; it can be 'time' or 'channel'")
         self.fourth_axis = fourth_axis
+        self.cycle = seconds_of_cycle(cycle_ms)
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with tensors in place of paths."""
@@ -100,11 +108,13 @@ class LoadCined(MapTransform):
         stacked = first if len(arrays) == 1 else np.concatenate(arrays, axis=3)
         duration = stored.frame_duration if self.fourth_axis == "time" else 0.0
         image = stacked[None] if self.fourth_axis == "time" else np.moveaxis(stacked, 3, 0)[..., None]
-        times = item.get("times") or [i / image.shape[-1] for i in range(image.shape[-1])]
-        if len(times) != image.shape[-1]:
+        count = image.shape[-1]
+        times = item.get("times") or frame_times(files[0], count, stored.starts, stored.beat, self.cycle)
+        if len(times) != count:
             raise InputError(
-                f"{files[0]}: has {image.shape[-1]} frames, but the data list has {len(times)} times; correct the list"
+                f"{files[0]}: has {count} frames, but the data list has {len(times)} times; correct the list"
             )
+        check_times(files[0], times)
         scan = Scan(
             times=tuple(float(t) for t in times),
             subject=str(item.get("subject", Path(files[0]).name.split(".")[0])),

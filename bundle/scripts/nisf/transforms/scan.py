@@ -19,6 +19,7 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 
 from nisf.fit.posterior import LatentFit
 from nisf.geometry.frame import CoordinateFrame
+from nisf.geometry.grid import mean_step
 from nisf.quality.record import Quality
 
 #: Entry of an image's meta.
@@ -96,6 +97,11 @@ class Scan:
     def item(self) -> Scan:
         """Itself: one item of a batch."""
         return self
+
+    @property
+    def cycle(self) -> float:
+        """Seconds of the cycle, of which ``times`` are fractions; 0 if unknown."""
+        return self.frame_duration / mean_step(self.times)
 
     def turned(self, order: Sequence[int], flips: Sequence[bool], slices: int) -> Scan:
         """The Scan, without a coordinate frame yet, after the image's axes were put in ``order`` and then flipped.

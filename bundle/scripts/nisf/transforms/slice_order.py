@@ -47,7 +47,7 @@ def taper_of(classes: np.ndarray, body: Sequence[int], kept: Sequence[int] | Non
 class SliceOrderd(GridTransform):
     """Reverses the slices of a short-axis stack that a segmentation shows to run from apex to base.
 
-    Stacks whose data list states their ``array_axes`` are left as they are. One with an orientation in its affine is
+    Stacks whose ``array_axes`` are stated are left as they are. One with an orientation in its affine is
     only reversed where the segmentation leaves no doubt.
 
     Args:
@@ -89,7 +89,7 @@ class SliceOrderd(GridTransform):
         logger.log(
             logging.WARNING if known else logging.INFO,
             "%s: the heart in the image tapers towards the first slice, so slices are read from apex to base%s; "
-            "state array_axes if that is wrong",
+            "if that is wrong, state --array_axes, or array_axes in the data list",
             image.meta.get("filename_or_obj", "image"),
             ", though its affine says otherwise" if known else "",
         )

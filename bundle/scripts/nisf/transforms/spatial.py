@@ -27,18 +27,42 @@ logger = logging.getLogger(__name__)
 USUAL_AXES = ["lateral", "inferior", "apex"]
 
 
+def _axes(array_axes: Sequence[str] | str | None, target: str) -> list[str] | None:
+    """The setting ``array_axes`` as a list; raises as ``CanonicalOrientationd``."""
+    if not array_axes:
+        return None
+    words = array_axes.replace(",", " ").split() if isinstance(array_axes, str) else list(array_axes)
+    if target != "short_axis":
+        raise InputError(f"--array_axes is for short-axis stacks, but orientation is {target}; leave it out")
+    try:
+        orientation.stated_permutation(words)
+    except ValueError as error:
+        raise InputError(f"--{error}; correct it") from error
+    return words
+
+
 class CanonicalOrientationd(GridTransform):
     """Brings tensors [C, X, Y, Z, T] into one array orientation by axis swaps and flips alone.
 
     Args:
         keys: tensors to turn; the first is the image, whose ``Scan`` is turned with it.
         target: ``short_axis``: x to the lateral wall, y to the inferior wall, slices last from base to apex, decided
-            from the affine, or from the item's ``array_axes`` if the data list states them; or axis codes as ``RAS``.
+            from the affine, or from the item's ``array_axes`` if they are stated; or axis codes as ``RAS``.
+        array_axes: directions of the array axes of every item that states none itself, see
+            ``orientation.stated_permutation``: three words, also as one text; None: by the affine.
+
+    Raises:
+        InputError: ``array_axes`` are no three directions, or are given with another target.
     """
 
-    def __init__(self, keys: KeysCollection = ("image", "label"), target: str = "short_axis") -> None:
+    def __init__(
+        self,
+        keys: KeysCollection = ("image", "label"),
+        target: str = "short_axis",
+        array_axes: Sequence[str] | str | None = None,
+    ) -> None:
         super().__init__(keys, allow_missing_keys=True)
-        self.target = target
+        self.target, self.array_axes = target, _axes(array_axes, target)
 
     def permutation(self, item: Mapping[Hashable, object], affine: np.ndarray) -> tuple:
         """Axis order and flips for this item."""
@@ -49,7 +73,8 @@ class CanonicalOrientationd(GridTransform):
         stated = item.get("array_axes")
         if not stated and not orientation.has_orientation(affine):
             logger.warning(
-                "%s: the affine has lost the scan's orientation, assumed %s; state array_axes in the data list if not",
+                "%s: the affine has lost the scan's orientation, assumed %s; if that is wrong, state --array_axes, or "
+                "array_axes in the data list",
                 item[self.keys[0]].meta.get("filename_or_obj", "image"),
                 USUAL_AXES,
             )
@@ -71,7 +96,7 @@ class CanonicalOrientationd(GridTransform):
         if found is None:
             logger.warning(
                 "%s: neither voxel sizes nor directions tell which array axis runs across the slices, assumed the "
-                "last; state array_axes in the data list if not",
+                "last; if that is wrong, state --array_axes, or array_axes in the data list",
                 image.meta.get("filename_or_obj", "image"),
             )
         return 2 if found is None else found
@@ -79,6 +104,8 @@ class CanonicalOrientationd(GridTransform):
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with turned tensors and affines."""
         item = dict(data)
+        if self.array_axes and not item.get("array_axes"):
+            item["array_axes"] = self.array_axes  # later steps do not question what is stated
         affine = np.asarray(item[self.keys[0]].affine)
         order, flips = self.permutation(item, affine)
         for key in self.key_iterator(item):
