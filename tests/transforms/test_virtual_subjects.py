@@ -7,7 +7,9 @@ import torch
 from nisf.transforms.virtual_subjects import RandVirtualSubjectd, VirtualSubject
 from nisf.utils.errors import InputError
 
-NONE = dict.fromkeys(("shift", "turn", "scale", "shear", "bend", "swell", "tempo", "gamma", "contrast", "bias"), 0.0) | {"waves": 4}
+NONE = dict.fromkeys(
+    ("shift", "turn", "scale", "shear", "bend", "swell", "tempo", "gamma", "contrast", "bias"), 0.0
+) | {"waves": 4}
 
 
 def item(number=50, index=3):
@@ -87,7 +89,9 @@ def test_a_swelling_widens_the_middle_and_leaves_what_is_far():
     factor = float(one.swell[0].exp())
     assert abs(factor - 1) > 0.01
     coords = torch.tensor([[0.01, 0.0, 0.0, 0.3], [1.2, 0.0, 0.0, 0.3]]).t()
-    torch.testing.assert_close(one.move(coords), coords * torch.tensor([[factor, 1], [1, 1], [1, 1], [1, 1]]), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        one.move(coords), coords * torch.tensor([[factor, 1], [1, 1], [1, 1], [1, 1]]), atol=1e-4, rtol=1e-4
+    )
 
 
 def test_a_tempo_moves_the_frames_between_and_keeps_order_and_ends():
