@@ -18,7 +18,7 @@ from nisf.sampling.fitted_scan import FittedScan
 from nisf.utils.bundle import bundle_root, run_bundle
 from nisf.utils.errors import InputError
 
-SMALL = {"hidden_size": 16, "latent_size": 8, "num_layers": 3}
+SMALL = {"hidden_size": 16, "latent_size": 8, "num_layers": 3, "closed_cycle": True}
 
 
 def network_of(path=None, **options):

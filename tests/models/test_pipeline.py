@@ -45,7 +45,7 @@ def test_device_chunks_draws_seeds_and_files_do_not_matter():
         ({"unet_blend": 0.0}, "unet_blend is 0.0 in place of 0.75"),
         ({"prior_weight": 0.001}, "prior_weight is 0.001 in place of 0.0001"),
         ({"fit#iterations": 5}, "iterations is 5 in place of 30"),
-        ({"unet_frames": 4}, "unet_frames is 4 in place of 10"),
+        ({"unet_frames": 4}, "unet_frames is 4 in place of None"),
         ({"unet_model": None}, "the U-Net has other weights"),
         ({"final_points": 4096, "grid_step": 3}, "final_points is 4096 in place of 8192, and 1 more difference"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from monai.networks.nets import BasicUNet
@@ -10,6 +10,7 @@ from monai.transforms import KeepLargestConnectedComponent, ScaleIntensityRangeP
 from torch import nn
 from torch.nn import functional as F
 
+from nisf.utils.compile import has_bf16
 from nisf.utils.errors import InputError
 from nisf.utils.tensors import likeliest
 
@@ -45,13 +46,25 @@ class SliceNet(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes, self.in_channels = num_classes, in_channels
-        self.unet = BasicUNet(2, 3 * in_channels, num_classes, tuple(features))
+        self.features = tuple(features)
+        self.unet = BasicUNet(2, 3 * in_channels, num_classes, self.features)
         self.register_buffer("pixel", torch.tensor(float(pixel)))
         self.register_buffer("patch", torch.tensor(int(patch)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Class logits [B, K, H, W] of [B, 3 C, H, W] (slice below, slice, slice above)."""
         return self.unet(x)
+
+    def shaped_as(self, state: Mapping[str, torch.Tensor]) -> SliceNet:
+        """An untrained network like this one with as many channels as some weights have; itself if it has as many."""
+        parts = ["conv_0.conv_0", *(f"down_{n}.convs.conv_0" for n in range(1, 5)), "upcat_1.convs.conv_1"]
+        names = [f"unet.{part}.conv.weight" for part in parts]
+        if not all(name in state for name in names):  # no U-Net; loading them says so
+            return self
+        features = tuple(len(state[name]) for name in names)
+        if features == self.features:
+            return self
+        return SliceNet(self.num_classes, self.in_channels, float(self.pixel), features, int(self.patch))
 
     @torch.no_grad()
     def probabilities(
@@ -60,6 +73,7 @@ class SliceNet(nn.Module):
         spacing: Sequence[float],
         kept_slices: Sequence[int] | None = None,
         center: tuple[float, float] | None = None,
+        bf16: bool = False,
     ) -> torch.Tensor:
         """Class probabilities of a stack on its own grid.
 
@@ -70,6 +84,7 @@ class SliceNet(nn.Module):
             center: voxel along x and y at the centre of a window as large as the training patches, outside which all
                 is background. None reads whole slices, which is less accurate, as the network's normalisation depends
                 on all that it sees.
+            bf16: run the network in bfloat16 if the hardware has it.
 
         Returns:
             [K, X, Y, Z] float32.
@@ -78,7 +93,9 @@ class SliceNet(nn.Module):
         slices = to_pixel(stack[..., kept].permute(3, 0, 1, 2).float(), spacing, float(self.pixel))
         number = torch.arange(len(slices))
         below, above = slices[(number - 1).clamp(min=0)], slices[(number + 1).clamp(max=len(slices) - 1)]
-        logits = self._logits(torch.cat([below, slices, above], dim=1).to(self.pixel.device), stack.shape[1:3], center)
+        device = self.pixel.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16 and has_bf16(device)):
+            logits = self._logits(torch.cat([below, slices, above], dim=1).to(device), stack.shape[1:3], center)
         size = tuple(stack.shape[1:3])
         found = F.interpolate(logits, size=size, mode="bilinear", align_corners=False).softmax(dim=1)
         whole = torch.zeros((*stack.shape[1:], self.num_classes))
@@ -95,6 +112,7 @@ class SliceNet(nn.Module):
         reach = int(self.patch) // 2
         x, y = (int((c + 0.5) * n / m + 0.5) for c, n, m in zip(center, (height, width), size))
         padded = F.pad(slices, (reach, reach, reach, reach))[..., x : x + 2 * reach, y : y + 2 * reach]
+        padded = padded.contiguous(memory_format=torch.channels_last)
         found = torch.cat([self(part) for part in padded.split(self.BATCH)]).float()
         # certain background; all other classes are equal
         whole = found.new_full((len(slices), self.num_classes, height + 2 * reach, width + 2 * reach), -self.SURE)
@@ -105,17 +123,24 @@ class SliceNet(nn.Module):
 
 @torch.no_grad()
 def read_frames(
-    network: SliceNet, frames: torch.Tensor, spacing: Sequence[float], kept_slices: Sequence[int] | None = None
+    network: SliceNet,
+    frames: torch.Tensor,
+    spacing: Sequence[float],
+    kept_slices: Sequence[int] | None = None,
+    bf16: bool = False,
 ) -> torch.Tensor:
     """Class probabilities [K, X, Y, Z, T] of the frames [C, X, Y, Z, T] of a stack.
 
-    Whole slices of two frames show where the organ is; then a window about it is read in every frame.
+    Whole slices of two frames show where the organ is; then a window about it is read in every frame. For ``bf16`` see
+    ``SliceNet.probabilities``.
     """
     count = frames.shape[-1]
-    looks = [network.probabilities(frames[..., t], spacing, kept_slices) for t in unet_frames(count, 2)]
+    looks = [network.probabilities(frames[..., t], spacing, kept_slices, bf16=bf16) for t in unet_frames(count, 2)]
     center = _middle(largest_pieces(likeliest(torch.stack(looks, dim=-1)), kept_slices))
-    read = [network.probabilities(frames[..., t], spacing, kept_slices, center) for t in range(count)]
-    return torch.stack(read, dim=-1)
+    found = torch.empty((*looks[0].shape, count))
+    for t in range(count):
+        found[..., t] = network.probabilities(frames[..., t], spacing, kept_slices, center, bf16)
+    return found
 
 
 def _middle(classes: torch.Tensor) -> tuple[float, float] | None:
@@ -131,8 +156,10 @@ def to_pixel(slices: torch.Tensor, spacing: Sequence[float], pixel: float) -> to
     return F.interpolate(slices, size=size, mode="bilinear", align_corners=False, antialias=pixel > min(spacing[:2]))
 
 
-def unet_frames(frames: int, count: int) -> list[int]:
-    """Numbers of at most ``count`` of ``frames`` frames, spread evenly from the first."""
+def unet_frames(frames: int, count: int | None) -> list[int]:
+    """Numbers of at most ``count`` of ``frames`` frames, spread evenly from the first; None for all."""
+    if count is None:
+        return list(range(frames))
     if count < 1:
         raise InputError(f"unet_frames is {count}; at least 1 is needed")
     return sorted({round(i * frames / count) for i in range(count)} & set(range(frames)))

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import torch
 
+from nisf.models.slice_net import SliceNet
 from nisf.utils.errors import InputError
 from nisf.utils.tensors import save_tensors
 
 
-def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
-    """Loads the weights of ``path`` into ``network``.
+def read_weights(path: str | Path) -> Mapping[str, torch.Tensor]:
+    """The tensors of a weight file or checkpoint.
 
     Raises:
-        InputError: the file is missing, damaged, or from another network.
+        InputError: the file is missing or damaged.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: there is no such model file; train one or name another with --model")
@@ -26,7 +27,19 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
         raise InputError(
             f"{path}: the model file is damaged or cut off ({type(error).__name__}); copy or train it again"
         ) from error
-    state = state.get("network", state) if isinstance(state, Mapping) else {}
+    return state.get("network", state) if isinstance(state, Mapping) else {}
+
+
+def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
+    """Loads the weights of ``path`` into ``network``.
+
+    Raises:
+        InputError: the file is missing, damaged, or from another network.
+    """
+    return _with(network, read_weights(path), path)
+
+
+def _with(network: torch.nn.Module, state: Mapping[str, torch.Tensor], path: str | Path) -> torch.nn.Module:
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -51,6 +64,9 @@ def save_weights(network: torch.nn.Module, path: str | Path) -> Path:
     return save_tensors({name: value.detach().cpu().clone() for name, value in network.state_dict().items()}, path)
 
 
-def load_unet(network: torch.nn.Module, path: str | Path | None, device: torch.device | str) -> torch.nn.Module | None:
-    """The U-Net with the weights of ``path``; None where no path is given."""
-    return None if path is None else load_weights(network, path).to(device).eval()
+def load_unet(network: SliceNet, path: str | Path | None, device: torch.device | str) -> SliceNet | None:
+    """The U-Net with the weights of ``path`` and as many channels as they have; None where no path is given."""
+    if path is None:
+        return None
+    state = read_weights(path)
+    return _with(network.shaped_as(state), state, path).to(device).eval()

@@ -28,12 +28,15 @@ class AddUNetProbd(Transform):
 
     Args:
         network: trained U-Net, run on the device of its weights. None adds nothing.
-        frames: maximum number of frames to read.
+        frames: maximum number of frames to read; None for all.
+        bf16: as in ``SliceNet.probabilities``.
         image_key: key of the image [C, X, Y, Z, T].
     """
 
-    def __init__(self, network: SliceNet | None, frames: int = 10, image_key: str = "image") -> None:
-        self.network, self.frames, self.image_key = network, frames, image_key
+    def __init__(
+        self, network: SliceNet | None, frames: int | None = None, bf16: bool = True, image_key: str = "image"
+    ) -> None:
+        self.network, self.frames, self.bf16, self.image_key = network, frames, bf16, image_key
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with U-Net probabilities and ``unet_class``."""
@@ -45,7 +48,7 @@ class AddUNetProbd(Transform):
         seen, kept = scan.kept_frames or list(range(image.shape[4])), scan.kept_slices
         frames = [seen[i] for i in unet_frames(len(seen), self.frames)]
         plain = torch.as_tensor(scaled(image.as_tensor()[..., frames].float()))
-        probabilities = read_frames(self.network, plain, spacing_of(np.asarray(image.affine)), kept)
+        probabilities = read_frames(self.network, plain, spacing_of(np.asarray(image.affine)), kept, self.bf16)
         raw = likeliest(probabilities)
         classes = largest_pieces(raw, kept)
         # separate pieces are taken for background, though not with certainty
