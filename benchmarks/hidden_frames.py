@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from monai.metrics import PSNRMetric
 from segmented import segmented
@@ -31,21 +32,40 @@ def between(image: torch.Tensor, frame: int) -> torch.Tensor:
     return (image[..., frame - 1] + image[..., (frame + 1) % image.shape[-1]]) / 2
 
 
-def hidden_fits(settings: Mapping[str, object], entry: Mapping, frames: int) -> tuple[list[dict], dict[int, torch.Tensor]]:
+def psnr_of_frames(item: Mapping[str, object]) -> list[float]:
+    """PSNR of the reconstruction of each frame on the voxels of the fitted field, from an item of ``segmented``."""
+    image, shown = fields_of(item)
+    return [psnr(image[..., t], shown[..., t]) for t in range(image.shape[-1])]
+
+
+def fields_of(item: Mapping[str, object]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Intensities and their reconstruction in the fitted field, [C, X, Y, Z, T]."""
+    image = item["image"].as_tensor()
+    return image.float(), item["pred_fitted"].as_tensor()[: len(image)].float()
+
+
+def with_frames_hidden(settings: Mapping[str, object], entry: Mapping, frames: int) -> tuple[list[dict], np.ndarray]:
     """Fits of a cine of ``frames`` evenly spaced frames with every second one hidden.
 
     Returns:
-        ``psnr_fit`` and ``psnr_linear`` of each hidden ``frame``, on the voxels of the fitted field; and the labels
-        [X, Y, Z] of these frames on the file's grid.
+        ``psnr_hidden`` of the reconstruction, ``psnr_residual`` of the reconstruction and the mean of what it leaves in
+        the two neighbours, and ``psnr_linear`` of the neighbours' mean, of each hidden ``frame``; and labels
+        [X, Y, Z, T] on the file's grid, each frame from the fit that did not see it, background in a frame that was
+        never hidden.
     """
-    rows, labels = [], {}
+    rows, labels = [], None
     for parity in (0, 1):
         hidden = hidden_in(frames, parity)
         _, item = segmented(Segmenter(hold_out_frames=hidden, **settings), entry)
-        image, shown = (item[key].as_tensor().float() for key in ("image", "recon"))
+        image, shown = fields_of(item)
         for frame in hidden:
-            true = image[..., frame]
-            row = {"psnr_fit": psnr(true, shown[..., frame]), "psnr_linear": psnr(true, between(image, frame))}
-            rows.append({"frame": frame, **row})
-            labels[frame] = item["seg"].as_tensor()[0, ..., frame].numpy()
+            guesses = {
+                "psnr_hidden": shown[..., frame],
+                "psnr_residual": shown[..., frame] + between(image - shown, frame),
+                "psnr_linear": between(image, frame),
+            }
+            rows.append({"frame": frame, **{name: psnr(image[..., frame], guess) for name, guess in guesses.items()}})
+        found = np.asarray(item["seg"])[0]
+        labels = np.zeros_like(found) if labels is None else labels
+        labels[..., hidden] = found[..., hidden]
     return sorted(rows, key=lambda row: row["frame"]), labels

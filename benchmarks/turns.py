@@ -97,8 +97,9 @@ def main() -> None:
     subjects, started = hearts_of(options.cohort, options.section, options.subjects), time.time()
     work = partial(rows_of, settings=settings_of(options), every=options.every, affines=options.affines)
     rows: list[dict] = []
+    # spawned, as a process that is forked after torch ran may hang
     with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn")) as pool:
-        for found in pool.map(work, subjects):
+        for found in map(work, subjects) if options.workers == 1 else pool.map(work, subjects):
             rows += found
             print(f"{found[0]['subject']}, {len(found)} variants, {time.time() - started:.0f} s", flush=True)
     differences = {way: print_table(rows, way) for way in WAYS}
