@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import yaml
 
@@ -28,8 +29,10 @@ def with_settings(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, object]:
-    """Settings given by ``--set``, their values read as YAML."""
-    return {name: yaml.safe_load(value) for name, _, value in (one.partition("=") for one in options.set)}
+    """Settings given by ``--set``, their values read as YAML; files by their whole path, so that any folder will do."""
+    given = {name: yaml.safe_load(value) for name, _, value in (one.partition("=") for one in options.set)}
+    files = {name: str(Path(value).resolve()) for name, value in given.items() if Path(str(value)).is_file()}
+    return {**given, **files}
 
 
 def of_hearts(about: str) -> argparse.ArgumentParser:
