@@ -69,9 +69,8 @@ def main() -> None:
     parser.add_argument("--only_vendor", metavar="NAME", help="only M&Ms patients of this vendor")
     options = parser.parse_args()
     vendors = vendors_of(options.patients)
-    subjects = hearts_of(options.cohort, options.section, options.subjects)
-    if options.only_vendor:
-        subjects = [one for one in subjects if vendors.get(one["subject"]) == options.only_vendor]
+    chosen = options.only_vendor and {name for name, vendor in vendors.items() if vendor == options.only_vendor}
+    subjects = hearts_of(options.cohort, options.section, options.subjects, chosen)
     if not subjects:
         parser.error(f"no patient of {options.section} is left; --only_vendor needs --patients and a vendor in it")
     segmenter = labelled_segmenter(settings_of(options))

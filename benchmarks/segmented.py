@@ -5,7 +5,7 @@ Used by ``hearts.py``, ``turns.py`` and ``hidden_frames.py``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from nisf.io.datalist import load_split
 from nisf.transforms.load import LoadCined
 from nisf.transforms.scan import scan_of
 from nisf.transforms.spatial import CropToFieldd
+from nisf.utils.errors import unwrapped
 
 #: What is scored: the blended result of a fit, and the largest piece of what the U-Net says.
 WAYS = ("fit", "U-Net alone")
@@ -29,9 +30,9 @@ def data_set_of(subject: Mapping) -> str:
     return "ACDC" if subject["subject"].startswith("patient") else "M&Ms"
 
 
-def hearts_of(cohort: str, section: str, first: int | None = None) -> list[dict]:
-    """Entries of a section, the ``first`` of each data set or all."""
-    entries = load_split("cohort", cohort, section)
+def hearts_of(cohort: str, section: str, first: int | None = None, only: Collection[str] | None = None) -> list[dict]:
+    """Entries of a section, ``only`` those of these names or all, and of each data set the ``first`` or all."""
+    entries = [one for one in load_split("cohort", cohort, section) if only is None or one["subject"] in only]
     return [one for name in ("ACDC", "M&Ms") for one in [e for e in entries if data_set_of(e) == name][:first]]
 
 
@@ -58,7 +59,8 @@ def scored(segmenter: Segmenter, subject: Mapping) -> dict[str, list[dict]]:
     """
     phases, rest = subject["phases"], (segmenter.class_names, subject["subject"])
     try:
-        whole, item = segmented(segmenter, subject)
+        with unwrapped():
+            whole, item = segmented(segmenter, subject)
     except InputError as error:
         print(f"{subject['subject']}: {error}", flush=True)
         truth = LoadCined(("image", "label"))(dict(subject))["label"]

@@ -1,6 +1,6 @@
 """Dice against the turn of the heart in plane, with the slices in both orders and the affine right and wrong.
 
-    python benchmarks/turns.py COHORT --subjects 3 --workers 2 --json FILE
+    python benchmarks/turns.py COHORT --subjects 2 --workers 2 --json FILE
     python benchmarks/turns.py COHORT --affines right lost unchanged --set model=M.pt unet_model=U.pt
 
 COHORT is the data list of ``pooled_cohort.py``; the first patients of each data set are turned in steps of 30 degrees
@@ -89,7 +89,7 @@ def print_table(rows: Sequence[Mapping], way: str) -> float:
 def main() -> None:
     """Turns, segments, and prints the tables."""
     parser = of_hearts(__doc__)
-    parser.set_defaults(subjects=3)
+    parser.set_defaults(subjects=2)
     parser.add_argument("--every", type=int, default=30, help="degrees between turns")
     parser.add_argument("--affines", nargs="*", default=["right", "unchanged"], choices=("right", "lost", "unchanged"))
     parser.add_argument("--workers", type=int, default=1, help="processes, each with OMP_NUM_THREADS threads")
