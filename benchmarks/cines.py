@@ -1,23 +1,30 @@
 """Whole cycles: how smooth the LV volume is from frame to frame, and Dice where a frame is labelled.
 
     python benchmarks/cines.py ACDC ACDC_CINE -o output/cines --name shipped
-    python benchmarks/cines.py ACDC ACDC_CINE -o output/cines --name new --set model=M.pt unet_model=U.pt
+    python benchmarks/cines.py ACDC ACDC_CINE -o output/cines --name new --hide_frames --set model=M.pt unet_model=U.pt
 
-Roughness of frame t: ``|v(t) - (v(t - 1) + v(t + 1)) / 2| / (max v - min v)`` of the LV volume v, with the cycle closed.
+Roughness of frame t: ``|v(t) - (v(t - 1) + v(t + 1)) / 2| / (max v - min v)`` of the LV volume v, the cycle closed.
+``--hide_frames`` also fits each cine with every second frame hidden. It shows the PSNR there of the reconstruction, of
+the reconstruction with what it leaves in the two neighbours, of the neighbours' mean (linear interpolation), and of the
+fit that saw the frame; and Dice where a labelled frame is hidden.
 Each call writes ``NAME.json`` and draws ``curves.png`` of all names in the folder.
 """
 
 import json
+import time
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import yaml
+from about import about
+from hidden_frames import psnr_of_frames, with_frames_hidden
 from matplotlib.figure import Figure
-from options import parser_of
+from options import parser_of, settings_of, with_settings
+from pooled_cohort import RULES
+from segmented import segmented
 
 from nisf import Segmenter
-from nisf.geometry.affine import world_to_voxel
+from nisf.geometry.affine import voxel_ml, world_to_voxel
 from nisf.io.datalist import load_split
 from nisf.utils.files import write_text
 
@@ -44,17 +51,25 @@ def dice_in_crop(labels: np.ndarray, affine: np.ndarray, path: str, label_map: d
     return found
 
 
+def labelled_frames(subject: dict, frames: int) -> dict[str, int]:
+    """Frame of a cine of ``frames`` frames at each labelled phase."""
+    return {phase: round(subject["times"][place] * frames) for phase, place in subject["phases"].items()}
+
+
+def dice_of(labels: np.ndarray, subject: dict, cine: Path, numbers: dict[str, int]) -> dict[str, dict[str, float]]:
+    """Dice of each class at phases with their frame ``numbers``, of the labels [X, Y, Z, T] of the cine."""
+    affine, files = nib.load(cine).affine, {phase: subject["label"][at] for phase, at in subject["phases"].items()}
+    return {
+        phase: dice_in_crop(labels[..., number], affine, files[phase], subject["label_map"])
+        for phase, number in numbers.items()
+    }
+
+
 def examined(segmenter: Segmenter, subject: dict, cine: Path) -> dict:
-    """Volumes, roughness and Dice of one patient's cine."""
-    entry = {**subject, "image": str(cine), "label": None, "times": None}
-    result = segmenter(entry)
-    volume = result.volumes()["LV"]
-    frames = volume.size
-    dice = {}
-    for phase, place in subject["phases"].items():
-        number = round(subject["times"][place] * frames)
-        labels = result.labels[..., number]
-        dice[phase] = dice_in_crop(labels, result.affine, subject["label"][place], subject["label_map"])
+    """Volumes, roughness, Dice and PSNR of one patient's cine."""
+    _, item = segmented(segmenter, entry_of(subject, cine))
+    labels = np.asarray(item["seg"])[0]
+    volume = (labels == LV).sum(axis=(0, 1, 2)) * voxel_ml(nib.load(cine).affine)
     rough = roughness(volume)
     return {
         "volume": volume.round(2).tolist(),
@@ -62,8 +77,14 @@ def examined(segmenter: Segmenter, subject: dict, cine: Path) -> dict:
         "worst": float(rough.max()),
         "last_two": float(rough[-2:].mean()),
         "others": float(rough[:-2].mean()),
-        "dice": dice,
+        "dice": dice_of(labels, subject, cine, labelled_frames(subject, volume.size)),
+        "psnr": psnr_of_frames(item),
     }
+
+
+def entry_of(subject: dict, cine: Path) -> dict:
+    """The cine as an entry of a data list, without labels; its frames are spread evenly."""
+    return {**subject, "image": str(cine), "label": None, "times": None}
 
 
 def summary(patients: dict[str, dict]) -> dict[str, float]:
@@ -72,10 +93,24 @@ def summary(patients: dict[str, dict]) -> dict[str, float]:
         key: float(np.mean([one[key] for one in patients.values()]))
         for key in ("roughness", "worst", "last_two", "others")
     }
-    for phase in ("ED", "ES"):
-        scores = [np.mean(list(one["dice"][phase].values())) for one in patients.values() if one["dice"].get(phase)]
-        found[f"dice_{phase}"] = float(np.mean(scores))
+    for key in ("dice", "dice_hidden"):
+        for phase in ("ED", "ES"):
+            scores = [np.mean([*one[key][phase].values()]) for one in patients.values() if one.get(key, {}).get(phase)]
+            if scores:
+                found[f"{key}_{phase}"] = float(np.mean(scores))
+    hidden = [one["hidden"] for one in patients.values() if "hidden" in one]
+    for key in ("psnr_hidden", "psnr_residual", "psnr_linear", "psnr_seen") if hidden else ():
+        found[key] = float(np.mean([np.mean([row[key] for row in rows]) for rows in hidden]))
     return found
+
+
+def with_hidden(one: dict, settings: dict, subject: dict, cine: Path) -> dict:
+    """What ``examined`` found, with ``hidden`` (PSNR of each frame) and ``dice_hidden`` (as ``dice``)."""
+    rows, labels = with_frames_hidden(settings, entry_of(subject, cine), len(one["volume"]))
+    rows = [{**row, "psnr_seen": one["psnr"][row["frame"]]} for row in rows]
+    known, was_hidden = labelled_frames(subject, len(one["volume"])), {row["frame"] for row in rows}
+    numbers = {phase: number for phase, number in known.items() if number in was_hidden}
+    return {**one, "hidden": rows, "dice_hidden": dice_of(labels, subject, cine, numbers)}
 
 
 def draw(folder: Path) -> Path:
@@ -95,28 +130,32 @@ def draw(folder: Path) -> Path:
 
 
 def main() -> None:
-    parser = parser_of(__doc__)
+    """Segments the cines, prints the means and draws the curves."""
+    parser = with_settings(parser_of(__doc__))
     parser.add_argument("acdc")
     parser.add_argument("cines")
     parser.add_argument("-o", "--output", required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--section", default="test")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of inference.json")
+    parser.add_argument("--subjects", type=int, metavar="N", help="only the first N")
+    parser.add_argument("--hide_frames", action="store_true", help="also fit with every second frame hidden")
     options = parser.parse_args()
-    settings = {name: yaml.safe_load(value) for name, _, value in (one.partition("=") for one in options.set)}
-    segmenter = Segmenter(**settings)
-    rule = {"last_digit": {"validation": [2], "test": [0]}}
-    patients = {}
-    for subject in load_split("acdc", options.acdc, options.section, rule):
+    settings, started = settings_of(options), time.time()
+    segmenter, patients = Segmenter(**settings), {}
+    for subject in load_split("acdc", options.acdc, options.section, RULES["acdc"])[: options.subjects]:
         cine = Path(options.cines) / f"{subject['subject']}.nii.gz"
-        patients[subject["subject"]] = one = examined(segmenter, subject, cine)
-        print(subject["subject"], {key: one[key] for key in ("roughness", "worst", "dice")}, flush=True)
+        one = examined(segmenter, subject, cine)
+        one = with_hidden(one, settings, subject, cine) if options.hide_frames else one
+        patients[subject["subject"]] = one
+        print(subject["subject"], {key: round(one[key], 4) for key in ("roughness", "worst", "last_two")}, flush=True)
     found = summary(patients)
-    folder = Path(options.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {"settings": settings, "summary": found, "patients": patients}
-    write_text(folder / f"{options.name}.json", json.dumps(content, indent=1) + "\n")
-    print({key: round(value, 4) for key, value in found.items()}, draw(folder))
+    path = Path(options.output) / f"{options.name}.json"
+    content = {"summary": found, "patients": patients, **about(options, segmenter)}
+    write_text(path, json.dumps(content, indent=1) + "\n")
+    print(
+        f"\n| {' | '.join(found)} |\n|{'---|' * len(found)}\n| {' | '.join(f'{one:.4f}' for one in found.values())} |"
+    )
+    print(f"{len(patients)} cines, {time.time() - started:.0f} s; {draw(path.parent)}")
 
 
 if __name__ == "__main__":

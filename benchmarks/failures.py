@@ -1,12 +1,13 @@
 """How well a fit's quality numbers separate failed fits from the rest, without labels.
 
     python benchmarks/failures.py --dataset_dir ACDC [--section validation] [--json FILE]
+    python benchmarks/failures.py --dataset_dir ACDC --conditions noise blur --set model=M.pt unet_model=U.pt
 
 The validation patients are fitted as they are and with realistic faults (noise, blur, inverted contrast, few
 slices, a stack cut beside the heart), by the default fit, some also by the intensities alone. A fit has failed if its
 mean Dice over classes, ED and ES is below 0.7. Prints the area under the receiver operating curve of each number of
-``assess.quality_of``; 0.5 is chance. Scans in which no heart was found are refused: they are counted, but have no
-numbers.
+``assess.quality_of``; 0.5 is chance, NaN that no fit failed or all did. Scans in which no heart was found are refused:
+they are counted, but have no numbers.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from ablation import evaluate
+from about import about
 from changed_patients import write_changed
 from monai.metrics import compute_roc_auc
-from options import of_patients
+from options import of_patients, settings_of, with_settings
 from scipy import ndimage
 
+from nisf import Segmenter
 from nisf.utils.files import write_text
-from nisf.utils.provenance import provenance
 
 FAILED = 0.7
 NUMBERS = ("reconstruction_error", "prior_distance", "pose_distance", "uncertainty", "disagreement")
@@ -86,20 +88,25 @@ def auc(rows: list[dict], name: str) -> float:
     """Area under the receiver operating curve of a number against failure."""
     known = [row for row in rows if not math.isnan(row[name])]
     failed = torch.tensor([float(row["dice"] < FAILED) for row in known])
+    if len(failed.unique()) < 2:
+        return math.nan
     return float(compute_roc_auc(torch.tensor([row[name] for row in known]), failed))
 
 
 def main() -> None:
     """Fits, and prints the areas."""
-    options = of_patients(__doc__).parse_args()
+    parser = with_settings(of_patients(__doc__))
+    parser.add_argument("--conditions", nargs="*", default=list(SPOILT), choices=SPOILT, help="only these changes")
+    options = parser.parse_args()
+    given = [word for name, value in settings_of(options).items() for word in (f"--{name}", str(value))]
     rows, refused = [], 0
     with tempfile.TemporaryDirectory() as name:
-        for what, spoil in SPOILT.items():
+        for what in options.conditions:
             cohort = Path(name) / what
             cohort.mkdir()
-            write_changed(options.dataset_dir, options.section, cohort, spoilt(spoil), axes_stay=True)
+            write_changed(options.dataset_dir, options.section, cohort, spoilt(SPOILT[what]), axes_stay=True)
             for fit, words in list(FITS.items())[: 1 + (what in ALSO_ALONE)]:
-                words = ["--layout", "cohort", "--split_rule", "{'given': True}", *words]
+                words = ["--layout", "cohort", "--split_rule", "{'given': True}", *given, *words]
                 folder = Path(name) / f"{what}, {fit}"
                 found = fitted(words, cohort, options.section, folder, {"what": what, "fit": fit})
                 subjects = len(json.loads((cohort / "cohort.json").read_text())[options.section])
@@ -116,9 +123,8 @@ def main() -> None:
         areas[number] = [auc(group, number) for group in groups]
         print(f"| {number} | {' | '.join(f'{area:.3f}' for area in areas[number])} |")
     if options.json:
-        write_text(
-            options.json, json.dumps({"rows": rows, "auc": areas, "refused": refused, **provenance(vars(options))})
-        )
+        made = about(options, Segmenter("acdc", **settings_of(options)))
+        write_text(options.json, json.dumps({"rows": rows, "auc": areas, "refused": refused, **made}))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+
+import yaml
 
 
 def parser_of(about: str) -> argparse.ArgumentParser:
@@ -17,6 +20,29 @@ def of_patients(about: str) -> argparse.ArgumentParser:
     parser.add_argument("--section", default="validation")
     parser.add_argument("--json", metavar="FILE")
     return parser
+
+
+def with_settings(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The parser with ``--set``, which ``settings_of`` reads."""
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of inference.json")
+    return parser
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, object]:
+    """Settings given by ``--set``, their values read as YAML; files by their whole path, so that any folder will do."""
+    given = {name: yaml.safe_load(value) for name, _, value in (one.partition("=") for one in options.set)}
+    files = {name: str(Path(value).resolve()) for name, value in given.items() if Path(str(value)).is_file()}
+    return {**given, **files}
+
+
+def of_hearts(about: str) -> argparse.ArgumentParser:
+    """A parser with a cohort of several data sets, ``--section``, ``--subjects``, ``--set`` and ``--json``."""
+    parser = parser_of(about)
+    parser.add_argument("cohort", help="data list that pooled_cohort.py wrote")
+    parser.add_argument("--section", default="validation")
+    parser.add_argument("--subjects", type=int, metavar="N", help="only the first N of each data set")
+    parser.add_argument("--json", metavar="FILE")
+    return with_settings(parser)
 
 
 def of_measures(about: str) -> argparse.ArgumentParser:

@@ -10,9 +10,7 @@ to report.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
 import shutil
 import subprocess
 import sys
@@ -20,8 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil
 import torch
+from about import machine
 
 from nisf.evaluation.scores import read_scores
 from nisf.utils.files import write_text
@@ -124,13 +122,6 @@ def training_summary(folder: Path, name: str, figures: Path) -> list[str]:
         shutil.copy(folder / f"{picture}.png", figures / f"{name}_{picture}.png")
         lines += ["", f"![{picture}](../figures/{name}_{picture}.png)"]
     return lines
-
-
-def machine() -> str:
-    """One line about where this ran."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
-    memory = psutil.virtual_memory().total / 2**30
-    return f"{datetime.date.today()}, {platform.machine()}, {device}, {memory:.0f} GiB, torch {torch.__version__}"
 
 
 def page(results: list[dict], runs: Path | None, figures: Path) -> str:
