@@ -7,7 +7,8 @@ Roughness of frame t: ``|v(t) - (v(t - 1) + v(t + 1)) / 2| / (max v - min v)`` o
 ``--hide_frames`` also fits each cine with every second frame hidden. It shows the PSNR there of the reconstruction, of
 the reconstruction with what it leaves in the two neighbours, of the neighbours' mean (linear interpolation), and of the
 fit that saw the frame; and Dice where a labelled frame is hidden.
-Each call writes ``NAME.json`` and draws ``curves.png`` of all names in the folder.
+Each call writes ``NAME.json`` and draws ``curves.png`` of all names in the folder. Cines
+that end before the cycle does jump from the last frame to the first in the images too; the others are counted apart.
 """
 
 import json
@@ -27,6 +28,9 @@ from nisf import Segmenter
 from nisf.geometry.affine import voxel_ml, world_to_voxel
 from nisf.io.datalist import load_split
 from nisf.utils.files import write_text
+
+#: Largest step from the last frame back to the first, in units of the largest between neighbours, of a closed cine.
+CLOSED = 1.25
 
 LV, CLASSES = 1, {"LV": 1, "MYO": 2, "RV": 3}
 
@@ -56,6 +60,12 @@ def labelled_frames(subject: dict, frames: int) -> dict[str, int]:
     return {phase: round(subject["times"][place] * frames) for phase, place in subject["phases"].items()}
 
 
+def is_closed(image: np.ndarray) -> bool:
+    """Whether a cine [X, Y, Z, T] shows the whole cycle: its last and first frame differ as two neighbours may."""
+    steps = np.abs(np.roll(image, -1, axis=-1) - image).mean(axis=(0, 1, 2))
+    return bool(steps[-1] <= CLOSED * steps[:-1].max())
+
+
 def dice_of(labels: np.ndarray, subject: dict, cine: Path, numbers: dict[str, int]) -> dict[str, dict[str, float]]:
     """Dice of each class at phases with their frame ``numbers``, of the labels [X, Y, Z, T] of the cine."""
     affine, files = nib.load(cine).affine, {phase: subject["label"][at] for phase, at in subject["phases"].items()}
@@ -72,6 +82,7 @@ def examined(segmenter: Segmenter, subject: dict, cine: Path) -> dict:
     volume = (labels == LV).sum(axis=(0, 1, 2)) * voxel_ml(nib.load(cine).affine)
     rough = roughness(volume)
     return {
+        "closed": is_closed(np.asarray(nib.load(cine).dataobj).astype(float)),
         "volume": volume.round(2).tolist(),
         "roughness": float(rough.mean()),
         "worst": float(rough.max()),
@@ -152,9 +163,11 @@ def main() -> None:
     path = Path(options.output) / f"{options.name}.json"
     content = {"summary": found, "patients": patients, **about(options, segmenter)}
     write_text(path, json.dumps(content, indent=1) + "\n")
-    print(
-        f"\n| {' | '.join(found)} |\n|{'---|' * len(found)}\n| {' | '.join(f'{one:.4f}' for one in found.values())} |"
-    )
+    closed = {name: one for name, one in patients.items() if one["closed"]}
+    print(f"\n| cines | {' | '.join(found)} |\n|{'---|' * (1 + len(found))}")
+    for words, values in (("all", found), (f"the {len(closed)} that close", summary(closed))):
+        print(f"| {words} | {' | '.join(f'{one:.4f}' for one in values.values())} |")
+    print("do not close:", *(name for name in patients if name not in closed))
     print(f"{len(patients)} cines, {time.time() - started:.0f} s; {draw(path.parent)}")
 
 

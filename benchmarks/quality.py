@@ -99,7 +99,8 @@ def table(rows: list[dict]) -> str:
         if not of_fault:
             continue
         fits = [row for row in of_fault if "dice" in row]
-        true, said = (np.array(v) for v in ([r["dice"] for r in fits], [r["verdict"]["predicted_dice"] for r in fits]))
+        true = np.array([r["dice"] for r in fits])
+        said = np.array([r["verdict"]["predicted_dice"] for r in fits], float)  # NaN without coefficients
         counts = Counter(flag["name"] for row in of_fault for flag in row["verdict"].get("flags", []))
         told = ", ".join(f"{name} {count}" for name, count in counts.most_common())
         numbers = (
@@ -114,7 +115,7 @@ def table(rows: list[dict]) -> str:
 def summary(rows: list[dict]) -> str:
     """Errors and misses in a few lines."""
     fits = [row for row in rows if "dice" in row]
-    pairs = np.array([[row["dice"], row["verdict"]["predicted_dice"]] for row in fits]).T
+    pairs = np.array([[row["dice"], row["verdict"]["predicted_dice"]] for row in fits], float).T
     bad = [row for row in fits if row["dice"] < TRUSTED]
     good = [row for row in fits if row["dice"] >= TRUSTED]
     missed = [row for row in bad if row["verdict"]["trusted"]]

@@ -42,7 +42,7 @@ def trained_unet(cohort, folder, epochs, **settings):
 def posed(cohort, tmp_path_factory):
     """Folder with U-Net weights in ``ev`` and a posed training in ``out``."""
     folder = tmp_path_factory.mktemp("posed")
-    trained_unet(cohort, folder, 12)
+    trained_unet(cohort, folder, 18)
     settings = {**TINY, **POSED, **NET, "unet_model": "ev/unet.pt", "copies": 2}
     done = run(
         "training",

@@ -5,7 +5,7 @@ import torch
 
 from nisf.models.nisf import NISF
 from nisf.models.slice_net import SliceNet
-from nisf.models.weights import load_weights, save_weights
+from nisf.models.weights import load_unet, load_weights, save_weights
 from nisf.utils.errors import InputError
 
 
@@ -41,3 +41,13 @@ def test_weights_of_another_kind_are_refused_in_one_sentence(tmp_path):
     for network, other in ((small(), unet), (unet, small(closed_cycle=True))):
         with pytest.raises(InputError, match="of another network"):
             load_weights(network, save_weights(other, tmp_path / "other.pt"))
+
+
+def test_a_unet_has_the_channels_that_its_weights_have(tmp_path):
+    small, large = SliceNet(features=(4, 4, 8, 8, 8, 4)), SliceNet(features=(4, 8, 8, 8, 8, 4), pixel=1.2, patch=64)
+    found = load_unet(small, save_weights(large, tmp_path / "unet.pt"), "cpu")
+    assert found.features == large.features and float(found.pixel) == pytest.approx(1.2) and int(found.patch) == 64
+    item = torch.rand(1, 3, 64, 64)
+    torch.testing.assert_close(found(item), large.eval()(item))
+    with pytest.raises(InputError, match="unet.pt: the weights are of another network"):
+        load_unet(SliceNet(num_classes=3, features=small.features), tmp_path / "unet.pt", "cpu")

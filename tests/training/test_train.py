@@ -188,11 +188,12 @@ def test_acdc_inference_writes_one_file_a_frame_with_labels_or_without(trained, 
     data = acdc_like(cohort, tmp_path / "acdc")
     done = run(
         "inference",
-        ["inference.json", "acdc.json"],
+        ["inference.json", "acdc.json", "plain.json"],
         tmp_path,
         dataset_dir=data,
         output_dir="out",
         model=trained / "model.pt",
+        closed_cycle=False,
         **NETWORK,
     )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]

@@ -17,7 +17,7 @@ import torch
 
 from nisf.models.nisf import NISF
 from nisf.models.slice_net import SliceNet
-from nisf.models.weights import load_weights
+from nisf.models.weights import load_unet, load_weights
 from nisf.sampling.fitted_scan import MODELS
 from nisf.utils.compile import compiler_of, has_bf16
 from nisf.utils.digest import digest_of_file
@@ -217,8 +217,8 @@ def _speed(device: torch.device) -> list[Finding]:
         return [Finding("speed", WARNING, "not measured, because weights are missing")]
     side = torch.randn(1024, 1024, device=device)
     flop = _rate(lambda: side @ side, 2 * 1024**3, device)
-    network = load_weights(NISF(num_layers=6), MODELS / "model.pt").to(device).eval()
-    unet = load_weights(SliceNet(), MODELS / "unet.pt").to(device).eval()
+    network = load_weights(NISF(num_layers=6, closed_cycle=True), MODELS / "model.pt").to(device).eval()
+    unet = load_unet(SliceNet(), MODELS / "unet.pt", device)
     coords, latent = torch.rand(1, 4, 8192, device=device), network.latent_mean.unsqueeze(0)
     patches = torch.rand(8, 3, 128, 128, device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device)):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from ignite.handlers import EMAHandler
 from monai.engines import IterationEvents
 
 from nisf.fit.prior import set_prior
@@ -146,6 +147,15 @@ class Progress:
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+class GrowingAverage(EMAHandler):
+    """Ignite's moving average of the weights, over a tenth of the iterations so far at most: so the first weights do not
+    outlast a short training. It depends on the iteration alone, so a resumed training goes on alike."""
+
+    def _update_ema_model(self, engine: Engine, name: str) -> None:
+        setattr(engine.state, name, max(self.momentum, 10 / (10 + engine.state.iteration)))
+        super()._update_ema_model(engine, name)
 
 
 class FiniteLoss:
