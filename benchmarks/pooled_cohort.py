@@ -33,7 +33,8 @@ def pooled(folders: dict[str, str], cines: str | None = None) -> dict[str, list[
     return content
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Writes the list and prints how many subjects it has."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("acdc")
     parser.add_argument("mnms")
@@ -44,3 +45,7 @@ if __name__ == "__main__":
     Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     write_text(options.output, json.dumps(content, indent=1) + "\n")
     print({section: len(subjects) for section, subjects in content.items()})
+
+
+if __name__ == "__main__":
+    main()

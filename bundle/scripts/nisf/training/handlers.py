@@ -150,7 +150,7 @@ def _clock(seconds: float) -> str:
 
 
 class GrowingAverage(EMAHandler):
-    """Ignite's moving average of the weights, over a tenth of the iterations so far at most: so the first weights do not
+    """Ignite's moving average of the weights, over a tenth of the iterations so far at most: the first weights do not
     outlast a short training. It depends on the iteration alone, so a resumed training goes on alike."""
 
     def _update_ema_model(self, engine: Engine, name: str) -> None:
