@@ -23,8 +23,16 @@ def test_weights_come_back(tmp_path, closed):
 @pytest.mark.parametrize(
     "trained, config, sentence",
     [
-        ({}, {"closed_cycle": True}, "for time as a plain number; set closed_cycle to false, or name newer weights"),
-        ({"closed_cycle": True}, {}, "for a time that closes with the cycle; set closed_cycle to true"),
+        (
+            {},
+            {"closed_cycle": True},
+            "for time as a plain number; set closed_cycle to false in a file for --config, or name newer weights",
+        ),
+        (
+            {"closed_cycle": True},
+            {},
+            "for a time that closes with the cycle; set closed_cycle to true in a file for --config",
+        ),
         ({}, {"hidden_size": 7}, r"of another network \(.*\); use the config that they were trained with"),
         ({"coord_dims": 3}, {"closed_cycle": True}, "of another network"),
         ({"latent_size": 4}, {}, "of another network"),

@@ -144,6 +144,8 @@ def cohort_run(
     model: str | None = None,
     unet_model: str | None = None,
     device: str | None = None,
+    cycle_ms: float | None = None,
+    array_axes: str | None = None,
     ray: str | None = None,
     workers: int | None = None,
     threads: int = 1,
@@ -169,6 +171,8 @@ def cohort_run(
         model: as in nisf segment.
         unet_model: as in nisf segment.
         device: cpu, cuda or cuda:N.
+        cycle_ms: as in nisf segment.
+        array_axes: as in nisf segment.
         ray: address of a Ray cluster, or auto to start Ray on this machine.
         workers: with ray, number of workers; unless given, one for each GPU, or one for each group of threads where
             there is none.
@@ -181,8 +185,8 @@ def cohort_run(
 
     if not data or not output:
         raise InputError("name a folder or a data list and a result folder: nisf cohort run DATA -o OUTPUT")
-    weights = {"model": model, "unet_model": unet_model}
-    options = {"fast": fast, "device": device, "skip_finished": not overwrite, **weights}
+    stated = {"model": model, "unet_model": unet_model, "cycle_ms": cycle_ms, "array_axes": array_axes}
+    options = {"fast": fast, "device": device, "skip_finished": not overwrite, **stated}
     if ray is None:
         if any(value is not None for value in (workers, scan_minutes, part)):
             raise InputError("--workers, --scan_minutes and --part need Ray; give --ray auto too")

@@ -68,8 +68,11 @@ def _of_time(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> str
     if coords != network.coord_dims or closed == network.closed_cycle:
         return None
     if closed:
-        return "the weights are for a time that closes with the cycle; set closed_cycle to true"
-    return "the weights are for time as a plain number; set closed_cycle to false, or name newer weights"
+        return "the weights are for a time that closes with the cycle; set closed_cycle to true in a file for --config"
+    return (
+        "the weights are for time as a plain number; set closed_cycle to false in a file for --config, or name newer "
+        "weights"
+    )
 
 
 def digest_of(network: torch.nn.Module) -> str:

@@ -156,7 +156,8 @@ def _overlap(box: Box, part: Sequence[tuple[int, int]]) -> Box:
 def turned(values: torch.Tensor, order: Sequence[int], flips: Sequence[bool]) -> torch.Tensor:
     """[C, X, Y, Z, T] with the axes X, Y, Z put in ``order`` and then flipped."""
     values = values.permute(0, *(axis + 1 for axis in order), 4)
-    return values.flip([axis + 1 for axis in range(3) if flips[axis]])
+    flipped = [axis + 1 for axis in range(3) if flips[axis]]
+    return values.flip(flipped) if flipped else values  # an empty flip would copy
 
 
 def scan_of(image: torch.Tensor) -> Scan:

@@ -88,10 +88,11 @@ class SliceOrderd(GridTransform):
             return False
         logger.log(
             logging.WARNING if known else logging.INFO,
-            "%s: the heart in the image tapers towards the first slice, so slices are read from apex to base%s; "
+            "%s: the heart in the image tapers towards the first slice, so slices are read from apex to base%s%s; "
             "if that is wrong, state --array_axes, or array_axes in the data list",
             image.meta.get("filename_or_obj", "image"),
             ", though its affine says otherwise" if known else "",
+            "" if scan_of(image).kept_slices is None else ", and held-out slices were counted from the apex",
         )
         return True
 

@@ -59,6 +59,7 @@ FIELDS = {
     "labelled_frames": (lambda v: _is_list(v, _is_whole), "a list of whole numbers"),
     "phases": (lambda v: isinstance(v, dict) and all(map(_is_whole, v.values())), 'as {"ED": 0, "ES": 9}'),
     "label_map": (lambda v: isinstance(v, dict) and all(map(_is_whole, v.values())), 'as {"0": 0, "500": 1}'),
+    "crops": (lambda v: _is_list(v, _is_text), "a list of paths"),
     "array_axes": (lambda v: _is_list(v, _is_text), "a list of three directions"),
 }
 
