@@ -3,6 +3,7 @@
     python benchmarks/cines.py ACDC ACDC_CINE -o output/cines --name shipped
     python benchmarks/cines.py ACDC ACDC_CINE -o output/cines --name new --hide_frames --set model=M.pt unet_model=U.pt
 
+ACDC is the folder of 3D frames, ACDC_CINE that of their cropped cines.
 Roughness of frame t: ``|v(t) - (v(t - 1) + v(t + 1)) / 2| / (max v - min v)`` of the LV volume v, the cycle closed.
 ``--hide_frames`` also fits each cine with every second frame hidden. It shows the PSNR there of the reconstruction, of
 the reconstruction with what it leaves in the two neighbours, of the neighbours' mean (linear interpolation), and of the

@@ -51,6 +51,7 @@ def test_a_split_that_is_the_sections_own_and_a_number_as_subject_are_taken(tmp_
         ('{"training": [{"subject": "s1", "image": "a.nii", "times": 0.5}]}', '"times" of s1 is 0.5'),
         ('{"training": [{"subject": "s1", "image": "a.nii", "labelled_frames": "all"}]}', '"labelled_frames" of s1'),
         ('{"training": [{"subject": "s1", "image": "a.nii", "phases": [0, 9]}]}', '"phases" of s1'),
+        ('{"training": [{"subject": "s1", "image": "a.nii", "crops": "c.nii"}]}', '"crops" of s1'),
         ('{"training": [{"subject": "s1", "image": "a.nii", "label_map": 1}]}', '"label_map" of s1'),
         (
             '{"training": [{"subject": "s1", "image": "a.nii", "split": "test"}]}',
