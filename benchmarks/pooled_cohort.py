@@ -3,10 +3,11 @@
 python benchmarks/pooled_cohort.py ACDC MNMS output/pooled/cohort.json
 """
 
-import argparse
 import json
 import os
 from pathlib import Path
+
+from options import parser_of
 
 from nisf.io.datalist import find_subjects, split_subjects
 from nisf.io.layouts.common import SECTIONS
@@ -35,7 +36,7 @@ def pooled(folders: dict[str, str], cines: str | None = None) -> dict[str, list[
 
 def main() -> None:
     """Writes the list and prints how many subjects it has."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("acdc")
     parser.add_argument("mnms")
     parser.add_argument("output")

@@ -3,9 +3,8 @@
 python benchmarks/slice_order.py ACDC MNMS
 """
 
-import argparse
-
 import numpy as np
+from options import parser_of
 
 from nisf.io.datalist import find_subjects
 from nisf.transforms.load import LoadCined
@@ -22,8 +21,9 @@ def tapers(layout: str, folder: str) -> dict[str, float]:
     return found
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    """Prints a line for each data set."""
+    parser = parser_of(__doc__)
     parser.add_argument("acdc")
     parser.add_argument("mnms")
     options = parser.parse_args()
@@ -36,3 +36,7 @@ if __name__ == "__main__":
             f"|taper| >= {DOUBT} in {(abs(values) >= DOUBT).sum()}, >= {TRUST} in {(abs(values) >= TRUST).sum()}; "
             f"smaller than {DOUBT}: {small}"
         )
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,6 @@ from nisf.fit.posterior import LatentFit
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
 from nisf.models.nisf import NISF
-from nisf.sampling import on_grid
 from nisf.sampling.on_grid import sample_grid
 from nisf.sampling.uncertainty import sample_uncertainty
 
@@ -87,7 +86,7 @@ def test_bfloat16_moves_probabilities_little(network, monkeypatch):
     """Coordinates and latent keep their float32 digits; only the later layers are rounded."""
     latent = torch.randn(4)
     exact = sample_grid(network, latent, a_frame(), dtype=torch.float32)
-    monkeypatch.setattr(on_grid, "has_bf16", lambda device: True)  # emulated where the hardware has none
+    monkeypatch.setattr("nisf.utils.compile.has_bf16", lambda device: True)  # emulated where the hardware has none
     rounded = sample_grid(network, latent, a_frame(), dtype=torch.float32, bf16=True)
     assert 0 < float((rounded - exact).abs().max()) < 0.01
 

@@ -15,7 +15,7 @@ from sklearn.covariance import ledoit_wolf
 
 from nisf.models.nisf import NISF, LatentTable
 from nisf.training.early_stop import EarlyStopFound, moving_average
-from nisf.training.handlers import PriorOfLatents, Progress
+from nisf.training.handlers import GrowingAverage, PriorOfLatents, Progress
 from nisf.utils.errors import InputError
 
 NAMES = {"1": "LV", "2": "MYO", "3": "RV"}
@@ -103,3 +103,16 @@ def test_time_left_counts_only_the_epochs_of_this_run(tmp_path, caplog):
         resumed.run([torch.zeros(1, 1)], max_epochs=1000)
     minutes, seconds = re.search(r"epoch 961/1000 .* (\d+):(\d+) left", caplog.text).groups()
     assert 1 <= int(minutes) * 60 + int(seconds) < 40, "39 epochs of 0.05 s and a little are left"
+
+
+def test_the_average_follows_a_short_training_and_is_slow_in_a_long_one():
+    net = torch.nn.Linear(1, 1)
+    torch.nn.init.zeros_(net.weight)
+    engine, average = Engine(lambda engine, batch: net.weight.data.fill_(1.0)), GrowingAverage(net, momentum=0.01)
+    average.attach(engine)
+    seen = []
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda _: seen.append(float(average.ema_model.weight)))
+    engine.run([0] * 30)
+    assert 0.9 < seen[0] < 1 and seen[-1] > 0.999  # not held by the first weights
+    engine.run([0] * 2000)
+    assert engine.state.ema_momentum == 0.01

@@ -19,7 +19,7 @@ from nisf.models.nisf import NISF
 from nisf.models.slice_net import SliceNet
 from nisf.models.weights import load_unet, load_weights
 from nisf.sampling.fitted_scan import MODELS
-from nisf.utils.compile import compiler_of, has_bf16
+from nisf.utils.compile import compiler_of, has_bf16, in_bf16
 from nisf.utils.digest import digest_of_file
 from nisf.utils.errors import InputError
 from nisf.utils.extras import EXTRAS, missing_of
@@ -221,7 +221,7 @@ def _speed(device: torch.device) -> list[Finding]:
     unet = load_unet(SliceNet(), MODELS / "unet.pt", device)
     coords, latent = torch.rand(1, 4, 8192, device=device), network.latent_mean.unsqueeze(0)
     patches = torch.rand(8, 3, 128, 128, device=device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device)):
+    with in_bf16(device):
         points = _rate(lambda: network(coords, latent), coords.shape[2], device)
     slices = _rate(lambda: unet(patches), len(patches), device)
     share = points * FLOP_A_POINT / flop

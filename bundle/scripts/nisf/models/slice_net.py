@@ -10,7 +10,7 @@ from monai.transforms import KeepLargestConnectedComponent, ScaleIntensityRangeP
 from torch import nn
 from torch.nn import functional as F
 
-from nisf.utils.compile import has_bf16
+from nisf.utils.compile import in_bf16
 from nisf.utils.errors import InputError
 from nisf.utils.tensors import likeliest
 
@@ -94,7 +94,7 @@ class SliceNet(nn.Module):
         number = torch.arange(len(slices))
         below, above = slices[(number - 1).clamp(min=0)], slices[(number + 1).clamp(max=len(slices) - 1)]
         device = self.pixel.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16 and has_bf16(device)):
+        with in_bf16(device, bf16):
             logits = self._logits(torch.cat([below, slices, above], dim=1).to(device), stack.shape[1:3], center)
         size = tuple(stack.shape[1:3])
         found = F.interpolate(logits, size=size, mode="bilinear", align_corners=False).softmax(dim=1)

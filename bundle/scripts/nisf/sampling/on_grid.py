@@ -11,7 +11,7 @@ from tqdm import tqdm
 from nisf.fit.blending import cut_off
 from nisf.geometry.frame import CoordinateFrame
 from nisf.models.nisf import NISF
-from nisf.utils.compile import compiled, has_bf16
+from nisf.utils.compile import compiled, in_bf16
 
 #: Points from which compiling the network (about 10 s on two cores) pays.
 COMPILE_FROM = 2_000_000
@@ -106,7 +106,7 @@ def _over_grid(
     chunk = min(chunk, voxels)
     filled = torch.cat([coords, coords[:, : -voxels % chunk]], dim=1)
     out = torch.empty((count, channels, voxels), dtype=dtype)
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and has_bf16(device)):
+    with in_bf16(device, bf16):
         for index, time in enumerate(tqdm(frame.times, desc="sampling", unit="frame", leave=False, disable=None)):
             filled[3:] = time  # an empty slice without time
             for start in range(0, voxels, chunk):

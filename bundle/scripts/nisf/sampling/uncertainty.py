@@ -11,7 +11,7 @@ from nisf.fit.posterior import LatentFit
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import moved
 from nisf.models.nisf import NISF
-from nisf.utils.compile import has_bf16
+from nisf.utils.compile import in_bf16
 
 
 @torch.no_grad()
@@ -48,7 +48,7 @@ def sample_uncertainty(
     out = torch.empty((network.num_classes + 2, width * height, depth, len(frame.times)), dtype=dtype)
     voxels = torch.arange(frame.size // len(frame.times)).reshape(-1, depth) * len(frame.times)
     size = max(1, chunk // len(latents) // depth)
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 and has_bf16(device)):
+    with in_bf16(device, bf16):
         for columns in torch.arange(len(voxels)).split(size):
             coords, every = frame.points(voxels[columns].flatten()).to(latents), []
             for time in frame.times:

@@ -153,9 +153,13 @@ class GrowingAverage(EMAHandler):
     """Ignite's moving average of the weights, over a tenth of the iterations so far at most: the first weights do not
     outlast a short training. It depends on the iteration alone, so a resumed training goes on alike."""
 
-    def _update_ema_model(self, engine: Engine, name: str) -> None:
+    def attach(self, engine: Engine, name: str = "ema_momentum", **options: object) -> None:
+        """Registers for each iteration, first of all to set the momentum."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._set_momentum, name)
+        super().attach(engine, name, **options)
+
+    def _set_momentum(self, engine: Engine, name: str) -> None:
         setattr(engine.state, name, max(self.momentum, 10 / (10 + engine.state.iteration)))
-        super()._update_ema_model(engine, name)
 
 
 class FiniteLoss:

@@ -15,7 +15,7 @@ from nisf.models.weights import save_weights
 from nisf.training.checkpoints import run_trainer
 from nisf.training.identity import finish, form_of, working_in
 from nisf.training.store import MappedDataset, fill_stores
-from nisf.utils.compile import has_bf16
+from nisf.utils.compile import in_bf16
 from nisf.utils.distributed import rank
 from nisf.utils.errors import InputError
 from nisf.utils.files import check_writable
@@ -58,7 +58,7 @@ class MixedPrecisionInferer(Inferer):
 
     def __call__(self, inputs: torch.Tensor, network: torch.nn.Module, *args: object, **kwargs: object) -> torch.Tensor:
         """The network's output."""
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.enabled and has_bf16(inputs.device)):
+        with in_bf16(inputs.device, self.enabled):
             return network(inputs, *args, **kwargs).float()
 
 

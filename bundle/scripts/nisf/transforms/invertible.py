@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
+from monai.utils import TraceKeys
 
-from nisf.transforms.scan import SCAN
+from nisf.geometry.orientation import permuted_affine
+from nisf.transforms.scan import SCAN, scan_of, turned, with_scan
 
 
 class GridTransform(MapTransform, InvertibleTransform):
@@ -30,6 +32,38 @@ class GridTransform(MapTransform, InvertibleTransform):
         out = MetaTensor(plain, meta=meta, applied_operations=list(tensor.applied_operations))
         out.affine = torch.as_tensor(extra["affine"], dtype=torch.float64)
         return out
+
+
+class TurnTransform(GridTransform):
+    """Base of transforms that swap and flip the array axes of the image, whose key is the first, and of other tensors.
+
+    Its inverse brings them back.
+    """
+
+    def turn(
+        self, data: Mapping[Hashable, object], order: Sequence[int], flips: Sequence[bool]
+    ) -> dict[Hashable, object]:
+        """The item with tensors, affines and the image's ``Scan`` turned, see ``scan.turned``."""
+        item = dict(data)
+        for key in self.key_iterator(item):
+            before = item[key]
+            affine = permuted_affine(np.asarray(before.affine), before.shape[1:4], order, flips)
+            plain = turned(before.as_tensor(), order, flips)
+            item[key] = self.note(plain, before, order=list(order), flips=list(flips))
+            item[key].affine = torch.from_numpy(affine)
+        image = item[self.keys[0]]
+        item[self.keys[0]] = with_scan(image, scan_of(image).turned(order, flips, image.shape[3]))
+        return item
+
+    def inverse(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
+        """The item with its array axes as they were."""
+        item = dict(data)
+        for key in self.noted(item):
+            extra = self.pop_transform(item[key])[TraceKeys.EXTRA_INFO]
+            order, flips = extra["order"], extra["flips"]
+            plain = turned(item[key].as_tensor(), (0, 1, 2), flips)
+            item[key] = self.restore(item[key], turned(plain, np.argsort(order).tolist(), (False,) * 3), extra)
+        return item
 
 
 #: Key of the point set that ``GridToPointsd`` makes from the image.

@@ -17,8 +17,8 @@ from scipy import ndimage
 from nisf.geometry import orientation
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose, phase_frames, pose_of_classes
-from nisf.transforms.invertible import GridTransform
-from nisf.transforms.scan import scan_of, turned, with_scan
+from nisf.transforms.invertible import GridTransform, TurnTransform
+from nisf.transforms.scan import scan_of, with_scan
 from nisf.utils.errors import InputError, NoHeartFound
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def _axes(array_axes: Sequence[str] | str | None, target: str) -> list[str] | No
     return words
 
 
-class CanonicalOrientationd(GridTransform):
+class CanonicalOrientationd(TurnTransform):
     """Brings tensors [C, X, Y, Z, T] into one array orientation by axis swaps and flips alone.
 
     Args:
@@ -106,26 +106,7 @@ class CanonicalOrientationd(GridTransform):
         item = dict(data)
         if self.array_axes and not item.get("array_axes"):
             item["array_axes"] = self.array_axes  # later steps do not question what is stated
-        affine = np.asarray(item[self.keys[0]].affine)
-        order, flips = self.permutation(item, affine)
-        for key in self.key_iterator(item):
-            before = item[key]
-            plain = turned(before.as_tensor(), order, flips)
-            item[key] = self.note(plain, before, order=list(order), flips=list(flips))
-            item[key].affine = torch.from_numpy(orientation.permuted_affine(affine, before.shape[1:4], order, flips))
-        image = item[self.keys[0]]
-        item[self.keys[0]] = with_scan(image, scan_of(image).turned(order, flips, image.shape[3]))
-        return item
-
-    def inverse(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
-        """The item back in the file's own array orientation."""
-        item = dict(data)
-        for key in self.noted(item):
-            extra = self.pop_transform(item[key])[TraceKeys.EXTRA_INFO]
-            order, flips = extra["order"], extra["flips"]
-            plain = item[key].as_tensor().flip([a + 1 for a in range(3) if flips[a]])
-            item[key] = self.restore(item[key], plain.permute(0, *(order.index(a) + 1 for a in range(3)), 4), extra)
-        return item
+        return self.turn(item, *self.permutation(item, np.asarray(item[self.keys[0]].affine)))
 
 
 def motion_center(

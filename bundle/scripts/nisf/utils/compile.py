@@ -28,6 +28,11 @@ def has_bf16(device: torch.device | str) -> bool:
     return False
 
 
+def in_bf16(device: torch.device | str, enabled: bool = True) -> torch.autocast:
+    """Autocast to bfloat16, where ``enabled`` and the hardware has it."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=enabled and has_bf16(device))
+
+
 def compiler_of() -> str | None:
     """Path of the C++ compiler that torch would call; None where there is none."""
     name = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
