@@ -8,6 +8,7 @@ from nisf.fit.posterior import LatentFit
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
 from nisf.models.nisf import NISF
+from nisf.sampling import on_grid
 from nisf.sampling.on_grid import sample_grid
 from nisf.sampling.uncertainty import sample_uncertainty
 
