@@ -8,7 +8,7 @@ import torch
 from monai.data import MetaTensor
 
 from nisf.geometry.frame import CoordinateFrame
-from nisf.geometry.pose import Pose, moved, pose_of_classes, slopes
+from nisf.geometry.pose import Pose, moved, pose_of_classes, quarter_turns, slopes
 from nisf.transforms.spatial import CropToFieldd, PoseOfd
 from nisf.utils.errors import InputError, NoHeartFound
 
@@ -177,3 +177,14 @@ def test_a_posed_frame_without_a_pose_says_what_to_name():
     image = MetaTensor(torch.rand(1, 8, 8, 3, 1), affine=torch.eye(4), meta={"filename_or_obj": "a.nii"})
     with pytest.raises(InputError, match="a.nii: the organ's position is unknown; name a unet_model"):
         CropToFieldd("image", kind="posed")({"image": image})
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_quarter_turn_is_told_by_where_the_pointer_lies(turns):
+    """Voxels are not square; an organ without a pointer in view has no direction."""
+    classes = np.zeros((40, 40, 3, 1), dtype=int)
+    classes[22:28, 14:24], classes[14:22, 16:22] = 1, 3
+    turned, spacing = np.rot90(classes, turns), ((3.0, 2.0, 8.0) if turns % 2 else (2.0, 3.0, 8.0))
+    assert quarter_turns(turned, spacing, (1, 2), 3, 10.0) == turns
+    assert quarter_turns(np.where(turned == 3, 0, turned), spacing, (1, 2), 3, 10.0) == 0
+    assert quarter_turns(turned, spacing, (1, 2), None, 10.0) == quarter_turns(turned, spacing, None, 3, 10.0) == 0

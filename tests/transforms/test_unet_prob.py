@@ -1,11 +1,14 @@
 """U-Net probabilities: slices and their neighbours, the way to the pixel size and back, held-out slices."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from helpers.tiny import chain, phantom_scans
 from monai.data import MetaTensor
 
+from nisf.geometry.pose import quarter_turns
 from nisf.inference.inferers import points_of
 from nisf.models.nisf import NISF
 from nisf.models.slice_net import SliceNet, largest_pieces, read_frames, to_pixel, unet_frames
@@ -77,6 +80,29 @@ def test_the_window_follows_the_organ():
     frames[:, 48:60, 2:14, 1:3] = 1
     found = read_frames(net, frames, (2.0, 2.0)).argmax(dim=0)
     assert torch.equal(found == 1, frames[0] == 1)
+
+
+class OneSided(torch.nn.Module):
+    """Stands for a U-Net that knows upright hearts best: bright is class 1, grey class 3, and less so below them."""
+
+    def forward(self, x):
+        here = x[:, 1]
+        body, beside, under = (here > 0.8).float(), ((here - 0.5).abs() < 0.2).float(), here.roll(4, dims=-2)
+        return torch.stack([4 * under, 10 * body, torch.zeros_like(here), 10 * beside], dim=1)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_heart_is_read_upright(turns):
+    """In whichever quarter turn it lies, the probabilities are those of the upright heart, in their place."""
+    net, heart = bright_net(), torch.zeros(1, 64, 48, 3, 2)
+    net.unet = OneSided()
+    heart[:, 30:42, 14:26], heart[:, 22:30, 14:26] = 1.0, 0.5
+    turns_of = partial(quarter_turns, body=(1, 2), pointer=3, radius=12.0)
+    turned, spacing = heart.rot90(turns, (1, 2)), ((3.0, 2.0) if turns % 2 else (2.0, 3.0))
+    upright = read_frames(net, heart, (2.0, 3.0), turns_of=turns_of)
+    found, as_it_lies = (read_frames(net, turned, spacing, turns_of=way) for way in (turns_of, None))
+    torch.testing.assert_close(found.rot90(-turns, (1, 2)), upright)
+    assert (as_it_lies.rot90(-turns, (1, 2)) - upright).abs().max() > 0.1
 
 
 def test_held_out_slices_are_neither_seen_nor_given_anything():

@@ -143,6 +143,27 @@ def pose_of_classes(
     return Pose(*(float(c) for c in center), angle, math.log(plane / radius), math.log(long / length))
 
 
+def quarter_turns(
+    classes: np.ndarray, spacing: Sequence[float], body: Sequence[int] | None, pointer: int | None, radius: float
+) -> int:
+    """Quarter turns, from the first axis to the second, by which an organ is turned away from its usual direction.
+
+    Args:
+        classes: integer classes [X, Y, Z, T].
+        spacing: voxel sizes, mm.
+        body, pointer: as in ``pose_of_classes``; None for organs without a direction.
+        radius: mm, root mean square distance of the population's bodies from their centre in plane.
+
+    Returns:
+        0 to 3; 0 if the direction is unknown.
+    """
+    if body is None or pointer is None:
+        return 0
+    places = tuple(np.arange(count) * size for count, size in zip(classes.shape, spacing))
+    pose = pose_of_classes(classes, places, body, pointer, radius, radius)
+    return 0 if pose is None else round(pose.angle / (math.pi / 2)) % 4
+
+
 def phase_frames(classes: np.ndarray, body: Sequence[int], cavity: int) -> list[int]:
     """Numbers of the frames of ED and ES: those with most and least of a class, among the frames that show the body.
 

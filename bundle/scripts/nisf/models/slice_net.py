@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from monai.networks.nets import BasicUNet
 from monai.transforms import KeepLargestConnectedComponent, ScaleIntensityRangePercentiles
@@ -128,19 +129,32 @@ def read_frames(
     spacing: Sequence[float],
     kept_slices: Sequence[int] | None = None,
     bf16: bool = False,
+    turns_of: Callable[[np.ndarray, Sequence[float]], int] | None = None,
 ) -> torch.Tensor:
     """Class probabilities [K, X, Y, Z, T] of the frames [C, X, Y, Z, T] of a stack.
 
-    Whole slices of two frames show where the organ is; then a window about it is read in every frame. For ``bf16`` see
-    ``SliceNet.probabilities``.
+    Whole slices of two frames show where the organ is; then a window about it is read in every frame.
+
+    Args:
+        network: the U-Net.
+        frames: intensities [C, X, Y, Z, T] in [0, 1].
+        spacing: voxel sizes, mm.
+        kept_slices, bf16: as in ``SliceNet.probabilities``.
+        turns_of: quarter turns, from the first axis to the second, by which classes [X, Y, Z, T] of a spacing are
+            turned, as ``geometry.pose.quarter_turns``; the frames are read turned back by them. None reads them as
+            they are.
     """
     count = frames.shape[-1]
     looks = [network.probabilities(frames[..., t], spacing, kept_slices, bf16=bf16) for t in unet_frames(count, 2)]
-    center = _middle(largest_pieces(likeliest(torch.stack(looks, dim=-1)), kept_slices))
-    found = torch.empty((*looks[0].shape, count))
+    classes = largest_pieces(likeliest(torch.stack(looks, dim=-1)), kept_slices)
+    turns = 0 if turns_of is None else turns_of(classes.numpy(), spacing)
+    frames, center = frames.rot90(-turns, (1, 2)), _middle(classes.rot90(-turns, (0, 1)))
+    if turns % 2:
+        spacing = (spacing[1], spacing[0], *spacing[2:])
+    found = torch.empty((len(looks[0]), *frames.shape[1:]))
     for t in range(count):
         found[..., t] = network.probabilities(frames[..., t], spacing, kept_slices, center, bf16)
-    return found
+    return found.rot90(turns, (1, 2))
 
 
 def _middle(classes: torch.Tensor) -> tuple[float, float] | None:

@@ -6,7 +6,7 @@ intensities alone, as the fit does.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,13 +30,20 @@ class AddUNetProbd(Transform):
         network: trained U-Net, run on the device of its weights. None adds nothing.
         frames: maximum number of frames to read; None for all.
         bf16: as in ``SliceNet.probabilities``.
+        turns_of: as in ``read_frames``.
         image_key: key of the image [C, X, Y, Z, T].
     """
 
     def __init__(
-        self, network: SliceNet | None, frames: int | None = None, bf16: bool = True, image_key: str = "image"
+        self,
+        network: SliceNet | None,
+        frames: int | None = None,
+        bf16: bool = True,
+        turns_of: Callable[[np.ndarray, Sequence[float]], int] | None = None,
+        image_key: str = "image",
     ) -> None:
         self.network, self.frames, self.bf16, self.image_key = network, frames, bf16, image_key
+        self.turns_of = turns_of
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with U-Net probabilities and ``unet_class``."""
@@ -48,7 +55,8 @@ class AddUNetProbd(Transform):
         seen, kept = scan.kept_frames or list(range(image.shape[4])), scan.kept_slices
         frames = [seen[i] for i in unet_frames(len(seen), self.frames)]
         plain = torch.as_tensor(scaled(image.as_tensor()[..., frames].float()))
-        probabilities = read_frames(self.network, plain, spacing_of(np.asarray(image.affine)), kept, self.bf16)
+        spacing = spacing_of(np.asarray(image.affine))
+        probabilities = read_frames(self.network, plain, spacing, kept, self.bf16, self.turns_of)
         raw = likeliest(probabilities)
         classes = largest_pieces(raw, kept)
         # separate pieces are taken for background, though not with certainty
