@@ -1,5 +1,6 @@
 """U-Net probabilities: slices and their neighbours, the way to the pixel size and back, held-out slices."""
 
+import logging
 from functools import partial
 
 import numpy as np
@@ -91,18 +92,33 @@ class OneSided(torch.nn.Module):
         return torch.stack([4 * under, 10 * body, torch.zeros_like(here), 10 * beside], dim=1)
 
 
-@pytest.mark.parametrize("turns", [1, 2, 3])
-def test_a_turned_heart_is_read_upright(turns):
-    """In whichever quarter turn it lies, the probabilities are those of the upright heart, in their place."""
+@pytest.fixture
+def upright_heart():
+    """Network, frames and the way to find turns."""
     net, heart = bright_net(), torch.zeros(1, 64, 48, 3, 2)
     net.unet = OneSided()
     heart[:, 30:42, 14:26], heart[:, 22:30, 14:26] = 1.0, 0.5
-    turns_of = partial(quarter_turns, body=(1, 2), pointer=3, radius=12.0)
+    return net, heart, partial(quarter_turns, body=(1, 2), pointer=3, radius=12.0)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_heart_is_read_upright(upright_heart, turns):
+    """In whichever quarter turn it lies, the probabilities are those of the upright heart, in their place."""
+    net, heart, turns_of = upright_heart
     turned, spacing = heart.rot90(turns, (1, 2)), ((3.0, 2.0) if turns % 2 else (2.0, 3.0))
     upright = read_frames(net, heart, (2.0, 3.0), turns_of=turns_of)
     found, as_it_lies = (read_frames(net, turned, spacing, turns_of=way) for way in (turns_of, None))
     torch.testing.assert_close(found.rot90(-turns, (1, 2)), upright)
     assert (as_it_lies.rot90(-turns, (1, 2)) - upright).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("turns, said", [(0, ""), (1, "about 90 degrees"), (3, "about -90 degrees")])
+def test_the_user_is_told_of_a_turned_heart(upright_heart, turns, said, caplog):
+    net, heart, turns_of = upright_heart
+    image = MetaTensor(heart.rot90(turns, (1, 2)), affine=torch.diag(torch.tensor([2.0, 2.0, 8.0, 1.0])))
+    with caplog.at_level(logging.INFO):
+        AddUNetProbd(net, turns_of=turns_of)({"image": with_scan(image, Scan((0.0, 0.5)))})
+    assert said in caplog.text and ("turned" in caplog.text) == bool(said)
 
 
 def test_held_out_slices_are_neither_seen_nor_given_anything():

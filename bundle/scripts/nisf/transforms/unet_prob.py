@@ -6,6 +6,7 @@ intensities alone, as the fit does.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 
@@ -18,6 +19,8 @@ from nisf.geometry.orientation import spacing_of
 from nisf.models.slice_net import APART, SliceNet, largest_pieces, read_frames, scaled, unet_frames
 from nisf.transforms.scan import UNetProb, scan_of, with_scan
 from nisf.utils.tensors import likeliest
+
+logger = logging.getLogger(__name__)
 
 
 class AddUNetProbd(Transform):
@@ -59,6 +62,7 @@ class AddUNetProbd(Transform):
         probabilities = read_frames(self.network, plain, spacing, kept, self.bf16, self.turns_of)
         raw = likeliest(probabilities)
         classes = largest_pieces(raw, kept)
+        self._tell(image, 0 if self.turns_of is None else self.turns_of(classes.numpy(), spacing))
         # separate pieces are taken for background, though not with certainty
         apart = torch.full((len(probabilities), 1), APART / (len(probabilities) - 1))
         apart[0] = 1 - APART
@@ -66,3 +70,12 @@ class AddUNetProbd(Transform):
         item[self.image_key] = with_scan(image, replace(scan, unet_prob=UNetProb(probabilities, frames)))
         item["unet_class"] = MetaTensor(classes.unsqueeze(0), meta=dict(image.meta))
         return item
+
+    def _tell(self, image: MetaTensor, turns: int) -> None:
+        """One line about a heart that does not lie as the file says."""
+        if turns:
+            logger.info(
+                "%s: the heart in the image is turned by about %d degrees in plane, and is read upright",
+                image.meta.get("filename_or_obj", "image"),
+                90 * turns if turns < 3 else -90,
+            )
