@@ -76,9 +76,11 @@ def segment(
     """
     from nisf import runs
     from nisf.cli.parser import summary_on_stdout
+    from nisf.utils.quick_start import import_monai
 
     if not scans or not output:
         raise InputError("name one or more scans and a result folder: nisf segment SCAN... -o OUTPUT")
+    import_monai()
     with summary_on_stdout(output, json):
         runs.segment(
             scans,
