@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from monai.networks.nets.basic_unet import BasicUNet, UpCat
+from monai.networks.nets.basic_unet import BasicUNet, Down, UpCat
 from monai.transforms import ScaleIntensityRangePercentiles
 from scipy import ndimage
 from torch import nn
@@ -21,6 +21,20 @@ APART = 0.05
 
 #: Minimum number of slices of which every second one is enough to find the organ.
 LEAST_HALVED = 6
+
+
+class Halved(nn.MaxPool2d):
+    """Maximum of each two by two pixels; read on a CPU ten times as fast as by PyTorch's kernel, with the same result."""
+
+    def __init__(self) -> None:
+        super().__init__(kernel_size=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[B, C, H, W] of even sizes to [B, C, H / 2, W / 2]."""
+        if self.training or x.device.type != "cpu":
+            return super().forward(x)
+        rows = torch.maximum(x[..., ::2, :], x[..., 1::2, :])
+        return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
 class SliceNet(nn.Module):
@@ -53,9 +67,11 @@ class SliceNet(nn.Module):
         self.num_classes, self.in_channels = num_classes, in_channels
         self.features = tuple(features)
         self.unet = BasicUNet(2, 3 * in_channels, num_classes, self.features)
-        for part in self.unet.modules():
+        for part in self.unet.children():
             if isinstance(part, UpCat):
                 part.is_pad = False  # a copy for nothing, as all sizes are multiples of 16
+            elif isinstance(part, Down):
+                part.max_pooling = Halved()
         self.register_buffer("pixel", torch.tensor(float(pixel)))
         self.register_buffer("patch", torch.tensor(int(patch)))
 
@@ -120,8 +136,8 @@ class SliceNet(nn.Module):
             return torch.cat([self(part) for part in padded.split(self.BATCH)])[..., :height, :width].float()
         reach = int(self.patch) // 2
         x, y = (int((c + 0.5) * n / m + 0.5) for c, n, m in zip(center, (height, width), size))
-        padded = F.pad(slices, (reach, reach, reach, reach))[..., x : x + 2 * reach, y : y + 2 * reach]
-        padded = padded.contiguous(memory_format=torch.channels_last)
+        # not channels last: instance normalisation would copy every layer back
+        padded = F.pad(slices, (reach, reach, reach, reach))[..., x : x + 2 * reach, y : y + 2 * reach].contiguous()
         found = torch.cat([self(part) for part in padded.split(self.BATCH)]).float()
         # certain background; all other classes are equal
         whole = found.new_full((len(slices), self.num_classes, height + 2 * reach, width + 2 * reach), -self.SURE)
