@@ -49,7 +49,7 @@ def segment(
             scanner exports them (the short-axis cine is found by its geometry), or one data list (cohort.json).
         output: folder of the results.
         overwrite: segment finished scans again, but for those whose labels were corrected by hand.
-        fast: fewer points, in about half the time; costs 0.002 of Dice on phantoms, see docs/results/speed.md.
+        fast: a fit with half the points, and a U-Net that reads ten frames in place of all; see docs/results/speed.md.
         exact: evaluate the fitted function at every voxel, in place of where classes or intensities change; the labels
             agree to 0.001 of Dice.
         only: classes to write, the others become background; by name or number, as LV,MYO.

@@ -118,9 +118,7 @@ class NISFInferer(Inferer):
     def _sample(self, network: NISF, fit: LatentFit, points: GridPoints, judge: Judge) -> tuple[torch.Tensor, Quality]:
         """The prediction of a fit and its quality; sets the fit's ``correction``."""
         frame = points.frame
-        values = sample_grid(
-            network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16, coarsest=self.grid_step
-        )
+        values = sample_grid(network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16, coarsest=self.grid_step)
         classes = values[network.in_channels :]
         blended = None
         if points.unet_prob is not None and self.blend:
