@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from nisf.geometry.pose import quarter_turns
 from nisf.inference.inferers import points_of
 from nisf.models.nisf import NISF
-from nisf.models.slice_net import SliceNet, largest_pieces, read_frames, to_pixel, unet_frames
+from nisf.models.slice_net import Halved, SliceNet, largest_pieces, read_frames, to_pixel, unet_frames
 from nisf.training.slice_net import StackInferer, labelled_frames, prepare_stack
 from nisf.training.slice_transforms import RandSliced
 from nisf.transforms.hold_out import HoldOutd
@@ -256,3 +256,18 @@ def test_validation_scores_the_frames_that_are_labelled(stored):
     assert predicted.shape == true.shape == (image.shape[-1], 4, *image.shape[2:5])
     assert torch.equal(true.argmax(dim=1), label[0, 0].permute(3, 0, 1, 2).long())
     torch.testing.assert_close(found, read_frames(net, image[0], spacing)[None])
+
+
+def test_slices_that_are_read_alone_are_as_among_all():
+    net, stack = SliceNet(pixel=2.0).eval(), torch.rand(1, 32, 48, 7, generator=torch.Generator().manual_seed(0))
+    every, some = (
+        net.probabilities(stack, (2.0, 2.0), [0, 1, 3, 4, 6], read=part) for part in (slice(None), slice(1, None, 2))
+    )
+    torch.testing.assert_close(some[..., [1, 4]], every[..., [1, 4]])
+    assert bool((some[0][..., [0, 2, 3, 5, 6]] == 1).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_quicker_pooling_is_pytorchs(dtype):
+    x = torch.randn(2, 3, 32, 48, generator=torch.Generator().manual_seed(0)).to(dtype)
+    assert torch.equal(Halved().eval()(x), torch.nn.functional.max_pool2d(x, 2))
