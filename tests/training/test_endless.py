@@ -115,6 +115,12 @@ def test_stacks_that_do_not_fit_are_refused(store, monkeypatch):
         next(iter(loader(store)))
 
 
+@pytest.mark.parametrize("name", ["groups", "visits", "fit_points", "steps"])
+def test_a_number_below_one_is_refused(store, name):
+    with pytest.raises(InputError, match=name):
+        loader(store, **{name: 0})
+
+
 def test_latents_follow_the_intensities_from_visit_to_visit(store):
     torch.manual_seed(0)
     net = NISF(4, latent_size=8, hidden_size=16, num_layers=3)

@@ -13,8 +13,8 @@ from nisf.training.store import MappedDataset
 from nisf.transforms.anatomy import Anatomies
 from nisf.transforms.points import RandFramed, RandPointsd
 from nisf.transforms.virtual_subjects import RandVirtualSubjectd, VirtualSubject
-from nisf.utils.distributed import shares
-from nisf.utils.errors import InputError
+from nisf.utils.distributed import share_of, shares
+from nisf.utils.errors import InputError, check_counts
 
 #: Frames from which the points of a step's fit are drawn.
 FIT_FRAMES = 4
@@ -59,7 +59,8 @@ class EndlessLoader:
         follow: share of the virtual subjects that follow other anatomies.
 
     Raises:
-        InputError: the stacks do not fit in the device's memory.
+        InputError: a number is below 1, several processes cannot share a group evenly, or the stacks do not fit in the
+            device's memory.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class EndlessLoader:
         anatomies: Callable[[MappedDataset], Anatomies] | None = None,
         follow: float = 0.7,
     ) -> None:
+        check_counts("the training", subjects=subjects, groups=groups, visits=visits, steps=steps, fit_points=fit_points)
+        share_of(subjects, "subjects_per_step")
         self.store, self.virtual, self.points, self.device = store, virtual, points, torch.device(device)
         self.seeds, self.subjects, self.visits, self.steps = seeds, subjects, visits, steps
         self.fitting = RandPointsd(max(fit_points // FIT_FRAMES, 1))
