@@ -88,7 +88,7 @@ async function start() {
   };
   if (about.frames.length > 1) clock(state, find, about.frames, prepared);
   if (about.surface) await surface();
-  Object.assign(living, { model, evaluator, views, refiner, levels: LEVELS });
+  Object.assign(living, { Evaluator, modelOf, model, evaluator, views, refiner, levels: LEVELS });
   state.changed();
 }
 
