@@ -39,7 +39,7 @@ def differences(browser, fitted, kind, time, count, data=None):
     return np.abs(values - read), (values[1:].argmax(axis=0) != read[1:].argmax(axis=0)).mean()
 
 
-@pytest.mark.parametrize("kind, count", [("gpu", 1500), ("cpu", 5000)])
+@pytest.mark.parametrize("kind, count", [("gpu", 600), ("cpu", 2000)])
 def test_a_fitted_heart(laptop, living_scan, opened, kind, count):
     opened(laptop, living_scan / "view.html")
     fitted = FittedScan.load(living_scan / "heart_latent.pt")
@@ -52,7 +52,7 @@ def test_a_fitted_heart(laptop, living_scan, opened, kind, count):
 def test_every_part_of_a_function(laptop, living_scan, opened, fitted, kind):
     opened(laptop, living_scan / "view.html")
     for time in (0.1, 0.9, 1.45):  # in front of, behind and between the U-Net's frames
-        away, _ = differences(laptop, fitted, kind, time, 300, function_data(fitted))
+        away, _ = differences(laptop, fitted, kind, time, 100, function_data(fitted))
         assert away.max() < 1e-4
 
 
