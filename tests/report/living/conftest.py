@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from helpers.browsers import chromium, wait
-from helpers.report_scans import measured
+from helpers.report_scans import HOSTILE, measured
 
 from nisf.io.results import ScanResults
 from nisf.report.living.write import view
@@ -13,9 +13,9 @@ from nisf.report.write import read_measures
 
 @pytest.fixture(scope="session")
 def living_scan(phantom_result, tmp_path_factory):
-    """Scan folder with its living page."""
+    """Scan folder with its living page, of a subject with a hostile name."""
     folder = shutil.copytree(phantom_result, tmp_path_factory.mktemp("living") / "heart")
-    measured(folder)
+    measured(folder, subject=HOSTILE)
     results = ScanResults.of_folder(folder)
     view(results, read_measures(results.measures))
     return folder

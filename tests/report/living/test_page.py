@@ -4,12 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers.browsers import OVERLAPS, chromium, require_browser, wait
+from helpers.browsers import OVERLAPS, SIZES, require_browser, wait
 from helpers.report_scans import HOSTILE
-
-from nisf.io.results import ScanResults
-from nisf.report.living.write import view
-from nisf.report.write import read_measures
 
 require_browser()
 
@@ -149,12 +145,17 @@ def test_two_clicks_measure(fresh):
 
 
 def test_a_plane_cuts_the_surface(fresh):
-    pixels = "return document.getElementById('surface').getContext('2d').getImageData(0, 0, 420, 420).data.filter((_, i) => i % 4 === 3).reduce((n, a) => n + (a > 0), 0)"
+    pixels = (
+        "const data = document.getElementById('surface').getContext('2d').getImageData(0, 0, 420, 420).data;"
+        "let count = 0; for (let i = 3; i < data.length; i += 4) count += data[i] > 0; return count;"
+    )
     fresh.execute_script("document.getElementById('cut').value = -1")
     fresh.find_element("id", "turn").click()
     wait(lambda: fresh.execute_script(pixels) > 500)
     whole = fresh.execute_script(pixels)
-    fresh.execute_script("document.getElementById('cut').value = 0; document.querySelectorAll('#chips button')[1].click()")
+    fresh.execute_script(
+        "document.getElementById('cut').value = 0; document.querySelectorAll('#chips button')[1].click()"
+    )
     wait(lambda: fresh.execute_script(pixels) < 0.9 * whole)
     fresh.find_element("id", "turn").click()
 
@@ -176,7 +177,9 @@ def test_coarse_first_then_sharp_and_nothing_is_fetched(fresh, living_scan, tmp_
 
 NO_CARD = """
 const usual = HTMLCanvasElement.prototype.getContext;
-HTMLCanvasElement.prototype.getContext = function (kind, ...rest) { return kind === "webgl2" ? null : usual.call(this, kind, ...rest); };
+HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+  return kind === "webgl2" ? null : usual.call(this, kind, ...rest);
+};
 """
 
 
@@ -198,25 +201,28 @@ def test_a_card_that_is_lost_is_replaced(laptop, living_scan, opened):
     wait(lambda: laptop.execute_script(DRAW))
 
 
-def test_a_phone_and_a_hostile_name(living_scan, opened, tmp_path):
-    folder = shutil.copytree(living_scan, tmp_path / "heart")
-    results = ScanResults.of_folder(folder)
-    view(results, {**read_measures(results.measures), "subject": HOSTILE})
-    phone = chromium("phone", tmp_path / "profile")
-    try:
-        opened(phone, folder / "view.html")
-        assert phone.find_element("tag name", "h1").text == HOSTILE and phone.title == f"{HOSTILE} – NISF view"
-        inner, scroll = phone.execute_script("return [innerWidth, document.documentElement.scrollWidth]")
-        assert inner == 390 >= scroll
-        assert phone.execute_script(OVERLAPS, BLOCKS) == []
-        assert min(phone.execute_script("return living.views.map((view) => view.canvas.clientWidth)")) > 330
-        middle = "const [p] = living.state.planes; return [p.field, p.middle]"
-        field = phone.execute_script(middle)[0]
-        fingers = "const c = living.views[0].canvas, r = c.getBoundingClientRect();" + "".join(
-            f"c.dispatchEvent(new PointerEvent('{kind}', {{ pointerId: {n}, clientX: r.left + {x}, clientY: r.top + 99 }}));"
-            for kind, n, x in (("pointerdown", 1, 100), ("pointerdown", 2, 150), ("pointermove", 2, 200))
-        )
-        phone.execute_script("HTMLCanvasElement.prototype.setPointerCapture = () => {};" + fingers)
-        assert phone.execute_script(middle)[0] == pytest.approx(field / 2, rel=0.02)
-    finally:
-        phone.quit()
+@pytest.fixture
+def phone(laptop):
+    """The same browser, as a phone."""
+    width, height = SIZES["phone"]
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": True}
+    laptop.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    yield laptop
+    laptop.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_phone_and_a_hostile_name(phone, living_scan, opened):
+    opened(phone, living_scan / "view.html")
+    assert phone.find_element("tag name", "h1").text == HOSTILE and phone.title == f"{HOSTILE} – NISF view"
+    inner, scroll = phone.execute_script("return [innerWidth, document.documentElement.scrollWidth]")
+    assert inner == 390 >= scroll
+    assert phone.execute_script(OVERLAPS, BLOCKS) == []
+    assert min(phone.execute_script("return living.views.map((view) => view.canvas.clientWidth)")) > 330
+    field = "return living.state.planes[0].field"
+    before = phone.execute_script(field)
+    fingers = "const c = living.views[0].canvas, r = c.getBoundingClientRect();" + "".join(
+        f"c.dispatchEvent(new PointerEvent('{kind}', {{ pointerId: {n}, clientX: r.left + {x}, clientY: r.top + 9 }}));"
+        for kind, n, x in (("pointerdown", 1, 100), ("pointerdown", 2, 150), ("pointermove", 2, 200))
+    )
+    phone.execute_script("HTMLCanvasElement.prototype.setPointerCapture = () => {};" + fingers)
+    assert phone.execute_script(field) == pytest.approx(before / 2, rel=0.02)

@@ -33,7 +33,8 @@ LOOKS = {
 def surface_data(scan: ScanFolder) -> dict | None:
     """Meshes of the scan for JSON: vertices in 1/50 mm about the middle, int16, and triangles, uint16, in base64.
 
-    The y axis points to the head and z to a viewer in front of the patient; ``middle`` is their origin, RAS mm. None where nothing was found.
+    The y axis points to the head and z to a viewer in front of the patient; ``middle`` is their origin, RAS mm. None
+    where nothing was found.
     """
     points = labelled_points(scan)
     if len(points) == 0:

@@ -30,5 +30,6 @@ def view_all(folder: str | Path, model: str | Path | None = None, open_page: boo
         pages.append(view(results, measures, model))
         print(f"{pages[-1]}: {pages[-1].stat().st_size / 1e6:.1f} MB")
     if open_page and len(pages) == 1:
-        webbrowser.open(pages[0].absolute().as_uri())
+        if not webbrowser.open(pages[0].absolute().as_uri()):
+            print("no browser was found; open the file in one")
     return pages

@@ -74,6 +74,7 @@ async function start() {
   views.forEach((view) => gestures(view, state, probe));
   state.watchers.push(() => {
     const text = `At the cross: ${sentence(probed(model, state.time, state.point, about.limit), about.names)}`;
+    find("cross").setAttribute("aria-live", state.playing ? "off" : "polite"); // not read aloud frame by frame
     if (find("cross").textContent !== text) find("cross").textContent = text;
     for (const one of document.querySelectorAll("[data-volume]")) {
       const volume = state.volume(one.dataset.volume);

@@ -27,17 +27,18 @@ export class Picture {
   async refine(evaluator, most) {
     const numbers = ADDED[this.level + 1], part = numbers.subarray(this.done, this.done + most);
     const { frame, rows } = this.model, voxels = this.plane.voxels(frame, part);
-    const given = [];
-    part.forEach((number, n) => {
-      this.away[number] = beyond(frame, voxels.subarray(3 * n, 3 * n + 3));
+    const given = new Int32Array(part.length), asked = new Float64Array(3 * part.length);
+    let count = 0;
+    for (let n = 0; n < part.length; n++) {
+      const number = part[n], away = (this.away[number] = beyond(frame, voxels, 3 * n));
       this.values[number * rows + 1] = 1; // background, as nisf sample writes it beyond the limit
-      if (this.away[number] <= this.limit) given.push(n);
-    });
-    const asked = new Float64Array(3 * given.length);
-    given.forEach((n, at) => asked.set(voxels.subarray(3 * n, 3 * n + 3), 3 * at));
-    if (given.length) {
-      const found = await evaluator.evaluate(this.time, asked);
-      given.forEach((n, at) => this.values.set(found.subarray(at * rows, (at + 1) * rows), part[n] * rows));
+      if (away > this.limit) continue;
+      for (let a = 0; a < 3; a++) asked[3 * count + a] = voxels[3 * n + a];
+      given[count++] = number;
+    }
+    if (count) {
+      const found = await evaluator.evaluate(this.time, asked.subarray(0, 3 * count));
+      for (let n = 0; n < count; n++) for (let k = 0; k < rows; k++) this.values[given[n] * rows + k] = found[n * rows + k];
     }
     this.done += part.length;
     if (this.done < numbers.length) return false;

@@ -57,10 +57,11 @@ export class Plane {
   voxels(frame, numbers) {
     const origin = times(frame.to_voxel, this.at(0, 0)), voxels = new Float64Array(3 * numbers.length);
     const a = times(frame.to_voxel, this.right, 0), b = times(frame.to_voxel, this.down, 0);
-    numbers.forEach((number, n) => {
-      const i = (number % N) * this.step, j = Math.floor(number / N) * this.step;
+    const { step } = this;
+    for (let n = 0; n < numbers.length; n++) {
+      const i = (numbers[n] % N) * step, j = Math.floor(numbers[n] / N) * step;
       for (let k = 0; k < 3; k++) voxels[3 * n + k] = origin[k] + i * a[k] + j * b[k];
-    });
+    }
     return voxels;
   }
 

@@ -16,11 +16,12 @@ export function interp(x, knots, values) {
 // Row-major [3][4] times a point, or a direction with w = 0.
 export const times = (m, [x, y, z], w = 1) => m.map((r) => r[0] * x + r[1] * y + r[2] * z + r[3] * w);
 
-// Distance in mm of a voxel outside the fitted grid; 0 up to the edges of the outer voxels.
-export function beyond(frame, voxel) {
+// Distance in mm outside the fitted grid of the voxel that starts at a place of a list; 0 up to the edges of the outer
+// voxels.
+export function beyond(frame, voxels, start = 0) {
   let sum = 0;
   for (let a = 0; a < 3; a++) {
-    const over = Math.max(-0.5 - voxel[a], voxel[a] - frame.shape[a] + 0.5, 0);
+    const voxel = voxels[start + a], over = Math.max(-0.5 - voxel, voxel - frame.shape[a] + 0.5, 0);
     sum += (over * frame.spacing[a]) ** 2;
   }
   return Math.sqrt(sum);
@@ -32,7 +33,8 @@ export function located(model, voxels) {
   const { frame, correction } = model, count = voxels.length / 3;
   const coords = new Float32Array(4 * count), places = new Float32Array(4 * count);
   const { scale, offset, pose, shifts } = frame;
-  const cos = Math.cos(pose ? pose[3] : 0), sin = Math.sin(pose ? pose[3] : 0);
+  const [px, py, pz, angle, wide, long] = pose || [0, 0, 0, 0, 0, 0];
+  const a = Math.exp(-wide) * Math.cos(angle), b = Math.exp(-wide) * Math.sin(angle), c = Math.exp(-long);
   const slices = shifts.map((_, i) => i), dx = shifts.map((s) => s[0]), dy = shifts.map((s) => s[1]);
   const order = correction ? correction.slices.map((_, i) => i) : [];
   for (let i = 0; i < count; i++) {
@@ -42,16 +44,18 @@ export function located(model, voxels) {
       x += interp(vz, slices, dx);
       y += interp(vz, slices, dy);
     }
-    if (pose) {
-      const px = x - pose[0], py = y - pose[1], wide = Math.exp(-pose[4]);
-      x = wide * (cos * px + sin * py);
-      y = wide * (cos * py - sin * px);
-      z = Math.exp(-pose[5]) * (z - pose[2]);
-    }
-    coords.set([x, y, z, 1], 4 * i);
+    x -= px;
+    y -= py;
+    z -= pz;
+    coords[4 * i] = a * x + b * y;
+    coords[4 * i + 1] = a * y - b * x;
+    coords[4 * i + 2] = c * z;
+    coords[4 * i + 3] = 1;
     if (!correction) continue;
-    const over = Math.max(-vz, vz - (correction.depth - 1));
-    places.set([vx, vy, interp(vz, correction.slices, order), Math.min(Math.max(1 - over, 0), 1)], 4 * i);
+    places[4 * i] = vx;
+    places[4 * i + 1] = vy;
+    places[4 * i + 2] = interp(vz, correction.slices, order);
+    places[4 * i + 3] = Math.min(Math.max(1 - Math.max(-vz, vz - (correction.depth - 1)), 0), 1);
   }
   return { count, coords, places };
 }
