@@ -1,25 +1,27 @@
-"""95% intervals of measures: the standard deviation of posterior draws, widened to match validation errors.
+"""95% intervals of measures: the spread of posterior draws, widened to match the errors on validation subjects.
 
 Draws show how well the scan determines the latent, but not what the network cannot represent or how wrong the U-Net
-probabilities are. So the predictive standard deviation combines two terms,
+probabilities are. So the scale of an error combines two terms,
 
-    sd^2 = (scale * sd of the draws)^2 + (part * value)^2
+    s^2 = (scale * sd of the draws)^2 + (part * size)^2
 
-with ``scale`` and ``part`` of each measure by maximum likelihood over the errors of validation subjects. Their mean
-error is stored as well, but values are never corrected by it.
+and the interval is value +- quantile * s, with ``scale``, ``part`` and ``quantile`` from ``conformal``. Ejection
+fraction and stroke volume have draws of their own, ED and ES of the same draw together, and errors of their own. The
+mean error is stored as well, but values are never corrected by it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.stats import norm, t
+from scipy.stats import norm
 
+from nisf.measures.conventions import WHOLE_HEART
+from nisf.measures.likeness import Unlike, unlike
 from nisf.models.pipeline import difference
 from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
@@ -27,20 +29,22 @@ from nisf.utils.files import write_text
 #: Fraction of cases in which the interval should contain the truth.
 LEVEL = 0.95
 
-#: Bounds of ``scale`` and ``part``.
-SCALES, PARTS = (0.05, 10.0), (1e-4, 0.5)
+#: Version of the file's content; 1 had no number.
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class Widening:
-    """Parameters that turn the draws of one measure into a predictive distribution.
+    """What turns the draws of one measure into an interval.
 
     Attributes:
         scale: factor of the draws' standard deviation.
-        part: additional standard deviation, as a fraction of the value.
-        quantile: number of standard deviations to either end of the interval.
+        part: additional error, as a fraction of the size that errors are in proportion to (``cardiac.sizes_of``).
+        quantile: half the interval in units of the error's scale.
         bias: mean of (value - truth) / truth on validation subjects; reported, not used.
         cases: number of errors from which it was estimated.
+        promised: fraction of cases that it contains whatever the errors' distribution, on average over calibrations;
+            below ``LEVEL`` with few cases.
     """
 
     scale: float = 1.0
@@ -48,14 +52,15 @@ class Widening:
     quantile: float = float(norm.ppf(0.5 + LEVEL / 2))
     bias: float = 0.0
     cases: int = 0
+    promised: float = 0.0
 
-    def deviation(self, value: np.ndarray | float, deviation: np.ndarray | float) -> np.ndarray:
-        """Predictive standard deviation of values whose draws have ``deviation``."""
-        return np.hypot(self.scale * np.asarray(deviation), self.part * np.asarray(value))
+    def deviation(self, deviation: np.ndarray | float, size: np.ndarray | float) -> np.ndarray:
+        """Scale of the error of values whose draws have ``deviation``, and of this ``size``."""
+        return np.hypot(self.scale * np.asarray(deviation), self.part * np.asarray(size))
 
 
 #: Measures that are another one times an exact number, and so share its widening: output is stroke volume by rate.
-SAME_AS = {"CO": "LVSV"}
+SAME_AS = {"CO": "LVSV", f"CO {WHOLE_HEART}": f"LVSV {WHOLE_HEART}"}
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,27 @@ class Intervals:
 
     Attributes:
         widenings: name of a measure to its widening.
+        limits: name of a number of the fit to its worst on the validation subjects, see ``likeness``.
         made_with: settings of the script that estimated them.
         uncalibrated: why those beside the weights do not hold, see ``models.pipeline.difference``; empty if they do or
             there are none.
+        unlike: how the scan in question differs from the validation subjects, for which its intervals are wider.
     """
 
     widenings: Mapping[str, Widening] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
     made_with: Mapping[str, object] = field(default_factory=dict)
     uncalibrated: str = ""
+    unlike: Unlike = Unlike()
+
+    def for_scan(self, numbers: Mapping[str, float]) -> Intervals:
+        """The intervals of a scan whose fit has these ``numbers``: wider if it is unlike those of the calibration."""
+        return replace(self, unlike=unlike(numbers, self.limits))
+
+    @property
+    def of_whole_hearts(self) -> bool:
+        """Whether there are any of the whole heart, named ``<measure> whole heart``."""
+        return any(name.endswith(WHOLE_HEART) for name in self.widenings)
 
     def kind(self, name: str) -> str:
         """Kind of a measure's interval, ``calibrated`` or ``posterior``."""
@@ -81,53 +99,30 @@ class Intervals:
         """Widening of a measure, its own or that of ``SAME_AS``; None if there is none."""
         return self.widenings.get(name) or self.widenings.get(SAME_AS.get(name, ""))
 
-    def of(self, name: str, value: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def of(
+        self, name: str, value: np.ndarray, draws: np.ndarray, size: np.ndarray | float | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Low and high end of a measure's interval; NaN with fewer than two draws.
 
         Args:
             name: name of the measure.
             value: values [...].
             draws: values of the draws [n, ...].
+            size: what the error is in proportion to; by default the value.
         """
         if len(draws) < 2:
             return np.full(np.shape(value), np.nan), np.full(np.shape(value), np.nan)
-        return self.ends(name, value, np.std(draws, axis=0, ddof=1))
+        return self.ends(name, value, np.std(draws, axis=0, ddof=1), size)
 
-    def ends(self, name: str, value: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def ends(
+        self, name: str, value: np.ndarray, deviation: np.ndarray, size: np.ndarray | float | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The same from the draws' standard deviation [...]; not below 0 for positive values."""
-        widening = self.widening(name) or Widening()
-        away = widening.quantile * widening.deviation(value, deviation)
+        known = self.widening(name)
+        widening, wider = (known, self.unlike.factor) if known else (Widening(), 1.0)
+        away = wider * widening.quantile * widening.deviation(deviation, value if size is None else size)
         low = value - away
         return np.where(np.asarray(value) > 0, np.maximum(low, 0), low), value + away
-
-
-def found_widening(values: np.ndarray, deviations: np.ndarray, truths: np.ndarray) -> Widening:
-    """The maximum-likelihood widening for the errors of N validation cases.
-
-    Args:
-        values: measured values, [N].
-        deviations: standard deviations of their draws, [N].
-        truths: true values, [N].
-
-    Raises:
-        InputError: fewer than five cases.
-    """
-    known = np.isfinite(values) & np.isfinite(deviations) & np.isfinite(truths)
-    values, deviations, truths = values[known], deviations[known], truths[known]
-    if len(values) < 5:
-        raise InputError(f"an interval cannot be calibrated on {len(values)} cases; give five or more")
-
-    def loss(logs: np.ndarray) -> float:
-        deviation = Widening(*np.exp(logs)).deviation(values, deviations)
-        return -float(norm.logpdf(values - truths, scale=np.maximum(deviation, 1e-9)).sum())
-
-    bounds = [tuple(np.log(pair)) for pair in (SCALES, PARTS)]
-    starts = [np.log([scale, part]) for scale in (0.3, 1.0, 3.0) for part in (0.003, 0.03)]
-    best = min((minimize(loss, start, bounds=bounds) for start in starts), key=lambda found: found.fun)
-    scale, part = np.exp(best.x)
-    bias = float(np.mean((values - truths) / truths))
-    quantile = float(t.ppf(0.5 + LEVEL / 2, len(values) - 1))
-    return Widening(float(scale), float(part), quantile, bias, len(values))
 
 
 def intervals_path(weights: str | Path) -> Path:
@@ -151,9 +146,12 @@ def load_intervals(weights: str | Path, pipeline: Mapping[str, object]) -> Inter
         return Intervals()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if content.get("version", 1) != VERSION:
+            return Intervals(uncalibrated="its file is of another version")
         widenings = {name: Widening(**row) for name, row in content["measures"].items()}
+        limits = {name: float(value) for name, value in content["limits"].items()}
         reason = difference(pipeline, content.get("pipeline", {}))
-        return Intervals(uncalibrated=reason) if reason else Intervals(widenings, content["made_with"])
+        return Intervals(uncalibrated=reason) if reason else Intervals(widenings, limits, content["made_with"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is damaged; copy it again, or delete it for intervals of the posterior") from error
 
@@ -161,5 +159,7 @@ def load_intervals(weights: str | Path, pipeline: Mapping[str, object]) -> Inter
 def save_intervals(intervals: Intervals, weights: str | Path, pipeline: Mapping[str, object]) -> Path:
     """Writes the intervals beside a weight file."""
     rows = {name: {k: round(v, 5) for k, v in vars(row).items()} for name, row in intervals.widenings.items()}
-    content = {"pipeline": dict(pipeline), "measures": rows, "made_with": dict(intervals.made_with)}
+    limits = {name: round(value, 5) for name, value in intervals.limits.items()}
+    content = {"version": VERSION, "pipeline": dict(pipeline), "measures": rows, "limits": limits}
+    content["made_with"] = dict(intervals.made_with)
     return write_text(intervals_path(weights), json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,66 @@
+"""How much a scan differs from those on which the intervals were calibrated; its own are wider in proportion.
+
+The quality features of a fit (``quality.assess``) have a natural zero, and more of each is worse. A scan that has more
+of one than any scan of the calibration by a good margin is outside of what the calibration knows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+#: The numbers that are compared, and what they are called on a page.
+FEATURES = {
+    "disagreement": "the outlines of heart and slices differ more",
+    "uncertainty": "its outlines are less certain",
+    "unet_uncertainty": "its slices are less certain",
+    "reconstruction_error": "its image is drawn less well",
+    "prior_distance": "its heart is less like those learned",
+    "noise": "it is noisier",
+    "slice_distance": "its slices are farther apart",
+}
+
+#: Ratio to the worst scan of the calibration from which a scan is unlike, and the largest factor of the interval.
+MARGIN, LARGEST = 1.25, 4.0
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """How a scan differs from those of the calibration.
+
+    Attributes:
+        factor: factor of its intervals, 1 for a scan like them.
+        features: names of the numbers that are worse, the worst first.
+    """
+
+    factor: float = 1.0
+    features: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """What a page says; empty for a scan like those of the calibration."""
+        if not self.features:
+            return ""
+        words = "; ".join(FEATURES[name] for name in self.features)
+        return (
+            f"This scan is unlike those on which the intervals were calibrated ({words}), so they are "
+            f"{self.factor:.1f} times as wide."
+        )
+
+
+def unlike(numbers: Mapping[str, float], limits: Mapping[str, float]) -> Unlike:
+    """The comparison of a scan's ``numbers`` with ``limits``, the largest of the calibration's scans by name."""
+    ratios = {
+        name: numbers[name] / limits[name]
+        for name in FEATURES
+        if limits.get(name, 0) > 0 and not math.isnan(numbers.get(name, math.nan))
+    }
+    far = sorted((name for name, ratio in ratios.items() if ratio > MARGIN), key=lambda name: -ratios[name])
+    return Unlike(min(ratios[far[0]], LARGEST), tuple(far)) if far else Unlike()
+
+
+def limits_of(scans: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The largest of each number among the scans of a calibration."""
+    known = {name: [one[name] for one in scans if not math.isnan(one.get(name, math.nan))] for name in FEATURES}
+    return {name: max(values) for name, values in known.items() if values}
