@@ -24,7 +24,7 @@ from options import data_of, of_measures
 
 from nisf.measures.conformal import LEAST, calibrated
 from nisf.measures.intervals import Intervals, Widening, save_intervals
-from nisf.measures.likeness import limits_of
+from nisf.measures.likeness import limits_of, unsure, usual_of
 from nisf.utils.provenance import provenance
 
 
@@ -34,23 +34,26 @@ def main() -> None:
     kind, data = data_of(options)
     found, pipeline, weights = cases(data, kind, "validation", Path(options.fits) / kind / "validation")
     widenings = {}
-    print("| measure | cases | scale | part | quantile | bias | held by the draws | held without itself | mean width |")
-    print("|---" * 9 + "|")
+    numbers = [scan["numbers"] for scan in found]
+    limits, usual = limits_of(numbers), usual_of(numbers)
+    factors = np.array([unsure(one, usual) for one in numbers])
+    print("| measure | cases | part | sd of draws | bias | held by the draws | held without itself | mean width |")
+    print("|---" * 8 + "|")
     for name, one in rows_of(found).items():
         if len(np.unique(one["subject"][np.isfinite(one["truth"]) & np.isfinite(one["deviation"])])) < LEAST:
             continue
-        columns = (one[key] for key in ("value", "deviation", "size", "truth", "subject"))
-        widenings[name], away = calibrated(*columns)
+        columns, whose = (one[key] for key in ("value", "deviation", "size", "truth")), one["subject"].astype(int)
+        widenings[name], away = calibrated(*columns, factors[whose], whose)
         w = widenings[name]
         held = [
             held_share(low, high, one["truth"])
             for low, high in ((one["low"], one["high"]), (one["value"] - away, one["value"] + away))
         ]
-        cells = f"{w.cases} | {w.scale:.2f} | {w.part:.3f} | {w.quantile:.2f} | {w.bias:+.1%}"
+        cells = f"{w.cases} | {w.part:.1%} | {w.scale:.2f} | {w.bias:+.1%}"
         print(f"| {name} | {cells} | {held[0]:.0%} | {held[1]:.0%} | {np.nanmean(2 * away):.1f} |")
     about = provenance({"kind": kind, "section": "validation", "subjects": len(found), "scans": names_of(found)})
-    limits = limits_of([scan["numbers"] for scan in found])
-    print(f"wrote {save_intervals(Intervals(with_curves(widenings), limits, about), weights, pipeline)}")
+    intervals = Intervals(with_curves(widenings), limits, usual, about)
+    print(f"wrote {save_intervals(intervals, weights, pipeline)}")
 
 
 def names_of(found: list[dict]) -> str:
@@ -65,7 +68,7 @@ def with_curves(widenings: dict[str, Widening]) -> dict[str, Widening]:
     for name, of in curves.items():
         given = [widenings[one] for one in of if one in widenings]
         if given:  # 1% is a usual standard deviation of the draws
-            more[name] = max(given, key=lambda w: w.quantile * w.deviation(0.01, 1.0))
+            more[name] = max(given, key=lambda w: w.half(0.01, 1.0))
     return {**widenings, **more}
 
 

@@ -17,7 +17,7 @@ from scipy.ndimage import map_coordinates
 from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.orientation import permuted_affine, stated_permutation
 from nisf.io.datalist import load_split
-from nisf.io.latent_file import read_latent
+from nisf.io.latent_file import SavedFit, read_latent
 from nisf.io.results import ScanResults
 from nisf.measures.cardiac import TITLES, cardiac_values, sizes_of
 from nisf.measures.conventions import WHOLE_HEART
@@ -27,8 +27,9 @@ from nisf.measures.person import Person
 from nisf.measures.volumes import slice_volumes
 from nisf.measures.wall_thickness import thickness_values
 from nisf.phantom.cohort import Subject, make_subject
-from nisf.sampling.fitted_scan import FittedScan
+from nisf.sampling.fitted_scan import MODELS, FittedScan, network_of
 from nisf.utils.bundle import run_bundle
+from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
 
 NAMES = {1: "LV", 2: "MYO", 3: "RV"}
@@ -91,15 +92,15 @@ def fit_missing(data: str, kind: str, section: str, folder: Path) -> list[dict]:
     return entries
 
 
-def measured(entry: Mapping, folder: Path, kind: str, subject: Subject | None) -> tuple[dict, Mapping, Path]:
+def measured(entry: Mapping, folder: Path, kind: str, subject: Subject | None) -> tuple[dict, SavedFit]:
     """Result of ``measure`` for one scan, with the draws' intervals, and the truth under ``truth``.
 
-    Cached beside the fit. Also returns the pipeline of the fit and the path of the weights.
+    Cached beside the fit, which is returned as well.
     """
     results = ScanResults.of_subject(folder, entry)
     saved, kept = read_latent(results.latent), results.folder / "measured.json"
     if kept.is_file() and "numbers" in (found := json.loads(kept.read_text())):
-        return found, saved.pipeline, saved.weights
+        return found, saved
     fitted = load(results.latent, saved.digest)
     by_slices = volumes_by_slices(results.label_files(saved.files), NAMES, len(fitted.frame.times))
     person = Person(heart_rate=60 / fitted.duration) if kind == "phantom" else Person()  # its frames fill the cycle
@@ -107,7 +108,7 @@ def measured(entry: Mapping, folder: Path, kind: str, subject: Subject | None) -
     found["truth"] = phantom_truth(subject, fitted, entry) if kind == "phantom" else label_truth(entry, fitted)
     found |= {"numbers": numbers_of(saved), "group": group_of(entry), "heart_rate": person.heart_rate}
     write_text(kept, json.dumps(found))
-    return found, saved.pipeline, saved.weights
+    return found, saved
 
 
 def phantom_truth(subject: Subject, fitted: FittedScan, entry: Mapping) -> dict:
@@ -157,6 +158,15 @@ def label_truth(entry: Mapping, fitted: FittedScan) -> dict:
     return {**found, "thickness": thickness_values(known, 0.0)[0].tolist()}
 
 
+def weights_here(saved: SavedFit) -> Path:
+    """Path of the weights of a fit: this bundle's own if they are the same, for fits may come from another folder."""
+    try:
+        network_of(saved, MODELS / saved.weights.name)
+    except InputError:
+        return saved.weights
+    return MODELS / saved.weights.name
+
+
 def group_of(entry: Mapping) -> str:
     """Disease group of a patient: of ACDC's ``Info.cfg`` or M&Ms' ``patients.csv``; empty if unknown."""
     folder = Path(entry["image"][0] if isinstance(entry["image"], list) else entry["image"]).parent
@@ -190,10 +200,10 @@ def cases(data: str, kind: str, section: str, folder: Path) -> tuple[list[dict],
         if not ScanResults.of_subject(folder, entry).latent.is_file():
             print(f"{entry['subject']}: was refused, so it has no measures", flush=True)
             continue
-        one, pipeline, weights = measured(entry, folder, kind, subjects.get(entry["subject"]))
+        one, saved = measured(entry, folder, kind, subjects.get(entry["subject"]))
         found.append({**one, "subject": entry["subject"]})
         print(f"measured {len(found)} of {len(entries)}: {entry['subject']}", flush=True)
-    return found, pipeline, weights
+    return found, saved.pipeline, weights_here(saved)
 
 
 def rows_of(found: list[dict], intervals: Intervals = Intervals()) -> dict[str, dict[str, np.ndarray]]:
@@ -234,4 +244,4 @@ def _values(scan: Mapping) -> dict[str, float]:
 
 def _deviation(value: float | None, high: float | None) -> float:
     """Standard deviation of the draws, from the posterior's interval, whose upper end is never clipped."""
-    return float("nan") if value is None or high is None else (high - value) / Widening().quantile
+    return float("nan") if value is None or high is None else (high - value) / Widening().scale

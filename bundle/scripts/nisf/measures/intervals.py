@@ -1,13 +1,13 @@
-"""95% intervals of measures: the spread of posterior draws, widened to match the errors on validation subjects.
+"""95% intervals of measures: as wide as the errors on validation subjects show, wider where the fit is less sure.
 
 Draws show how well the scan determines the latent, but not what the network cannot represent or how wrong the U-Net
-probabilities are. So the scale of an error combines two terms,
+probabilities are. So half an interval has a part in proportion to the heart's size and one to the spread of the draws,
 
-    s^2 = (scale * sd of the draws)^2 + (part * size)^2
+    half = (part * size + scale * sd of the draws) * how unsure the U-Net is of the scan
 
-and the interval is value +- quantile * s, with ``scale``, ``part`` and ``quantile`` from ``conformal``. Ejection
-fraction and stroke volume have draws of their own, ED and ES of the same draw together, and errors of their own. The
-mean error is stored as well, but values are never corrected by it.
+with ``part`` and ``scale`` of each measure from ``conformal``. Ejection fraction and stroke volume have draws of their
+own, ED and ES of the same draw together, and errors of their own. The mean error is stored as well, but values are
+never corrected by it. A scan that is unlike those of the calibration gets wider ones (``likeness``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from scipy.stats import norm
 
 from nisf.measures.conventions import WHOLE_HEART
-from nisf.measures.likeness import Unlike, unlike
+from nisf.measures.likeness import Unlike, unlike, unsure
 from nisf.models.pipeline import difference
 from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
@@ -35,28 +35,26 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Widening:
-    """What turns the draws of one measure into an interval.
+    """What makes the interval of one measure; by default that of the draws alone.
 
     Attributes:
-        scale: factor of the draws' standard deviation.
-        part: additional error, as a fraction of the size that errors are in proportion to (``cardiac.sizes_of``).
-        quantile: half the interval in units of the error's scale.
+        part: half the interval as a fraction of the size that errors are in proportion to (``cardiac.sizes_of``).
+        scale: what is added to it, in standard deviations of the draws.
         bias: mean of (value - truth) / truth on validation subjects; reported, not used.
-        cases: number of errors from which it was estimated.
+        cases: number of errors from which it was found.
         promised: fraction of cases that it contains whatever the errors' distribution, on average over calibrations;
             below ``LEVEL`` with few cases.
     """
 
-    scale: float = 1.0
     part: float = 0.0
-    quantile: float = float(norm.ppf(0.5 + LEVEL / 2))
+    scale: float = float(norm.ppf(0.5 + LEVEL / 2))
     bias: float = 0.0
     cases: int = 0
     promised: float = 0.0
 
-    def deviation(self, deviation: np.ndarray | float, size: np.ndarray | float) -> np.ndarray:
-        """Scale of the error of values whose draws have ``deviation``, and of this ``size``."""
-        return np.hypot(self.scale * np.asarray(deviation), self.part * np.asarray(size))
+    def half(self, deviation: np.ndarray | float, size: np.ndarray | float) -> np.ndarray:
+        """Half the interval of values whose draws have ``deviation``, and of this ``size``."""
+        return self.part * np.asarray(size) + self.scale * np.asarray(deviation)
 
 
 #: Measures that are another one times an exact number, and so share its widening: output is stroke volume by rate.
@@ -70,21 +68,25 @@ class Intervals:
     Attributes:
         widenings: name of a measure to its widening.
         limits: name of a number of the fit to its worst on the validation subjects, see ``likeness``.
+        usual: usual uncertainty of the U-Net on them; 0 if unknown.
         made_with: settings of the script that estimated them.
         uncalibrated: why those beside the weights do not hold, see ``models.pipeline.difference``; empty if they do or
             there are none.
         unlike: how the scan in question differs from the validation subjects, for which its intervals are wider.
+        unsure: by how much more the U-Net is unsure of the scan in question, see ``likeness.unsure``.
     """
 
     widenings: Mapping[str, Widening] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
+    usual: float = 0.0
     made_with: Mapping[str, object] = field(default_factory=dict)
     uncalibrated: str = ""
     unlike: Unlike = Unlike()
+    unsure: float = 1.0
 
     def for_scan(self, numbers: Mapping[str, float]) -> Intervals:
         """The intervals of a scan whose fit has these ``numbers``: wider if it is unlike those of the calibration."""
-        return replace(self, unlike=unlike(numbers, self.limits))
+        return replace(self, unlike=unlike(numbers, self.limits), unsure=unsure(numbers, self.usual))
 
     @property
     def of_whole_hearts(self) -> bool:
@@ -119,8 +121,9 @@ class Intervals:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The same from the draws' standard deviation [...]; not below 0 for positive values."""
         known = self.widening(name)
-        widening, wider = (known, self.unlike.factor) if known else (Widening(), 1.0)
-        away = wider * widening.quantile * widening.deviation(deviation, value if size is None else size)
+        wider = self.unlike.factor * self.unsure if known else 1.0
+        size = np.abs(value) if size is None else size
+        away = wider * (known or Widening()).half(deviation, size)
         low = value - away
         return np.where(np.asarray(value) > 0, np.maximum(low, 0), low), value + away
 
@@ -151,7 +154,9 @@ def load_intervals(weights: str | Path, pipeline: Mapping[str, object]) -> Inter
         widenings = {name: Widening(**row) for name, row in content["measures"].items()}
         limits = {name: float(value) for name, value in content["limits"].items()}
         reason = difference(pipeline, content.get("pipeline", {}))
-        return Intervals(uncalibrated=reason) if reason else Intervals(widenings, limits, content["made_with"])
+        return Intervals(uncalibrated=reason) if reason else Intervals(
+            widenings, limits, float(content["usual"]), content["made_with"]
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is damaged; copy it again, or delete it for intervals of the posterior") from error
 
@@ -161,5 +166,6 @@ def save_intervals(intervals: Intervals, weights: str | Path, pipeline: Mapping[
     rows = {name: {k: round(v, 5) for k, v in vars(row).items()} for name, row in intervals.widenings.items()}
     limits = {name: round(value, 5) for name, value in intervals.limits.items()}
     content = {"version": VERSION, "pipeline": dict(pipeline), "measures": rows, "limits": limits}
+    content["usual"] = round(intervals.usual, 5)
     content["made_with"] = dict(intervals.made_with)
     return write_text(intervals_path(weights), json.dumps(content, indent=1) + "\n")

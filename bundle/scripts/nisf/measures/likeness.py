@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 #: The numbers that are compared, and what they are called on a page.
 FEATURES = {
     "disagreement": "the outlines of heart and slices differ more",
     "uncertainty": "its outlines are less certain",
-    "unet_uncertainty": "its slices are less certain",
     "reconstruction_error": "its image is drawn less well",
     "prior_distance": "its heart is less like those learned",
     "noise": "it is noisier",
@@ -23,6 +23,10 @@ FEATURES = {
 
 #: Ratio to the worst scan of the calibration from which a scan is unlike, and the largest factor of the interval.
 MARGIN, LARGEST = 1.25, 4.0
+
+
+#: Number of the fit that an interval is in proportion to, by its root, and bounds of the factor.
+UNSURE, FACTORS = "unet_uncertainty", (0.6, 1.7)
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,20 @@ def unlike(numbers: Mapping[str, float], limits: Mapping[str, float]) -> Unlike:
     }
     far = sorted((name for name, ratio in ratios.items() if ratio > MARGIN), key=lambda name: -ratios[name])
     return Unlike(min(ratios[far[0]], LARGEST), tuple(far)) if far else Unlike()
+
+
+def unsure(numbers: Mapping[str, float], usual: float) -> float:
+    """Factor of a scan's intervals by the uncertainty of its U-Net probabilities, relative to the usual one: its root."""
+    own = numbers.get(UNSURE, math.nan)
+    if math.isnan(own) or usual <= 0:
+        return 1.0
+    return min(max(math.sqrt(own / usual), FACTORS[0]), FACTORS[1])
+
+
+def usual_of(scans: Sequence[Mapping[str, float]]) -> float:
+    """The median uncertainty of the U-Net among the scans of a calibration; 0 if unknown."""
+    known = [one[UNSURE] for one in scans if not math.isnan(one.get(UNSURE, math.nan))]
+    return median(known) if known else 0.0
 
 
 def limits_of(scans: Sequence[Mapping[str, float]]) -> dict[str, float]:
