@@ -75,8 +75,8 @@ def test_a_scan_unlike_those_of_the_calibration_has_wider_intervals_and_a_senten
     far = {"noise": 0.07, "disagreement": 0.2}
     assert width(far) == pytest.approx(2 * width(alike))
     assert intervals.for_scan(far).unlike.sentence == (
-        "This scan is unlike those on which the intervals were calibrated (the outlines of heart and slices differ "
-        "more; it is noisier), so they are 2.0 times as wide."
+        "This scan is unlike those on which intervals were calibrated (the outlines of heart and slices differ more; "
+        "it is noisier), so its own are 2.0 times as wide."
     )
     assert width({"noise": 5.0}) == pytest.approx(4 * width(alike))  # no use in an interval of everything
     assert width(far, "PER") == width(alike, "PER")  # of the draws, which nobody calibrated

@@ -82,7 +82,8 @@ def test_intervals_are_those_of_hearts_of_all_drawn_sizes(found):
     assert (wider["interval"], values(wider, "interval")["LVEDV"]) == ("calibrated", "calibrated")
     assert values(wider, "high")["LVEDV"] > 1.19 * values(wider)["LVEDV"]
     assert values(wider, "whole_heart_high")["LVEDV"] is None  # nobody calibrated it
-    whole = measure(a_scan(draws=12), intervals=Intervals({"LVEDV whole heart": Widening()}))
+    whole = measure(a_scan(draws=12), intervals=Intervals({"LVEDV whole heart": Widening(), "LVEF": Widening(0.5)}))
+    assert values(whole, "high")["LVEF"] == 100 and values(whole, "low")["LVEF"] < 10  # no part is more than the whole
     by_sizes = ball(CAVITY * sizes)
     high = values(whole, "whole_heart")["LVEDV"] + 1.96 * by_sizes.std(ddof=1)
     assert values(whole, "whole_heart_high")["LVEDV"] == pytest.approx(high, rel=0.002)
@@ -263,6 +264,10 @@ def test_labels_corrected_by_hand_are_what_is_measured(folders, first, tmp_path)
     folder = shutil.copytree(folders[0][0], tmp_path / "heart")
     (file,) = folder.glob("*_seg.nii.gz")
     written, stamp = file.read_bytes(), file.stat()
+    latent = next(folder.glob("*_latent.pt"))
+    save_tensors({**torch.load(latent, weights_only=True), "size_known": False}, latent)
+    assert set(values(measure_folder(folder, PERSON, draws=0))) == {"LVEF", "RVEF"}
+    save_tensors({**torch.load(latent, weights_only=True), "size_known": True}, latent)
     assert first["labels"]["corrected"] == [] and {row["of"] for row in first["measures"]} == {"function"}
 
     def dilate(labels):

@@ -109,6 +109,8 @@ def test_measures_are_compared_with_reference_values(cohort, tmp_path):
     assert len(found.named("circle")) == 12 and "LVEDV ours − reference, mL" in found.words
     assert "+2.5 ± 3.4" in found.words and "92%" in found.words  # one of twelve is 8 mL off, beyond its 5
     assert "scan00: mean 96 mL, difference +8.0 mL" in page.read_text()
+    even = {f"scan{i:02d}": {"LVEDV": 100.0 + i + 0.02 * (-1) ** i + 0.01} for i in range(12)}
+    assert "-0.0" not in write_cohort_pages(tmp_path, cohort, even)[0].read_text()
     few = write_cohort_pages(tmp_path, cohort, dict(list(known.items())[:2]))[0].read_text()
     assert "Against the reference values" not in few
 

@@ -48,7 +48,7 @@ class Unlike:
             return ""
         words = "; ".join(FEATURES[name] for name in self.features)
         return (
-            f"This scan is unlike those on which the intervals were calibrated ({words}), so they are "
+            f"This scan is unlike those on which intervals were calibrated ({words}), so its own are "
             f"{self.factor:.1f} times as wide."
         )
 

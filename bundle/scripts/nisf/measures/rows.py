@@ -35,6 +35,7 @@ def row_of(name: str, title: tuple[str, str, bool], one: Found, surface: float |
     text, unit, indexable = title
     value, draws = one.slices[0], one.slices[1:]
     low, high = intervals.of(name, value, draws, one.size)
+    high = np.minimum(high, 100.0) if unit == "%" else high  # no part is more than the whole
     indexed = value / surface if indexable and surface else None
     return {
         "name": name,

@@ -17,7 +17,7 @@ SIZE, INSIDE = (320, 210), (46, 10, 12, 36)
 
 
 def compared(measures: Mapping[str, Mapping], references: Mapping[str, Mapping[str, float]]) -> list[dict]:
-    """Every measure with three pairs or more: ``name``, ``unit``, ``agreement``, share ``held`` and ``plot``.
+    """Every measure with three pairs or more: ``name``, ``unit``, ``agreement``, ``bias`` as text, share ``held`` and ``plot``.
 
     Args:
         measures: name of a scan to its measures.json.
@@ -39,7 +39,8 @@ def compared(measures: Mapping[str, Mapping], references: Mapping[str, Mapping[s
         points = [(scan, (row["value"] + known) / 2, row["value"] - known) for scan, row, known in pairs]
         unit = TITLES[name][1]
         plot = Markup(bland_altman(points, agreed, unit))
-        found.append({"name": name, "unit": unit, "agreement": agreed, "held": held, "plot": plot})
+        bias = signed(agreed.bias, agreed)
+        found.append({"name": name, "unit": unit, "agreement": agreed, "bias": bias, "held": held, "plot": plot})
     return found
 
 
@@ -83,4 +84,5 @@ def bland_altman(points: Sequence[tuple[str, float, float]], agreed: Agreement, 
 
 def signed(value: float, agreed: Agreement) -> str:
     """A difference as text with its sign; decimals by the width of the limits."""
-    return f"{value:+.{1 if agreed.limits < 20 else 0}f}"
+    digits = 1 if agreed.limits < 20 else 0
+    return f"{round(value, digits) + 0.0:+.{digits}f}"  # no minus before a zero
