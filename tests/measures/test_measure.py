@@ -58,7 +58,8 @@ def test_of_a_beating_ball_its_slices_and_the_whole_of_it(found):
         assert {name: values(found, key)[name] for name in wanted} == pytest.approx(wanted, rel=0.015), key
     assert abs(beating(added_up)["LVESV"] / beating(ball)["LVESV"] - 1) > 0.02  # so that one cannot be the other
     assert set(found["conventions"]) == {"slices", "whole heart"} and found["curves"]["convention"] == "slices"
-    assert {row["convention"] for row in found["measures"]} == {"slices"}
+    rates = ("PER", "PFR")  # of the whole heart: slices make steps where the heart leaves them
+    assert values(found, "convention") == {n: "whole heart" if n in rates else "slices" for n in NAMES}
     assert values(found, "whole_heart")["PER"] is None
 
 
@@ -151,10 +152,10 @@ def test_a_recording_is_not_taken_for_a_beat_and_rates_are_by_what_was_recorded(
     stroke = ball(CAVITY) - ball(CAVITY * (1 - BEAT))
     assert values(told, "whole_heart")["CO"] == pytest.approx(stroke * 60 / 1000, rel=0.02)
     times = np.linspace(0, 0.85 * 0.95, 2000)  # from the first frame to the last
-    change = np.gradient([added_up(CAVITY * beat(time + LARGEST)) for time in times], times)
-    for one in (found, told):  # a slice that the ball leaves makes a step
-        assert values(one)["PER"] == pytest.approx(-change.min(), rel=0.07)
-        assert values(one)["PFR"] == pytest.approx(change.max(), rel=0.07)
+    change = np.gradient(ball(CAVITY * beat(times + LARGEST)), times)
+    for one in (found, told):
+        assert values(one)["PER"] == pytest.approx(-change.min(), rel=0.03)
+        assert values(one)["PFR"] == pytest.approx(change.max(), rel=0.06)  # near the open end
         assert one["curves"]["seconds"] == pytest.approx([0.85 * t for t in one["curves"]["time"]])
 
 

@@ -24,7 +24,7 @@ from nisf.measures.cardiac import TITLES, cardiac_values, sizes_of
 from nisf.measures.conventions import TEXTS, WHOLE_HEART
 from nisf.measures.intervals import Intervals, load_intervals
 from nisf.measures.person import Person
-from nisf.measures.recording import refusals
+from nisf.measures.recording import RATES, refusals
 from nisf.measures.rows import Found, curves_of, row_of, thickness_of
 from nisf.measures.size import SIZELESS, doubts, no_size
 from nisf.measures.tables import write_measures
@@ -71,8 +71,13 @@ def measure(
     refused += doubts(spacing_of(fitted.frame.affine)) if cardiac and not refused else []
     unsized = bool(refused)
     if cardiac:
-        in_space = fitted if intervals.of_whole_hearts else replace(fitted, draws=())
-        phases, found, more = _heart(in_space, volumes, by_slices, corrected, rate, seconds)
+        curve = by_slices["LV"] if corrected and "LV" in by_slices else None
+        phases, more = _phases(times, volumes, curve, seconds)
+        out = {name for entry in more for name in entry["measures"]}
+        rates = not set(RATES) <= out
+        in_space = fitted if rates or intervals.of_whole_hearts else replace(fitted, draws=())
+        found = _heart(in_space, volumes, by_slices, phases, rate, seconds if rates else None)
+        found = {name: one for name, one in found.items() if name not in out}
         refused, titles = refused + more, TITLES
     else:
         phases, found = {}, _organ(volumes, by_slices)
@@ -95,41 +100,45 @@ def measure(
     return with_origin(whole, corrected)
 
 
+def _phases(
+    times: Sequence[float], volumes: Volumes, corrected: np.ndarray | None, seconds: float | None
+) -> tuple[dict[str, int | None], list[dict]]:
+    """Frames of ED and ES, and what is refused; by the LV volumes of corrected labels where there are any."""
+    curve_times, curve = volumes.times, volumes.values[volumes.names.index("LV")]
+    if corrected is not None:
+        curve_times, curve = np.asarray(times), corrected
+    phases, refused = phases_of(times, curve_times, curve), refusals(at_frames(times, curve_times, curve), seconds)
+    if any("LVESV" in entry["measures"] for entry in refused):
+        phases["ES"] = None
+    return phases, refused
+
+
 def _heart(
     fitted: FittedScan,
     volumes: Volumes,
     by_slices: Mapping[str, np.ndarray],
-    corrected: bool,
+    phases: Mapping[str, int | None],
     rate: float | None,
     seconds: float | None,
-) -> tuple[dict[str, int | None], dict[str, Found], list[dict]]:
-    """Phases, measures by name, and what is refused; by the curve of corrected labels where there are any.
+) -> dict[str, Found]:
+    """Measures by name, without peak rates unless ``seconds`` are given.
 
-    The whole heart is read from ``fitted``, with its draws if it has any.
+    The whole heart is read from ``fitted``, with its draws if it has any. Rates are the whole heart's: the slices' curve
+    makes a step where the base leaves a slice.
     """
-    times, own = fitted.frame.times, volumes.values[volumes.names.index("LV")]
-    if corrected and "LV" in by_slices:
-        curve_times, curve = np.asarray(times), by_slices["LV"]
-    else:
-        curve_times, curve = volumes.times, own
-    phases = phases_of(times, curve_times, curve)
-    refused = refusals(at_frames(times, curve_times, curve), seconds)
-    out = {name for entry in refused for name in entry["measures"]}
-    if "LVESV" in out:
-        phases["ES"] = None
-    curves = {name: volumes.of(name) for name in volumes.names}
-    slices = cardiac_values(curves, times, volumes.times, phases, rate, None if "PER" in out else seconds)
-    ends = [times[phases[word]] for word in ("ED", "ES") if phases[word] is not None]
-    space = volume_curves(fitted, sorted(ends), convention=WHOLE_HEART)
-    whole = cardiac_values({n: space.of(n) for n in space.names}, times, space.times, phases, rate)
+    times = fitted.frame.times
+    ends = sorted(times[phases[word]] for word in ("ED", "ES") if phases[word] is not None)
+    space = volume_curves(fitted, volumes.times if seconds else ends, convention=WHOLE_HEART)
+    curves, whole = ({name: one.of(name) for name in one.names} for one in (volumes, space))
+    slices = cardiac_values(curves, times, volumes.times, phases, rate)
+    whole = cardiac_values(whole, times, space.times, phases, rate, seconds)
     labels = cardiac_values({n: v[None] for n, v in by_slices.items()}, times, None, phases, rate)
     sizes = sizes_of({name: float(values[0]) for name, values in slices.items()}, rate)
     found = {
-        name: Found(values, whole.get(name), float(labels[name][0]) if name in labels else None, sizes[name])
+        name: Found(values, whole[name], float(labels[name][0]) if name in labels else None, sizes[name])
         for name, values in slices.items()
-        if name not in out
     }
-    return phases, found, refused
+    return {**found, **{name: Found(whole[name], convention=WHOLE_HEART) for name in RATES if name in whole}}
 
 
 def _organ(volumes: Volumes, by_slices: Mapping[str, np.ndarray]) -> dict[str, Found]:

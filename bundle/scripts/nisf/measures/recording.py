@@ -17,6 +17,7 @@ FILLED = 0.5
 #: Measures of end systole, of ejection and of filling.
 SYSTOLE = ("LVESV", "LVSV", "LVEF", "RVESV", "RVSV", "RVEF", "CO")
 EJECTION, FILLING = ("PER",), ("PFR",)
+RATES = (*EJECTION, *FILLING)
 
 
 def refusals(curve: Sequence[float], seconds: float | None) -> list[dict]:
@@ -30,18 +31,17 @@ def refusals(curve: Sequence[float], seconds: float | None) -> list[dict]:
     """
     curve, count = np.asarray(curve, dtype=float), len(curve)
     if count < 2:
-        return [_entry((*SYSTOLE, *EJECTION, *FILLING), "The scan has one frame, taken for end diastole.")]
-    rates = (*EJECTION, *FILLING)
+        return [_entry((*SYSTOLE, *RATES), "The scan has one frame, taken for end diastole.")]
     if count == 2:
-        return [_entry(rates, "Two frames, taken for end diastole and end systole, have no peak rates.")]
+        return [_entry(RATES, "Two frames, taken for end diastole and end systole, have no peak rates.")]
     if count < FRAMES:
         reason = f"{count} frames are too few to find end systole among them; {FRAMES} or more are needed."
-        return [_entry((*SYSTOLE, *rates), f"{reason} End diastole is the frame with the largest volume.")]
+        return [_entry((*SYSTOLE, *RATES), f"{reason} End diastole is the frame with the largest volume.")]
     if not closed(curve) and curve.argmin() == count - 1:
         reason = "The recording ends while the heart still contracts, so end systole was not seen."
-        return [_entry((*SYSTOLE, *rates), reason)]
+        return [_entry((*SYSTOLE, *RATES), reason)]
     if seconds is None:
-        return [_entry(rates, "How long the frames took is not known, so there are no peak rates.")]
+        return [_entry(RATES, "How long the frames took is not known, so there are no peak rates.")]
     low, high = curve.min(), curve.max()
     if not closed(curve) and curve[-1] < low + FILLED * (high - low):
         return [_entry(FILLING, "The recording ends before the ventricle has filled by half: no peak filling rate.")]

@@ -18,22 +18,24 @@ class Found:
     """One measure of a scan.
 
     Attributes:
-        slices: its value in the fit and in each draw, [1 + n], by the slices.
+        values: its value in the fit and in each draw, [1 + n], by ``convention``.
         whole: the same of the whole heart; None where it has none, as a peak rate.
         labels: its value by the label files; None without.
-        size: what its error is in proportion to, see ``cardiac.sizes_of``.
+        size: what its error is in proportion to, see ``cardiac.sizes_of``; by default the value.
+        convention: how ``values`` are counted.
     """
 
-    slices: np.ndarray
+    values: np.ndarray
     whole: np.ndarray | None = None
     labels: float | None = None
     size: float | None = None
+    convention: str = SLICES
 
 
 def row_of(name: str, title: tuple[str, str, bool], one: Found, surface: float | None, intervals: Intervals) -> dict:
     """One entry of ``measures``; ``title`` as in ``cardiac.TITLES``, ``surface`` the body surface area in m2."""
     text, unit, indexable = title
-    value, draws = one.slices[0], one.slices[1:]
+    value, draws = one.values[0], one.values[1:]
     low, high = intervals.of(name, value, draws, one.size)
     high = np.minimum(high, 100.0) if unit == "%" else high  # no part is more than the whole
     indexed = value / surface if indexable and surface else None
@@ -44,7 +46,7 @@ def row_of(name: str, title: tuple[str, str, bool], one: Found, surface: float |
         "value": number_of(value),
         "low": number_of(low),
         "high": number_of(high),
-        "convention": SLICES,
+        "convention": one.convention,
         "interval": intervals.kind(name) if len(draws) > 1 else None,
         **_whole_heart(name, one.whole, one.size, intervals),
         "by_slices": number_of(one.labels),
