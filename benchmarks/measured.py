@@ -112,7 +112,7 @@ def measured(entry: Mapping, folder: Path, kind: str, subject: Subject | None) -
 
 
 def phantom_truth(subject: Subject, fitted: FittedScan, entry: Mapping) -> dict:
-    """Exact measures of the whole heart (``values``); ``slices`` from the true labels of the stack, at the true phases."""
+    """Exact measures of the whole heart (``values``); ``slices`` from the stack's true labels, at the true phases."""
     times, phases = subject.acquisition.times, subject.phases()
     fine = np.linspace(0, 1, 400, endpoint=False)
     whole = {time: subject.heart.cavity_volumes(time) for time in [*times]}
@@ -207,8 +207,8 @@ def cases(data: str, kind: str, section: str, folder: Path) -> tuple[list[dict],
 
 
 def rows_of(found: list[dict], intervals: Intervals = Intervals()) -> dict[str, dict[str, np.ndarray]]:
-    """Measure to columns ``value``, ``deviation`` (of the draws), ``size``, ``truth``, ``labels`` (our own), ``subject``
-    (its number), ``low``, ``high``; each [subjects], for ``thickness`` [subjects x 16].
+    """Measure to columns ``value``, ``deviation`` (of the draws), ``size``, ``truth``, ``labels`` (our own),
+    ``subject`` (its number), ``low``, ``high``; each [subjects], for ``thickness`` [subjects x 16].
 
     The truth of a measure is the true labels' slices added up, that of ``<measure> whole heart`` the heart itself.
     """
@@ -217,7 +217,11 @@ def rows_of(found: list[dict], intervals: Intervals = Intervals()) -> dict[str, 
         truth, sizes = scan["truth"], sizes_of(_values(scan), scan["heart_rate"])
         for one in scan["measures"]:
             name, about = one["name"], {"subject": number, "size": sizes[one["name"]]}
-            row = {"value": one["value"], "deviation": _deviation(one["value"], one["high"]), "labels": one["by_slices"]}
+            row = {
+                "value": one["value"],
+                "deviation": _deviation(one["value"], one["high"]),
+                "labels": one["by_slices"],
+            }
             known = truth["slices"].get(name, truth["values"].get(name))
             rows.setdefault(name, []).append({**row, **about, "truth": known})
             if (value := one["whole_heart"]) is not None:

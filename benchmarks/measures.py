@@ -99,7 +99,7 @@ def parts_of(found: list[dict], rows: dict) -> dict[str, dict]:
 
 
 def bland_altman(rows: dict, path: str) -> Path:
-    """A panel for each measure: difference against mean, by slices and of the whole heart; bias and limits by slices."""
+    """A panel for each measure: difference against mean, by slices (with bias and limits) and of the whole heart."""
     names = [name for name in ("LVEDV", "LVESV", "LVEF", "LVM", "RVEDV", "RVEF") if name in rows]
     figure = Figure(figsize=(10, 5.6), layout="constrained")
     for ax, name in zip(figure.subplots(2, 3).ravel(), names):

@@ -181,7 +181,9 @@ def test_another_organ_has_a_volume_a_class():
 
     found = measure(a_scan(body, (0.0,), {1: "anterior", 2: "posterior"}), person=Person(170, 70))
     assert found["phases"] == {} and found["wall_thickness"] is None
-    assert values(found) == pytest.approx({f"{n} volume": added_up(20) / 2 for n in ("anterior", "posterior")}, rel=0.02)
+    assert values(found) == pytest.approx(
+        {f"{n} volume": added_up(20) / 2 for n in ("anterior", "posterior")}, rel=0.02
+    )
     assert set(found["curves"]) == {"convention", "unit", "time", "seconds", "anterior", "posterior"}
 
 

@@ -45,5 +45,7 @@ def test_few_frames(frames, missing):
 def test_noise_does_not_move_the_phases_far():
     times, random = np.arange(30) / 30, np.random.default_rng(0)
     own = 85 + 35 * np.cos(2 * np.pi * (times - 0.12))  # ED at frame 3.6, ES at 18.6
-    moved = [abs(phases_of(tuple(times), times, own + 2.5 * random.standard_normal(30))["ES"] - 18.6) for _ in range(60)]
+    moved = [
+        abs(phases_of(tuple(times), times, own + 2.5 * random.standard_normal(30))["ES"] - 18.6) for _ in range(60)
+    ]
     assert np.mean(moved) < 1.3

@@ -154,8 +154,10 @@ def load_intervals(weights: str | Path, pipeline: Mapping[str, object]) -> Inter
         widenings = {name: Widening(**row) for name, row in content["measures"].items()}
         limits = {name: float(value) for name, value in content["limits"].items()}
         reason = difference(pipeline, content.get("pipeline", {}))
-        return Intervals(uncalibrated=reason) if reason else Intervals(
-            widenings, limits, float(content["usual"]), content["made_with"]
+        return (
+            Intervals(uncalibrated=reason)
+            if reason
+            else Intervals(widenings, limits, float(content["usual"]), content["made_with"])
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is damaged; copy it again, or delete it for intervals of the posterior") from error

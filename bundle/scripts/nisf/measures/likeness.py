@@ -65,7 +65,7 @@ def unlike(numbers: Mapping[str, float], limits: Mapping[str, float]) -> Unlike:
 
 
 def unsure(numbers: Mapping[str, float], usual: float) -> float:
-    """Factor of a scan's intervals by the uncertainty of its U-Net probabilities, relative to the usual one: its root."""
+    """Factor of a scan's intervals: the root of how uncertain its U-Net probabilities are, relative to the usual."""
     own = numbers.get(UNSURE, math.nan)
     if math.isnan(own) or usual <= 0:
         return 1.0

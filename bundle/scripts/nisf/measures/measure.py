@@ -123,8 +123,8 @@ def _heart(
 ) -> dict[str, Found]:
     """Measures by name, without peak rates unless ``seconds`` are given.
 
-    The whole heart is read from ``fitted``, with its draws if it has any. Rates are the whole heart's: the slices' curve
-    makes a step where the base leaves a slice.
+    The whole heart is read from ``fitted``, with its draws if it has any. Rates are the whole heart's: the slices'
+    curve makes a step where the base leaves a slice.
     """
     times = fitted.frame.times
     ends = sorted(times[phases[word]] for word in ("ED", "ES") if phases[word] is not None)

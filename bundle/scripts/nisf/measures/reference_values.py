@@ -28,9 +28,7 @@ def reference_values(file: str | Path) -> dict[str, dict[str, float]]:
     reader = csv.DictReader(io.StringIO(table_text(file), newline=""))
     names = [name for name in reader.fieldnames or [] if name in TITLES]
     if "scan" not in (reader.fieldnames or []) or not names:
-        raise InputError(
-            f"{file}: needs a column scan and one or more of {', '.join(TITLES)}; correct its first line"
-        )
+        raise InputError(f"{file}: needs a column scan and one or more of {', '.join(TITLES)}; correct its first line")
     found: dict[str, dict[str, float]] = {}
     for row in reader:
         scan = (row["scan"] or "").strip()

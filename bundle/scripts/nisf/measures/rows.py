@@ -67,7 +67,11 @@ def _whole_heart(name: str, values: np.ndarray | None, size: float | None, inter
 
 
 def curves_of(
-    volumes: Volumes, labels: Mapping[str, np.ndarray], duration: float | None, intervals: Intervals, part_of: float | None
+    volumes: Volumes,
+    labels: Mapping[str, np.ndarray],
+    duration: float | None,
+    intervals: Intervals,
+    part_of: float | None,
 ) -> dict:
     """Entry ``curves``: volumes by the slices in mL, or in per cent of ``part_of`` where mL are not to be had."""
     unit, factor = ("mL", 1.0) if part_of is None else ("% of the LV at ED", 100 / part_of)

@@ -17,7 +17,9 @@ SIZE, INSIDE = (320, 210), (46, 10, 12, 36)
 
 
 def compared(measures: Mapping[str, Mapping], references: Mapping[str, Mapping[str, float]]) -> list[dict]:
-    """Every measure with three pairs or more: ``name``, ``unit``, ``agreement``, ``bias`` as text, share ``held`` and ``plot``.
+    """Every measure with three pairs or more.
+
+    Each has ``name``, ``unit``, ``agreement``, ``bias`` as text, the share ``held`` by intervals, and ``plot``.
 
     Args:
         measures: name of a scan to its measures.json.

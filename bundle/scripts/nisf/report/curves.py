@@ -95,7 +95,11 @@ def closed(curves: Mapping) -> dict:
     time, seconds = list(curves["time"]), curves.get("seconds")
     if time[-1] >= 1:
         return dict(curves)
-    found = {"unit": curves.get("unit", "mL"), "time": [*time, 1.0], "seconds": [*seconds, seconds[-1] / time[-1]] if seconds and time[-1] > 0 else None}
+    found = {
+        "unit": curves.get("unit", "mL"),
+        "time": [*time, 1.0],
+        "seconds": [*seconds, seconds[-1] / time[-1]] if seconds and time[-1] > 0 else None,
+    }
     for name in names_of(curves):
         values = curves[name]
         ends = {end: [*values[end], values[end][0]] for end in ("value", "low", "high") if values.get(end)}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 
 def clock(seconds: float) -> str:
