@@ -115,6 +115,7 @@ def report(
     sex: str | None = None,
     heart_rate: float | None = None,
     people: str | None = None,
+    reference: str | None = None,
 ) -> None:
     """Measures segmented scans and writes a page for each: volumes, pictures, intervals.
 
@@ -130,12 +131,14 @@ def report(
         sex: F or M, for the reference ranges.
         heart_rate: beats a minute, for the cardiac output; from the DICOM headers unless given.
         people: CSV file of these by scan, with columns scan, height, weight, sex, heart_rate; empty cells are unknown.
+        reference: CSV file of your own values, with columns scan, LVEF and other measures; index.html compares them
+            (Bland-Altman plots, bias, limits, slope).
     """
     from nisf.report.command import report_all
 
     if not folder:
         raise InputError("name the result folder of nisf segment: nisf report FOLDER")
-    report_all(folder, people, height=height, weight=weight, sex=sex, heart_rate=heart_rate)
+    report_all(folder, people, reference=reference, height=height, weight=weight, sex=sex, heart_rate=heart_rate)
 
 
 @command

@@ -36,6 +36,7 @@ def report(
     renew: bool = True,
     model: str | Path | None = None,
     device: str = "cpu",
+    references: Mapping[str, Mapping[str, float]] | None = None,
 ) -> list[Entry]:
     """Measures and reports what ``nisf segment`` wrote.
 
@@ -49,6 +50,7 @@ def report(
         renew: if false, scans with a page of their fit are skipped.
         model: weights; those that the latent files name unless given.
         device: where the network runs.
+        references: name of a scan to reference values with which the page of all scans compares its measures.
 
     Returns:
         Entry of each scan in the index; ``error`` is set where it could not be reported.
@@ -72,7 +74,7 @@ def report(
             logger.warning("%s", reason)
             entries.append(Entry(results.scan, error=reason))
     if not alone:
-        write_cohort_pages(folder, entries)
+        write_cohort_pages(folder, entries, references)
     return entries
 
 
