@@ -78,7 +78,8 @@ class EndlessLoader:
         anatomies: Callable[[MappedDataset], Anatomies] | None = None,
         follow: float = 0.7,
     ) -> None:
-        check_counts("the training", subjects=subjects, groups=groups, visits=visits, steps=steps, fit_points=fit_points)
+        counts = {"subjects": subjects, "groups": groups, "visits": visits, "steps": steps, "fit_points": fit_points}
+        check_counts("the training", **counts)
         share_of(subjects, "subjects_per_step")
         self.store, self.virtual, self.points, self.device = store, virtual, points, torch.device(device)
         self.seeds, self.subjects, self.visits, self.steps = seeds, subjects, visits, steps
