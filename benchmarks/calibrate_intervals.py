@@ -1,11 +1,17 @@
-"""Finds on validation subjects how much posterior draws must be widened for their intervals to contain the truth.
+"""Finds on validation subjects how wide intervals must be to contain the truth, by conformal prediction.
 
+    python benchmarks/calibrate_intervals.py --hearts COHORT [--fits FOLDER]
     python benchmarks/calibrate_intervals.py --phantom COHORT [--fits FOLDER]
     python benchmarks/calibrate_intervals.py --acdc ACDC [--fits FOLDER]
 
-Writes ``<weights>_intervals.json`` beside the weights of the fits and prints its content. The phantom's
-truth is the heart itself, ACDC's the expert labels added up slice by slice. The fits are made by ``inference`` where
-FOLDER does not hold them; their measures are kept there too (``measured.json``).
+COHORT of ``--hearts`` is the data list of ``pooled_cohort.py``, ACDC and M&Ms together; their truth is the expert
+labels added up slice by slice. Errors count in proportion to the heart's size, so that M&Ms' lost pixel size, which
+multiplies measure and truth alike, does no harm. The truth of phantoms is that of their true labels, and for the
+whole heart the heart itself.
+
+Writes ``<weights>_intervals.json`` beside the weights of the fits and prints what it found: how many truths the draws
+alone hold, how many an interval made without the subject itself holds, and its mean width. The fits are made by
+``inference`` where FOLDER does not hold them; their measures are kept there too (``measured.json``).
 """
 
 from __future__ import annotations
@@ -16,7 +22,9 @@ import numpy as np
 from measured import cases, rows_of
 from options import data_of, of_measures
 
-from nisf.measures.intervals import Intervals, found_widening, save_intervals
+from nisf.measures.conformal import LEAST, calibrated
+from nisf.measures.intervals import Intervals, Widening, save_intervals
+from nisf.measures.likeness import limits_of, unsure, usual_of
 from nisf.utils.provenance import provenance
 
 
@@ -26,19 +34,26 @@ def main() -> None:
     kind, data = data_of(options)
     found, pipeline, weights = cases(data, kind, "validation", Path(options.fits) / kind / "validation")
     widenings = {}
-    print("| measure | cases | scale | part | bias | held by the draws alone | held by the interval |")
-    print("|---" * 7 + "|")
-    rows = rows_of(found)
-    for name, one in rows.items():
-        if np.isfinite(one["truth"]).sum() < 5:
+    numbers = [scan["numbers"] for scan in found]
+    limits, usual = limits_of(numbers), usual_of(numbers)
+    factors = np.array([unsure(one, usual) for one in numbers])
+    print("| measure | cases | part | sd of draws | bias | held by the draws | held without itself | mean width |")
+    print("|---" * 8 + "|")
+    for name, one in rows_of(found).items():
+        if len(np.unique(one["subject"][np.isfinite(one["truth"]) & np.isfinite(one["deviation"])])) < LEAST:
             continue
-        widenings[name] = found_widening(one["value"], one["deviation"], one["truth"])
-        low, high = Intervals(widenings).ends(name, one["value"], one["deviation"])
-        held = [held_share(one["low"], one["high"], one["truth"]), held_share(low, high, one["truth"])]
+        columns, whose = (one[key] for key in ("value", "deviation", "size", "truth")), one["subject"].astype(int)
+        widenings[name], away = calibrated(*columns, factors[whose], whose)
         w = widenings[name]
-        print(f"| {name} | {w.cases} | {w.scale:.2f} | {w.part:.3f} | {w.bias:+.1%} | {held[0]:.0%} | {held[1]:.0%} |")
+        held = [
+            held_share(low, high, one["truth"])
+            for low, high in ((one["low"], one["high"]), (one["value"] - away, one["value"] + away))
+        ]
+        cells = f"{w.cases} | {w.part:.1%} | {w.scale:.2f} | {w.bias:+.1%}"
+        print(f"| {name} | {cells} | {held[0]:.0%} | {held[1]:.0%} | {np.nanmean(2 * away):.1f} |")
     about = provenance({"kind": kind, "section": "validation", "subjects": len(found), "scans": names_of(found)})
-    print(f"wrote {save_intervals(Intervals(with_curves(widenings), about), weights, pipeline)}")
+    intervals = Intervals(with_curves(widenings), limits, usual, about)
+    print(f"wrote {save_intervals(intervals, weights, pipeline)}")
 
 
 def names_of(found: list[dict]) -> str:
@@ -46,16 +61,14 @@ def names_of(found: list[dict]) -> str:
     return " ".join(scan["subject"] for scan in found)
 
 
-def with_curves(widenings: dict) -> dict:
+def with_curves(widenings: dict[str, Widening]) -> dict[str, Widening]:
     """Adds the widening of volume curves: the wider of EDV's and ESV's; that of mass for the myocardium."""
     curves = {"LV": ("LVEDV", "LVESV"), "RV": ("RVEDV", "RVESV"), "MYO": ("LVM",)}
     more = {}
     for name, of in curves.items():
         given = [widenings[one] for one in of if one in widenings]
-        if given:
-            more[name] = max(
-                given, key=lambda w: w.part + 0.03 * w.scale
-            )  # 3% is a usual standard deviation of the draws
+        if given:  # 1% is a usual standard deviation of the draws
+            more[name] = max(given, key=lambda w: w.half(0.01, 1.0))
     return {**widenings, **more}
 
 

@@ -46,15 +46,16 @@ def of_hearts(about: str) -> argparse.ArgumentParser:
 
 
 def of_measures(about: str) -> argparse.ArgumentParser:
-    """A parser with ``--phantom`` and ``--acdc``, one of them required (``data_of``), and ``--fits``."""
+    """A parser with ``--phantom``, ``--acdc`` and ``--hearts``, one of them required (``data_of``), and ``--fits``."""
     parser = parser_of(about)
     named = parser.add_mutually_exclusive_group(required=True)
     named.add_argument("--phantom", metavar="COHORT")
     named.add_argument("--acdc", metavar="ACDC")
+    named.add_argument("--hearts", metavar="COHORT", help="data list that pooled_cohort.py wrote")
     parser.add_argument("--fits", default="output/measures", help="folder of the fits, made where it is missing")
     return parser
 
 
 def data_of(options: argparse.Namespace) -> tuple[str, str]:
-    """``phantom`` or ``acdc``, and its path."""
-    return ("phantom", options.phantom) if options.phantom else ("acdc", options.acdc)
+    """``phantom``, ``acdc`` or ``hearts``, and its path."""
+    return next((kind, path) for kind in ("phantom", "acdc", "hearts") if (path := getattr(options, kind)))

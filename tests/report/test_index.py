@@ -99,3 +99,25 @@ def test_labels_corrected_by_hand_are_said_in_the_table_of_all_scans(cohort, tmp
     assert row.startswith("scan03") and "1 with labels corrected by hand" in Parsed(page.read_text()).words
     rows = {row["scan"]: row["labels"] for row in csv.DictReader(table.read_text().splitlines())}
     assert rows.pop("scan03") == "corrected by hand" and set(rows.values()) == {""}
+
+
+def test_measures_are_compared_with_reference_values(cohort, tmp_path):
+    known = {f"scan{i:02d}": {"LVEDV": 98.0 + i} for i in range(12)}
+    assert "Against the reference values" not in write_cohort_pages(tmp_path, cohort)[0].read_text()
+    page, _ = write_cohort_pages(tmp_path, cohort, {**known, "scan00": {"LVEDV": 92.0}})
+    found = Parsed(page.read_text())
+    assert len(found.named("circle")) == 12 and "LVEDV ours − reference, mL" in found.words
+    assert "+2.5 ± 3.4" in found.words and "92%" in found.words  # one of twelve is 8 mL off, beyond its 5
+    assert "scan00: mean 96 mL, difference +8.0 mL" in page.read_text()
+    even = {f"scan{i:02d}": {"LVEDV": 100.0 + i + 0.02 * (-1) ** i + 0.01} for i in range(12)}
+    assert "-0.0" not in write_cohort_pages(tmp_path, cohort, even)[0].read_text()
+    few = write_cohort_pages(tmp_path, cohort, dict(list(known.items())[:2]))[0].read_text()
+    assert "Against the reference values" not in few
+
+
+def test_the_page_says_for_how_many_scans_a_measure_is_refused(cohort, tmp_path):
+    reason = "Two frames, taken for end diastole and end systole, have no peak rates."
+    for one in cohort[:3]:
+        one.measures["refused"] = [{"measures": ["PER", "PFR"], "reason": reason}]
+    page, _ = write_cohort_pages(tmp_path, cohort)
+    assert f"{reason} (3 of 16)" in Parsed(page.read_text()).words

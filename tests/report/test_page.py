@@ -77,6 +77,19 @@ def test_labels_corrected_by_hand_are_said_and_what_is_not_of_them(folder):
     assert "LV volume labels" in words and "LV rate function" in words
 
 
+def test_a_volume_by_slices_stands_beside_that_of_the_whole_heart_and_what_is_refused_has_its_reason(folder):
+    row = {"name": "LVEDV", "title": "LV volume", "unit": "mL", "value": 99.0, "low": 90.0, "high": 108.0}
+    whole = {"whole_heart": 107.0, "whole_heart_low": 101.0, "whole_heart_high": 113.0, "convention": "slices"}
+    refused = [{"measures": ["PER"], "reason": "Two frames have no peak rates."}]
+    unlike = "This scan is unlike those."
+    words = Parsed(page_of(folder, measures=[{**row, **whole}], refused=refused, unlike=unlike)).words
+    assert "Value 95% interval Whole heart" in words and "99 mL 90 to 108 107 101 to 113" in words
+    assert "Value: slices added up, as experts count." in words
+    assert "Two frames have no peak rates." in words and unlike in words
+    plain = Parsed(page_of(folder, measures=[row])).words
+    assert "Whole heart" not in plain and "as experts count" not in plain
+
+
 def test_severe_flags_stand_first(folder):
     flags = [{"name": "a", "text": "Minor.", "severe": False}, {"name": "b", "text": "Grave.", "severe": True}]
     words = Parsed(page_of(folder, quality={"trusted": False, "flags": flags, "numbers": {}})).words

@@ -31,6 +31,13 @@ def test_cine_keeps_values_affine_times_and_frame_duration(tmp_path):
     assert "label" not in item, "no label is no key"
 
 
+def test_a_data_list_may_say_that_the_pixel_size_was_lost(tmp_path):
+    path = save(tmp_path / "p1.nii.gz", series())
+    said = {known: {"image": path, "pixel_size_known": known} for known in (True, False, None)}
+    found = {known: scan_of(LoadCined()(item)["image"]).size_known for known, item in said.items()}
+    assert found == {True: True, False: False, None: True} and scan_of(LoadCined()({"image": path})["image"]).size_known
+
+
 def test_milliseconds_in_the_header_are_seconds_inside(tmp_path):
     path = save(tmp_path / "p1.nii.gz", series(), seconds=37.5, units=("mm", "msec"))
     assert scan_of(LoadCined()({"image": path})["image"]).frame_duration == pytest.approx(0.0375)

@@ -47,6 +47,10 @@ def test_a_split_that_is_the_sections_own_and_a_number_as_subject_are_taken(tmp_
         ('{"training": [{"subject": "s1", "image": 3}]}', '"image" of s1 is 3; it must be a path'),
         ('{"training": [{"subject": "s1", "image": ["a.nii", 3]}]}', '"image" of s1 is .*; it must be a path'),
         ('{"training": [{"subject": "s1", "image": "a.nii", "label": {"x": 1}}]}', '"label" of s1'),
+        (
+            '{"test": [{"subject": "s1", "image": "a.nii", "pixel_size_known": "no"}]}',
+            "is 'no'; it must be true or false",
+        ),
         ('{"training": [{"subject": ["s1"], "image": "a.nii"}]}', '"subject" of .* must be text'),
         ('{"training": [{"subject": "s1", "image": "a.nii", "times": 0.5}]}', '"times" of s1 is 0.5'),
         ('{"training": [{"subject": "s1", "image": "a.nii", "labelled_frames": "all"}]}', '"labelled_frames" of s1'),

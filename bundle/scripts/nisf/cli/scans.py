@@ -1,4 +1,4 @@
-"""Commands that work on scans: ``segment``, ``report``, ``cohort run``."""
+"""Commands that work on scans: ``segment``, ``report``, ``view``, ``cohort run``."""
 
 from __future__ import annotations
 
@@ -115,6 +115,7 @@ def report(
     sex: str | None = None,
     heart_rate: float | None = None,
     people: str | None = None,
+    reference: str | None = None,
 ) -> None:
     """Measures segmented scans and writes a page for each: volumes, pictures, intervals.
 
@@ -130,12 +131,35 @@ def report(
         sex: F or M, for the reference ranges.
         heart_rate: beats a minute, for the cardiac output; from the DICOM headers unless given.
         people: CSV file of these by scan, with columns scan, height, weight, sex, heart_rate; empty cells are unknown.
+        reference: CSV file of your own values, with columns scan, LVEF and other measures; index.html compares them
+            (Bland-Altman plots, bias, limits, slope).
     """
     from nisf.report.command import report_all
 
     if not folder:
         raise InputError("name the result folder of nisf segment: nisf report FOLDER")
-    report_all(folder, people, height=height, weight=weight, sex=sex, heart_rate=heart_rate)
+    report_all(folder, people, reference=reference, height=height, weight=weight, sex=sex, heart_rate=heart_rate)
+
+
+@command
+def view(folder: str = "", no_browser: bool = False, model: str | None = None) -> None:
+    """Writes a segmented scan as a page in which the fitted function runs, and opens it: planes laid by hand.
+
+    FOLDER/view.html is one file that needs no server and no network: three planes to drag, turn and zoom at any time of
+    the cycle, computed on the graphics card or the processor of whoever opens it, with the numbers that nisf sample
+    writes; contours, classes, volumes, the surface. nisf report writes it too. Research use only, not for diagnosis.
+
+    Args:
+        folder: folder of one scan in the result folder of nisf segment; of the result folder itself every scan's page
+            is written and none opened.
+        no_browser: write the page without opening it.
+        model: weights; those named in the latent file unless given.
+    """
+    from nisf.report.view_command import view_all
+
+    if not folder:
+        raise InputError("name the folder of a scan: nisf view OUT/scan")
+    view_all(folder, model, open_page=not no_browser)
 
 
 @command

@@ -122,6 +122,7 @@ class SaveLatentd(ResultWriter):
             "pipeline": {**self.pipeline, **scan.inputs()},
             "class_names": self.class_names,
             "duration": float(scan.cycle),
+            "size_known": scan.size_known,
             "person": dict(scan.person),
             "subject": scan.subject,
             "files": [Path(file).name for file in scan.files],

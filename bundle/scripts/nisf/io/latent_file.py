@@ -44,6 +44,7 @@ class SavedFit:
         recipe: settings, package versions and weights of the fit.
         labels: name of each label file written with the fit to the digest of its content; empty in files of earlier
             versions.
+        size_known: whether the scan's pixel size is known, see ``Scan``.
         path: the latent file; None for a fit that was not read from one.
     """
 
@@ -64,6 +65,7 @@ class SavedFit:
     source: Source | None = None
     recipe: Recipe = Recipe()
     labels: Mapping[str, str] = field(default_factory=dict)
+    size_known: bool = True
     path: Path | None = None
 
     @classmethod
@@ -105,6 +107,7 @@ class SavedFit:
             source=None if source is None else Source.from_dict(source),
             recipe=Recipe.from_dict(content.get("made_with") or {}),
             labels=dict(content.get("labels") or {}),
+            size_known=bool(content.get("size_known", True)),
             path=path,
         )
 

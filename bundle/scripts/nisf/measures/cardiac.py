@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nisf.measures.volume_curve import FRAMES, at_frames, peak_rates
+from nisf.measures.volume_curve import at_frames, peak_rates
 
 #: Density of myocardium, g/mL.
 DENSITY = 1.05
@@ -63,6 +63,27 @@ def cardiac_values(
         found["LVM"] = DENSITY * own["MYO"][:, ed]
     if heart_rate and "LVSV" in found:
         found["CO"] = found["LVSV"] * heart_rate / 1000
-    if seconds and "LV" in own and curve_times is not None and len(times) >= FRAMES:
+    if seconds and "LV" in own and curve_times is not None:
         found["PER"], found["PFR"] = peak_rates(times, curve_times, volumes["LV"], seconds)
     return {name: found[name] for name in TITLES if name in found}
+
+
+def sizes_of(values: Mapping[str, float], heart_rate: float | None = None) -> dict[str, float]:
+    """Size to which the error of each measure is in proportion, in its unit; see ``intervals``.
+
+    A slice more or less at the base changes end-systolic and stroke volume by a part of the whole ventricle, however
+    little they are. An ejection fraction is wrong by points.
+
+    Args:
+        values: measures by name, as from ``cardiac_values``.
+        heart_rate: beats per minute, for the cardiac output.
+    """
+    found = {name: abs(value) for name, value in values.items()}
+    for side in ("LV", "RV"):
+        if f"{side}EDV" in values:
+            found |= {f"{side}{name}": values[f"{side}EDV"] for name in ("ESV", "SV") if f"{side}{name}" in values}
+        if f"{side}EF" in values:
+            found[f"{side}EF"] = 100.0
+    if "CO" in values and "LVEDV" in values and heart_rate:
+        found["CO"] = values["LVEDV"] * heart_rate / 1000
+    return found

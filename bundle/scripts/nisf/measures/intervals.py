@@ -1,25 +1,27 @@
-"""95% intervals of measures: the standard deviation of posterior draws, widened to match validation errors.
+"""95% intervals of measures: as wide as the errors on validation subjects show, wider where the fit is less sure.
 
 Draws show how well the scan determines the latent, but not what the network cannot represent or how wrong the U-Net
-probabilities are. So the predictive standard deviation combines two terms,
+probabilities are. So half an interval has a part in proportion to the heart's size and one to the spread of the draws,
 
-    sd^2 = (scale * sd of the draws)^2 + (part * value)^2
+    half = (part * size + scale * sd of the draws) * how unsure the U-Net is of the scan
 
-with ``scale`` and ``part`` of each measure by maximum likelihood over the errors of validation subjects. Their mean
-error is stored as well, but values are never corrected by it.
+with ``part`` and ``scale`` of each measure from ``conformal``. Ejection fraction and stroke volume have draws of their
+own, ED and ES of the same draw together, and errors of their own. The mean error is stored as well, but values are
+never corrected by it. A scan that is unlike those of the calibration gets wider ones (``likeness``).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.stats import norm, t
+from scipy.stats import norm
 
+from nisf.measures.conventions import WHOLE_HEART
+from nisf.measures.likeness import Unlike, unlike, unsure
 from nisf.models.pipeline import difference
 from nisf.utils.errors import InputError
 from nisf.utils.files import write_text
@@ -27,35 +29,36 @@ from nisf.utils.files import write_text
 #: Fraction of cases in which the interval should contain the truth.
 LEVEL = 0.95
 
-#: Bounds of ``scale`` and ``part``.
-SCALES, PARTS = (0.05, 10.0), (1e-4, 0.5)
+#: Version of the file's content; 1 had no number.
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class Widening:
-    """Parameters that turn the draws of one measure into a predictive distribution.
+    """What makes the interval of one measure; by default that of the draws alone.
 
     Attributes:
-        scale: factor of the draws' standard deviation.
-        part: additional standard deviation, as a fraction of the value.
-        quantile: number of standard deviations to either end of the interval.
+        part: half the interval as a fraction of the size that errors are in proportion to (``cardiac.sizes_of``).
+        scale: what is added to it, in standard deviations of the draws.
         bias: mean of (value - truth) / truth on validation subjects; reported, not used.
-        cases: number of errors from which it was estimated.
+        cases: number of errors from which it was found.
+        promised: fraction of cases that it contains whatever the errors' distribution, on average over calibrations;
+            below ``LEVEL`` with few cases.
     """
 
-    scale: float = 1.0
     part: float = 0.0
-    quantile: float = float(norm.ppf(0.5 + LEVEL / 2))
+    scale: float = float(norm.ppf(0.5 + LEVEL / 2))
     bias: float = 0.0
     cases: int = 0
+    promised: float = 0.0
 
-    def deviation(self, value: np.ndarray | float, deviation: np.ndarray | float) -> np.ndarray:
-        """Predictive standard deviation of values whose draws have ``deviation``."""
-        return np.hypot(self.scale * np.asarray(deviation), self.part * np.asarray(value))
+    def half(self, deviation: np.ndarray | float, size: np.ndarray | float) -> np.ndarray:
+        """Half the interval of values whose draws have ``deviation``, and of this ``size``."""
+        return self.part * np.asarray(size) + self.scale * np.asarray(deviation)
 
 
 #: Measures that are another one times an exact number, and so share its widening: output is stroke volume by rate.
-SAME_AS = {"CO": "LVSV"}
+SAME_AS = {"CO": "LVSV", f"CO {WHOLE_HEART}": f"LVSV {WHOLE_HEART}"}
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,31 @@ class Intervals:
 
     Attributes:
         widenings: name of a measure to its widening.
+        limits: name of a number of the fit to its worst on the validation subjects, see ``likeness``.
+        usual: usual uncertainty of the U-Net on them; 0 if unknown.
         made_with: settings of the script that estimated them.
         uncalibrated: why those beside the weights do not hold, see ``models.pipeline.difference``; empty if they do or
             there are none.
+        unlike: how the scan in question differs from the validation subjects, for which its intervals are wider.
+        unsure: by how much more the U-Net is unsure of the scan in question, see ``likeness.unsure``.
     """
 
     widenings: Mapping[str, Widening] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    usual: float = 0.0
     made_with: Mapping[str, object] = field(default_factory=dict)
     uncalibrated: str = ""
+    unlike: Unlike = Unlike()
+    unsure: float = 1.0
+
+    def for_scan(self, numbers: Mapping[str, float]) -> Intervals:
+        """The intervals of a scan whose fit has these ``numbers``: wider if it is unlike those of the calibration."""
+        return replace(self, unlike=unlike(numbers, self.limits), unsure=unsure(numbers, self.usual))
+
+    @property
+    def of_whole_hearts(self) -> bool:
+        """Whether there are any of the whole heart, named ``<measure> whole heart``."""
+        return any(name.endswith(WHOLE_HEART) for name in self.widenings)
 
     def kind(self, name: str) -> str:
         """Kind of a measure's interval, ``calibrated`` or ``posterior``."""
@@ -81,53 +101,31 @@ class Intervals:
         """Widening of a measure, its own or that of ``SAME_AS``; None if there is none."""
         return self.widenings.get(name) or self.widenings.get(SAME_AS.get(name, ""))
 
-    def of(self, name: str, value: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def of(
+        self, name: str, value: np.ndarray, draws: np.ndarray, size: np.ndarray | float | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Low and high end of a measure's interval; NaN with fewer than two draws.
 
         Args:
             name: name of the measure.
             value: values [...].
             draws: values of the draws [n, ...].
+            size: what the error is in proportion to; by default the value.
         """
         if len(draws) < 2:
             return np.full(np.shape(value), np.nan), np.full(np.shape(value), np.nan)
-        return self.ends(name, value, np.std(draws, axis=0, ddof=1))
+        return self.ends(name, value, np.std(draws, axis=0, ddof=1), size)
 
-    def ends(self, name: str, value: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def ends(
+        self, name: str, value: np.ndarray, deviation: np.ndarray, size: np.ndarray | float | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The same from the draws' standard deviation [...]; not below 0 for positive values."""
-        widening = self.widening(name) or Widening()
-        away = widening.quantile * widening.deviation(value, deviation)
+        known = self.widening(name)
+        wider = self.unlike.factor * self.unsure if known else 1.0
+        size = np.abs(value) if size is None else size
+        away = wider * (known or Widening()).half(deviation, size)
         low = value - away
         return np.where(np.asarray(value) > 0, np.maximum(low, 0), low), value + away
-
-
-def found_widening(values: np.ndarray, deviations: np.ndarray, truths: np.ndarray) -> Widening:
-    """The maximum-likelihood widening for the errors of N validation cases.
-
-    Args:
-        values: measured values, [N].
-        deviations: standard deviations of their draws, [N].
-        truths: true values, [N].
-
-    Raises:
-        InputError: fewer than five cases.
-    """
-    known = np.isfinite(values) & np.isfinite(deviations) & np.isfinite(truths)
-    values, deviations, truths = values[known], deviations[known], truths[known]
-    if len(values) < 5:
-        raise InputError(f"an interval cannot be calibrated on {len(values)} cases; give five or more")
-
-    def loss(logs: np.ndarray) -> float:
-        deviation = Widening(*np.exp(logs)).deviation(values, deviations)
-        return -float(norm.logpdf(values - truths, scale=np.maximum(deviation, 1e-9)).sum())
-
-    bounds = [tuple(np.log(pair)) for pair in (SCALES, PARTS)]
-    starts = [np.log([scale, part]) for scale in (0.3, 1.0, 3.0) for part in (0.003, 0.03)]
-    best = min((minimize(loss, start, bounds=bounds) for start in starts), key=lambda found: found.fun)
-    scale, part = np.exp(best.x)
-    bias = float(np.mean((values - truths) / truths))
-    quantile = float(t.ppf(0.5 + LEVEL / 2, len(values) - 1))
-    return Widening(float(scale), float(part), quantile, bias, len(values))
 
 
 def intervals_path(weights: str | Path) -> Path:
@@ -151,9 +149,16 @@ def load_intervals(weights: str | Path, pipeline: Mapping[str, object]) -> Inter
         return Intervals()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if content.get("version", 1) != VERSION:
+            return Intervals(uncalibrated="its file is of another version")
         widenings = {name: Widening(**row) for name, row in content["measures"].items()}
+        limits = {name: float(value) for name, value in content["limits"].items()}
         reason = difference(pipeline, content.get("pipeline", {}))
-        return Intervals(uncalibrated=reason) if reason else Intervals(widenings, content["made_with"])
+        return (
+            Intervals(uncalibrated=reason)
+            if reason
+            else Intervals(widenings, limits, float(content["usual"]), content["made_with"])
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is damaged; copy it again, or delete it for intervals of the posterior") from error
 
@@ -161,5 +166,8 @@ def load_intervals(weights: str | Path, pipeline: Mapping[str, object]) -> Inter
 def save_intervals(intervals: Intervals, weights: str | Path, pipeline: Mapping[str, object]) -> Path:
     """Writes the intervals beside a weight file."""
     rows = {name: {k: round(v, 5) for k, v in vars(row).items()} for name, row in intervals.widenings.items()}
-    content = {"pipeline": dict(pipeline), "measures": rows, "made_with": dict(intervals.made_with)}
+    limits = {name: round(value, 5) for name, value in intervals.limits.items()}
+    content = {"version": VERSION, "pipeline": dict(pipeline), "measures": rows, "limits": limits}
+    content["usual"] = round(intervals.usual, 5)
+    content["made_with"] = dict(intervals.made_with)
     return write_text(intervals_path(weights), json.dumps(content, indent=1) + "\n")

@@ -1,7 +1,8 @@
 """Cardiac measures of a scan: volumes, function, mass and wall thickness, each with a 95% interval.
 
-From a fitted scan (``measure``), or from a result folder of ``nisf segment`` into files (``measure_folder``). Volumes
-are those of the continuous function (``volumes.py``); ``by_slices`` are those of the written label files.
+From a fitted scan (``measure``), or from a result folder of ``nisf segment`` into files (``measure_folder``). Values
+are read from the fitted function in the scan's slices and added up as experts do; beside them stand those of the whole
+heart (``conventions``). ``by_slices`` are those of the written label files.
 """
 
 from __future__ import annotations
@@ -14,17 +15,22 @@ from pathlib import Path
 
 import numpy as np
 
+from nisf.geometry.orientation import spacing_of
 from nisf.io.images import read_volume
 from nisf.io.latent_file import SavedFit, read_latent
 from nisf.io.results import ScanResults
 from nisf.measures.by_labels import with_origin
-from nisf.measures.cardiac import TITLES, cardiac_values
+from nisf.measures.cardiac import TITLES, cardiac_values, sizes_of
+from nisf.measures.conventions import TEXTS, WHOLE_HEART
 from nisf.measures.intervals import Intervals, load_intervals
 from nisf.measures.person import Person
+from nisf.measures.recording import RATES, refusals
+from nisf.measures.rows import Found, curves_of, row_of, thickness_of
+from nisf.measures.size import SIZELESS, doubts, no_size
 from nisf.measures.tables import write_measures
-from nisf.measures.volume_curve import cycle_seconds, phases_of, times_of_curve
+from nisf.measures.volume_curve import at_frames, cycle_seconds, phases_of, times_of_curve
 from nisf.measures.volumes import Volumes, class_list, slice_volumes, volume_curves
-from nisf.measures.wall_thickness import SEGMENTS, thickness_values
+from nisf.measures.wall_thickness import thickness_values
 from nisf.quality.record import Quality
 from nisf.sampling.fitted_scan import FittedScan, network_of, weights_of
 from nisf.utils.digest import digest_of_file
@@ -40,15 +46,17 @@ def measure(
     person: Person = Person(),
     intervals: Intervals = Intervals(),
     corrected: bool = False,
+    size_known: bool = True,
 ) -> dict:
     """All measures of a scan, as in ``measures.json`` (without file names).
 
     Args:
         fitted: fitted scan, with draws if intervals are wanted.
-        by_slices: name of a class to its volumes [frames] by slice summation, mL.
+        by_slices: name of a class to its volumes [frames] in the label files, mL.
         person: data of the person.
         intervals: intervals of the network's weights.
         corrected: whether ``by_slices`` are of labels corrected by hand; phases and measures are then theirs.
+        size_known: whether the pixel size is known; if not, nothing is given in mL, g or mm.
 
     Raises:
         InputError: no organ is found, or the person's numbers are impossible.
@@ -59,94 +67,92 @@ def measure(
     by_slices = dict(by_slices or {})
     rate, seconds = person.heart_rate, cycle_seconds(fitted.duration)
     cardiac = "LV" in volumes.names
-    phases = _phases(times, volumes, by_slices if corrected else {}) if cardiac else {}
+    refused = [] if size_known or not cardiac else [no_size("The pixel size of the scan is not known")]
+    refused += doubts(spacing_of(fitted.frame.affine)) if cardiac and not refused else []
+    unsized = bool(refused)
     if cardiac:
-        found = cardiac_values({n: volumes.of(n) for n in volumes.names}, times, volumes.times, phases, rate, seconds)
-        slices = cardiac_values({n: v[None] for n, v in by_slices.items()}, times, None, phases, rate)
-        titles = TITLES
+        curve = by_slices["LV"] if corrected and "LV" in by_slices else None
+        phases, more = _phases(times, volumes, curve, seconds)
+        out = {name for entry in more for name in entry["measures"]}
+        rates = not set(RATES) <= out
+        in_space = fitted if rates or intervals.of_whole_hearts else replace(fitted, draws=())
+        found = _heart(in_space, volumes, by_slices, phases, rate, seconds if rates else None)
+        found = {name: one for name, one in found.items() if name not in out}
+        refused, titles = refused + more, TITLES
     else:
-        found = {f"{name} volume": volumes.of(name)[:, 0] for name in volumes.names}
-        slices = {f"{name} volume": values[:1] for name, values in by_slices.items()}
-        titles = {f"{name} volume": (f"{name} volume", "mL", True) for name in volumes.names}
-    rows = [_row(name, *titles[name], found[name], slices.get(name), surface, intervals) for name in found]
+        phases, found = {}, _organ(volumes, by_slices)
+        titles = {name: (name, "mL", True) for name in found}
+    named = {name: one for name, one in found.items() if not unsized or titles[name][1] in SIZELESS}
     whole = {
         "subject": fitted.subject,
         "phases": phases,
         "heart_rate": rate,
         "body_surface_area": surface,
         "sex": person.sex,
-        "measures": rows,
-        "curves": _curves(volumes, by_slices, seconds, intervals),
-        "wall_thickness": _thickness(fitted, times[phases["ED"]], intervals) if cardiac else None,
+        "conventions": TEXTS,
+        "measures": [row_of(name, titles[name], one, surface, intervals) for name, one in named.items()],
+        "refused": refused,
+        "curves": curves_of(volumes, by_slices, seconds, intervals, volumes.of("LV")[0].max() if unsized else None),
+        "wall_thickness": _thickness(fitted, times[phases["ED"]], intervals) if cardiac and not unsized else None,
         "uncalibrated": intervals.uncalibrated or None,
+        "unlike": intervals.unlike.sentence or None,
     }
     return with_origin(whole, corrected)
 
 
-def _phases(times: Sequence[float], volumes: Volumes, corrected: Mapping[str, np.ndarray]) -> dict[str, int | None]:
-    """Frames of ED and ES, by corrected labels where there are any."""
-    if "LV" in corrected:
-        return phases_of(times, np.asarray(times), corrected["LV"])
-    return phases_of(times, volumes.times, volumes.values[volumes.names.index("LV")])
+def _phases(
+    times: Sequence[float], volumes: Volumes, corrected: np.ndarray | None, seconds: float | None
+) -> tuple[dict[str, int | None], list[dict]]:
+    """Frames of ED and ES, and what is refused; by the LV volumes of corrected labels where there are any."""
+    curve_times, curve = volumes.times, volumes.values[volumes.names.index("LV")]
+    if corrected is not None:
+        curve_times, curve = np.asarray(times), corrected
+    phases, refused = phases_of(times, curve_times, curve), refusals(at_frames(times, curve_times, curve), seconds)
+    if any("LVESV" in entry["measures"] for entry in refused):
+        phases["ES"] = None
+    return phases, refused
 
 
-def _row(
-    name: str,
-    title: str,
-    unit: str,
-    indexable: bool,
-    values: np.ndarray,
-    by_slices: np.ndarray | None,
-    surface: float | None,
-    intervals: Intervals,
-) -> dict:
-    """One entry of ``measures``, from the values of the fit and of its draws [1 + n]."""
-    low, high = intervals.of(name, values[0], values[1:])
-    indexed = values[0] / surface if indexable and surface else None
-    return {
-        "name": name,
-        "title": title,
-        "unit": unit,
-        "value": _number(values[0]),
-        "low": _number(low),
-        "high": _number(high),
-        "by_slices": None if by_slices is None else _number(by_slices[0]),
-        "indexed": _number(indexed),
-        "indexed_unit": f"{unit}/m2" if indexed is not None else None,
-        "interval": intervals.kind(name) if len(values) > 2 else None,
+def _heart(
+    fitted: FittedScan,
+    volumes: Volumes,
+    by_slices: Mapping[str, np.ndarray],
+    phases: Mapping[str, int | None],
+    rate: float | None,
+    seconds: float | None,
+) -> dict[str, Found]:
+    """Measures by name, without peak rates unless ``seconds`` are given.
+
+    The whole heart is read from ``fitted``, with its draws if it has any. Rates are the whole heart's: the slices'
+    curve makes a step where the base leaves a slice.
+    """
+    times = fitted.frame.times
+    ends = sorted(times[phases[word]] for word in ("ED", "ES") if phases[word] is not None)
+    space = volume_curves(fitted, volumes.times if seconds else ends, convention=WHOLE_HEART)
+    curves, whole = ({name: one.of(name) for name in one.names} for one in (volumes, space))
+    slices = cardiac_values(curves, times, volumes.times, phases, rate)
+    whole = cardiac_values(whole, times, space.times, phases, rate, seconds)
+    labels = cardiac_values({n: v[None] for n, v in by_slices.items()}, times, None, phases, rate)
+    sizes = sizes_of({name: float(values[0]) for name, values in slices.items()}, rate)
+    found = {
+        name: Found(values, whole[name], float(labels[name][0]) if name in labels else None, sizes[name])
+        for name, values in slices.items()
     }
+    return {**found, **{name: Found(whole[name], convention=WHOLE_HEART) for name in RATES if name in whole}}
 
 
-def _curves(
-    volumes: Volumes, by_slices: Mapping[str, np.ndarray], duration: float | None, intervals: Intervals
-) -> dict:
-    curves = {"time": volumes.times.tolist(), "seconds": (volumes.times * duration).tolist() if duration else None}
-    for place, name in enumerate(volumes.names):
-        low, high = intervals.of(name, volumes.values[place], volumes.draws[:, place])
-        parts = {"value": volumes.values[place], "low": low, "high": high}
-        curves[name] = {key: [_number(v) for v in values] for key, values in parts.items()}
-        curves[name]["by_slices"] = [_number(v) for v in by_slices[name]] if name in by_slices else None
-    return curves
+def _organ(volumes: Volumes, by_slices: Mapping[str, np.ndarray]) -> dict[str, Found]:
+    """Volumes of another organ than the heart, in its first frame."""
+    labels = {name: float(values[0]) for name, values in by_slices.items()}
+    return {f"{n} volume": Found(volumes.of(n)[:, 0], labels=labels.get(n)) for n in volumes.names}
 
 
 def _thickness(fitted: FittedScan, time: float, intervals: Intervals) -> dict | None:
     """Entry ``wall_thickness`` of ``measures.json``; None if the heart's axis is not found."""
     try:
-        values = thickness_values(fitted, time)
+        return thickness_of(thickness_values(fitted, time), intervals)
     except InputError:
         return None
-    low, high = intervals.of("thickness", values[0], values[1:])
-    rows = [
-        {"segment": number + 1, "name": name, **{k: _number(v[number]) for k, v in parts.items()}}
-        for parts in [{"value": values[0], "low": low, "high": high}]
-        for number, name in enumerate(SEGMENTS)
-    ]
-    return {"unit": "mm", "segments": rows}
-
-
-def _number(value: float | None) -> float | None:
-    """A plain number of six digits; None if it is missing or not finite."""
-    return None if value is None or not np.isfinite(value) else float(f"{float(value):.6g}")
 
 
 def written_classes(names: Mapping[int, str], settings: Mapping[str, object]) -> dict[int, str]:
@@ -160,6 +166,12 @@ def volumes_by_slices(label_files: Sequence[Path], names: Mapping[int, str], fra
     volumes = [slice_volumes(*read_volume(str(path)), names) for path in label_files]
     joined = {name: np.concatenate([one[name] for one in volumes]) for name in names.values()} if volumes else {}
     return joined if all(len(values) == frames for values in joined.values()) else {}
+
+
+def numbers_of(saved: SavedFit) -> dict[str, float]:
+    """Numbers of a fit by which it is compared with those of the calibration, see ``likeness``."""
+    quality = Quality.from_dict(saved.quality).numbers
+    return {**quality, "slice_distance": float(spacing_of(saved.frame.affine)[2])}
 
 
 def measure_folder(
@@ -229,8 +241,8 @@ def measure_results(
             f"{corrected[0]}: was changed and does not have the scan's frames any more; repair or delete it"
         )
     person = Person(**saved.person) if person is None else person
-    intervals = load_intervals(weights or saved.weights, saved.pipeline)
-    found = measure(fitted, by_slices, person, intervals, bool(corrected))
+    intervals = load_intervals(weights or saved.weights, saved.pipeline).for_scan(numbers_of(saved))
+    found = measure(fitted, by_slices, person, intervals, bool(corrected), saved.size_known)
     whole = {
         "subject": found.pop("subject"),
         "scan": results.name,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nisf.utils.errors import InputError
+from nisf.utils.text import table_text
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def people_of(file: str | None) -> dict[str, dict[str, float | str]]:
         return {}
     if not Path(file).is_file():
         raise InputError(f"{file}: there is no such file; give a CSV file with the columns {', '.join(COLUMNS)}")
-    reader = csv.DictReader(io.StringIO(_text_of(file), newline=""), restkey="")
+    reader = csv.DictReader(io.StringIO(table_text(file), newline=""), restkey="")
     columns = {name for name in reader.fieldnames or [] if name}  # a comma at the end of a line names no column
     rows = list(reader)
     if "scan" not in columns or not columns <= set(COLUMNS):
@@ -89,15 +90,6 @@ def people_of(file: str | None) -> dict[str, dict[str, float | str]]:
             raise InputError(f"{file}: names the scan {scan} twice; remove one line")
         found[scan] = checked(file, scan, row)
     return found
-
-
-def _text_of(file: str) -> str:
-    """Text of a table as spreadsheets write it: UTF-8, or the code page of western Windows."""
-    content = Path(file).read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
 
 
 def checked(source: str, scan: str, person: Mapping[str, object]) -> dict[str, float | str]:

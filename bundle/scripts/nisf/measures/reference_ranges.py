@@ -14,7 +14,7 @@ DOI = "10.1186/s12968-017-0327-9"
 
 NOTE = (
     "mean ± 1.96 standard deviations of 368 healthy men and 432 healthy women of 45 to 74 years, papillary muscles "
-    "counted to the cavity; measures without a range have none here"
+    "counted to the cavity; there are none here for the right ventricle and for single segments of the wall"
 )
 
 SEXES = {"F": "women", "M": "men"}

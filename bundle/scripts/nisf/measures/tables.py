@@ -10,7 +10,10 @@ from nisf.measures.by_labels import FUNCTION
 from nisf.utils.files import write_text
 from nisf.utils.text import csv_text
 
-COLUMNS = ("name", "title", "unit", "value", "low", "high", "by_slices", "indexed", "indexed_unit", "interval", "of")
+COLUMNS = (
+    *("name", "title", "unit", "value", "low", "high", "convention", "interval"),
+    *("whole_heart", "whole_heart_low", "whole_heart_high", "by_slices", "indexed", "indexed_unit", "of"),
+)
 
 
 def write_measures(found: Mapping, folder: str | Path) -> tuple[Path, Path]:
@@ -35,6 +38,7 @@ def thickness_rows(found: Mapping) -> list[dict]:
             "name": f"WT{row['segment']}",
             "title": f"wall thickness, {row['name']}",
             "unit": wall["unit"],
+            "convention": wall["convention"],
             "of": FUNCTION,
         }
         for row in (wall["segments"] if wall else [])

@@ -19,6 +19,9 @@ TIME_POINTS = (20, 40)
 HARMONICS = 6
 
 
+#: Minimum number of time points with which ED and ES are found on the smooth curve, about three for two numbers of it.
+SMOOTHED = 20
+
 #: Longest cycle in seconds that is taken for one beat, at 25 beats a minute.
 LONGEST = 60 / 25
 
@@ -50,7 +53,8 @@ def times_of_curve(times: tuple[float, ...]) -> np.ndarray:
 def phases_of(times: tuple[float, ...], curve_times: np.ndarray, curve: np.ndarray) -> dict[str, int | None]:
     """Numbers of the frames of end diastole (the largest volume) and end systole (the smallest).
 
-    A single frame counts as end diastole, and ES is None.
+    A single frame counts as end diastole, and ES is None. With enough time points the smooth curve decides, because
+    noise moves the extremes.
 
     Args:
         times: time points of the scan's frames.
@@ -59,7 +63,11 @@ def phases_of(times: tuple[float, ...], curve_times: np.ndarray, curve: np.ndarr
     """
     if len(times) < 2:
         return {"ED": 0, "ES": None}
-    own = at_frames(times, curve_times, curve)
+    seen = np.asarray(curve_times) <= times[-1] + 1e-9  # what is beyond the last frame nobody saw
+    if seen.sum() >= SMOOTHED:
+        own = smooth(np.asarray(curve_times)[seen], np.asarray(curve)[seen], np.asarray(times, dtype=float))
+    else:
+        own = at_frames(times, curve_times, curve)
     return {"ED": int(own.argmax()), "ES": int(own.argmin())}
 
 

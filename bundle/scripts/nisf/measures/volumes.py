@@ -1,8 +1,10 @@
-"""Volumes of a fitted scan's classes through the cycle: of the continuous function, and by slice summation.
+"""Volumes of a fitted scan's classes through the cycle: of its slices added up, and of the whole heart.
 
-The function's volume of a class is the integral of its probability (the expected volume) on a lattice about the heart
-that ends one slice distance beyond the stack. Each cell contributes its mean probability, from value and slope of the
-logit, so that a lattice of about 5 mm is enough.
+Both are integrals of the probability of a class (the expected volume) on a lattice about the heart, read from the
+fitted function. ``SLICES`` counts as experts do: the area in each slice times the slice distance, nothing beyond the
+first and the last slice; what a wide gap hides is read between the slices. ``WHOLE_HEART`` is what the function
+encloses in space, to one slice distance beyond the stack. Each cell contributes its mean probability, from value and
+slope of the logit, so that a lattice of 2 to 5 mm is enough.
 """
 
 from __future__ import annotations
@@ -16,8 +18,12 @@ from scipy.ndimage import binary_dilation, generate_binary_structure, label, max
 from nisf.geometry.affine import voxel_ml, world_to_voxel
 from nisf.geometry.grid import Grid
 from nisf.geometry.orientation import spacing_of
+from nisf.measures.conventions import SLICES, WHOLE_HEART
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.utils.errors import InputError
+
+#: Slice distance in mm above which the function is also read between slices: stacks for volumes have 8 to 10 mm.
+WIDE = 12.0
 
 #: Numbers of points to find the organ, for a volume, and for the largest and the smallest volume.
 SEARCH_POINTS, POINTS, FINE_POINTS = 8000, 12000, 40000
@@ -66,11 +72,13 @@ class Region:
         points: world points [N, 3], RAS mm.
         cell: volume per point, mL.
         inside: mask [X, Y, Z] of these points in the whole lattice.
+        axes: axes of the lattice along which cells join: all three in space, two in slices.
     """
 
     points: np.ndarray
     cell: float
     inside: np.ndarray
+    axes: tuple[int, ...] = (0, 1, 2)
 
 
 def longer_stack(fitted: FittedScan, beyond: float = BEYOND) -> Grid:
@@ -82,14 +90,26 @@ def longer_stack(fitted: FittedScan, beyond: float = BEYOND) -> Grid:
     return replace(whole, affine=affine, shape=(*whole.shape[:2], 1))
 
 
-def region_of(fitted: FittedScan, times: Sequence[float], points: int = POINTS, beyond: float = BEYOND) -> Region:
+def parts_of(distance: float) -> int:
+    """Number of places, one of them the slice itself, at which the slab of a slice is read; ``distance`` in mm."""
+    return 2 * int(np.ceil((distance / WIDE - 1) / 2)) + 1 if distance > WIDE else 1
+
+
+def region_of(
+    fitted: FittedScan,
+    times: Sequence[float],
+    points: int = POINTS,
+    beyond: float = BEYOND,
+    convention: str = WHOLE_HEART,
+) -> Region:
     """The lattice on which volumes are measured, around the largest piece that is present at any of ``times``.
 
     Args:
         fitted: fitted scan with any classes.
         times: time points, of which at most three are read.
         points: approximate number of lattice points.
-        beyond: margin beyond the stack, slice distances.
+        beyond: margin beyond the stack, slice distances; of no use with ``SLICES``, which end with the stack.
+        convention: ``SLICES`` or ``WHOLE_HEART``.
 
     Raises:
         InputError: no class is found anywhere.
@@ -106,11 +126,22 @@ def region_of(fitted: FittedScan, times: Sequence[float], points: int = POINTS, 
     weights = np.bincount(pieces.ravel(), weights=seen)
     weights[0] = 0
     wanted = binary_dilation(pieces == weights.argmax(), np.ones((3, 3, 3)))
-    fine = box.resampled([(wanted.sum() * 1000 * voxel_ml(search.affine) / points) ** (1 / 3)] * 3)
+    fine = _lattice(fitted, box, wanted.sum() * 1000 * voxel_ml(search.affine), points, convention)
     world = fine.world()
     voxels = np.rint(world_to_voxel(search.affine, world)).astype(int)
     inside = wanted[tuple(np.clip(voxels, 0, np.array(search.shape) - 1).T)]
-    return Region(world[inside], voxel_ml(fine.affine), inside.reshape(fine.shape))
+    axes = (0, 1) if convention == SLICES else (0, 1, 2)
+    return Region(world[inside], voxel_ml(fine.affine), inside.reshape(fine.shape), axes)
+
+
+def _lattice(fitted: FittedScan, box: Grid, size: float, points: int, convention: str) -> Grid:
+    """The lattice with about ``points`` points in ``size`` mm3: cubes in the box, or squares in the slices."""
+    if convention == WHOLE_HEART:
+        return box.resampled([(size / points) ** (1 / 3)] * 3)
+    whole = Grid.of_scan(fitted.frame)
+    distance = spacing_of(whole.affine)[2]
+    apart = distance / parts_of(distance)
+    return whole.resampled([(size / apart / points) ** (1 / 2)] * 2 + [apart])
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:
@@ -118,11 +149,12 @@ def _logits(probabilities: np.ndarray) -> np.ndarray:
     return np.log(certain / (1 - certain))
 
 
-def _half_ranges(logits: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def _half_ranges(logits: np.ndarray, region: Region) -> np.ndarray:
     """Half the increase of the logits [K - 1, N] along their gradient within each cell, [K - 1, N]."""
+    inside = region.inside
     whole = np.full((len(logits), *inside.shape), float(_logits(np.zeros(1))[0]))
     whole[:, inside] = logits
-    slopes = [np.gradient(whole, axis=axis) for axis in (1, 2, 3) if whole.shape[axis] > 1]
+    slopes = [np.gradient(whole, axis=axis + 1) for axis in region.axes if inside.shape[axis] > 1]
     return np.maximum(np.sqrt(sum(slope**2 for slope in slopes))[:, inside] / 2, 1e-3)
 
 
@@ -133,12 +165,14 @@ def _volumes(classes: np.ndarray, region: Region, half: np.ndarray | None = None
     mean of the logistic function is known. ``half`` is the result of ``_half_ranges``, by default computed here.
     """
     middle = _logits(classes[1:])
-    half = _half_ranges(middle, region.inside) if half is None else half
+    half = _half_ranges(middle, region) if half is None else half
     means = (np.logaddexp(0, middle + half) - np.logaddexp(0, middle - half)) / (2 * half)
     return means.sum(axis=1) * region.cell
 
 
-def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POINTS) -> Volumes:
+def volume_curves(
+    fitted: FittedScan, times: Sequence[float], points: int = POINTS, convention: str = SLICES
+) -> Volumes:
     """Volumes at time points of the cycle, with those of the scan's posterior draws.
 
     The largest and the smallest are measured on a finer lattice; the change is interpolated to the other time points.
@@ -148,19 +182,20 @@ def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POIN
         fitted: fitted scan of any organ.
         times: time points, fractions of the cycle, ascending.
         points: approximate number of lattice points.
+        convention: ``SLICES`` or ``WHOLE_HEART``.
 
     Raises:
         InputError: no class is found anywhere.
     """
     times = np.asarray(times, dtype=float)
-    region = region_of(fitted, times, points)
+    region = region_of(fitted, times, points, convention=convention)
     classes = [fitted.classes(region.points, time) for time in times]
     values = np.stack([_volumes(one, region) for one in classes], axis=1)
-    values *= _refined(fitted, times, values)
+    values *= _refined(fitted, times, values, convention)
     draws = np.ones((len(fitted.draws), *values.shape))
     few = _few(values[_first(fitted)]) if fitted.draws else []
     near = {place: _unsure(classes[place], region.inside) for place in few}
-    half = {place: _half_ranges(_logits(classes[place][1:]), region.inside) for place in few}
+    half = {place: _half_ranges(_logits(classes[place][1:]), region) for place in few}
     ratios = np.ones((len(fitted.draws), len(values), len(few)))
     for column, (place, where) in enumerate(near.items()):
         own = np.maximum(_volumes(classes[place], region, half[place]), 1e-6)
@@ -173,11 +208,11 @@ def volume_curves(fitted: FittedScan, times: Sequence[float], points: int = POIN
     return Volumes(times, values, draws, tuple(class_list(fitted)))
 
 
-def _refined(fitted: FittedScan, times: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _refined(fitted: FittedScan, times: np.ndarray, values: np.ndarray, convention: str) -> np.ndarray:
     """Factors [K - 1, T] by which volumes change on a finer lattice."""
     curve = values[_first(fitted)]
     ends = np.unique([curve.argmax(), curve.argmin()])
-    region = region_of(fitted, times[ends], FINE_POINTS)
+    region = region_of(fitted, times[ends], FINE_POINTS, convention=convention)
     fine = np.stack([_volumes(fitted.classes(region.points, time), region) for time in times[ends]], axis=1)
     ratio = fine / np.maximum(values[:, ends], 1e-6)
     return np.stack([np.interp(times, times[ends], row, period=1.0) for row in ratio])

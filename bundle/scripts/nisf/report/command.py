@@ -7,17 +7,26 @@ from pathlib import Path
 
 from nisf.io.results import find_results
 from nisf.measures.person import checked, people_of
+from nisf.measures.reference_values import reference_values
 
 logger = logging.getLogger(__name__)
 
 
-def report_all(folder: str | Path, people: str | None = None, renew: bool = True, **person: object) -> None:
+def report_all(
+    folder: str | Path,
+    people: str | None = None,
+    renew: bool = True,
+    reference: str | None = None,
+    **person: object,
+) -> None:
     """Measures and reports every scan below a folder, and prints the outcome.
 
     Args:
         folder: result folder of ``nisf segment``, or the folder of one scan.
         people: CSV file of personal data by scan, see ``people_of``; it overrides ``person``.
         renew: if false, scans with a page of their fit are skipped.
+        reference: CSV file of reference values by scan, see ``reference_values``, with which the page of all scans
+            compares the measures.
         person: height (cm), weight (kg), sex (F, M), heart_rate (beats a minute) of all scans; None where unknown.
 
     Raises:
@@ -26,11 +35,13 @@ def report_all(folder: str | Path, people: str | None = None, renew: bool = True
     """
     known, of_all = people_of(people), checked("the command line", "all scans", person)
     scans = [results.scan for results in find_results(folder)]
-    for name in sorted(set(known) - set(scans)):
-        logger.warning("%s: names %s, which is not a scan of %s", people, name, folder)
+    references = reference_values(reference) if reference else {}
+    for file, names in ((people, known), (reference, references)):
+        for name in sorted(set(names) - set(scans)):
+            logger.warning("%s: names %s, which is not a scan of %s", file, name, folder)
     from nisf.report.write import report  # after the checks, because it is slow to import
 
-    entries = report(folder, {name: {**of_all, **known.get(name, {})} for name in scans}, renew)
+    entries = report(folder, {name: {**of_all, **known.get(name, {})} for name in scans}, renew, references=references)
     failed = [entry for entry in entries if entry.error]
     print(f"{len(entries) - len(failed)} of {len(entries)} scans reported: {folder}")
     if failed:

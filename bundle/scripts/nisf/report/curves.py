@@ -46,7 +46,7 @@ def draw_curves(
         ax.annotate(plain_text(word), (long * t, 1), xytext=(4, -10), **place)
     ax.set(xlabel="time, ms" if seconds else "part of the cycle, %", xlim=(0, long))
     ax.set_ylim(bottom=0)
-    ax.text(0, 1.03, "mL", ha="right", transform=ax.transAxes)
+    ax.text(0, 1.03, curves.get("unit", "mL").split()[0], ha="right", transform=ax.transAxes)
     ax.locator_params(nbins=6)
     ax.set_axisbelow(True)
     ax.grid(color="#e6e9ed", axis="y")
@@ -95,7 +95,11 @@ def closed(curves: Mapping) -> dict:
     time, seconds = list(curves["time"]), curves.get("seconds")
     if time[-1] >= 1:
         return dict(curves)
-    found = {"time": [*time, 1.0], "seconds": [*seconds, seconds[-1] / time[-1]] if seconds and time[-1] > 0 else None}
+    found = {
+        "unit": curves.get("unit", "mL"),
+        "time": [*time, 1.0],
+        "seconds": [*seconds, seconds[-1] / time[-1]] if seconds and time[-1] > 0 else None,
+    }
     for name in names_of(curves):
         values = curves[name]
         ends = {end: [*values[end], values[end][0]] for end in ("value", "low", "high") if values.get(end)}

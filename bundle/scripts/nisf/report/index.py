@@ -11,12 +11,16 @@ import numpy as np
 from markupsafe import Markup
 
 from nisf.report.charts import histogram
+from nisf.report.compared import compared
 from nisf.report.page import corrected_labels, render, rows_of
 from nisf.utils.files import write_text
 from nisf.utils.text import csv_text
 
 #: Columns of the table, where any scan has them; the others are in the CSV file.
 SHOWN = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVEF")
+
+#: Columns of a measure in the CSV file besides its value, after its name and an underscore.
+CELLS = ("low", "high", "whole_heart", "by_slices", "indexed")
 
 #: A measure is an outlier above this many robust standard deviations from the median, among at least this many scans
 #: (Iglewicz and Hoaglin, How to detect and handle outliers, 1993).
@@ -75,8 +79,16 @@ def find_outliers(entries: Sequence[Entry]) -> None:
                 entry.outliers[name] = float(z)
 
 
-def write_cohort_pages(folder: Path, entries: Sequence[Entry]) -> list[Path]:
-    """Writes ``index.html`` and ``measures.csv`` of a result folder; returns both paths."""
+def write_cohort_pages(
+    folder: Path, entries: Sequence[Entry], references: Mapping[str, Mapping[str, float]] | None = None
+) -> list[Path]:
+    """Writes ``index.html`` and ``measures.csv`` of a result folder; returns both paths.
+
+    Args:
+        folder: result folder.
+        entries: its scans.
+        references: name of a scan to its reference values, with which its measures are compared.
+    """
     find_outliers(entries)
     ordered = sorted(entries, key=lambda entry: entry.rank)
     names = _columns(entries)
@@ -88,6 +100,8 @@ def write_cohort_pages(folder: Path, entries: Sequence[Entry]) -> list[Path]:
         rows=[_row(entry, names, place) for place, entry in enumerate(ordered)],
         histograms=[(name, _histogram(entries, name)) for name in names if _many(entries, name)],
         counts=_counts(entries),
+        compared=compared({entry.name: entry.measures for entry in entries}, references or {}),
+        refused=_refused(entries),
     )
     return [write_text(folder / "index.html", page), write_text(folder / "measures.csv", _table(entries))]
 
@@ -129,6 +143,12 @@ def _counts(entries: Sequence[Entry]) -> list[str]:
     ]
 
 
+def _refused(entries: Sequence[Entry]) -> list[str]:
+    """Reasons for which scans have no value of a measure, with the number of scans."""
+    reasons = [one["reason"] for entry in entries for one in entry.measures.get("refused") or []]
+    return [f"{reason} ({reasons.count(reason)} of {len(entries)})" for reason in dict.fromkeys(reasons)]
+
+
 def _columns(entries: Sequence[Entry]) -> list[str]:
     found = list(dict.fromkeys(name for entry in entries for name in entry.values))
     return [name for name in SHOWN if name in found] or found[:8]
@@ -147,7 +167,7 @@ def _histogram(entries: Sequence[Entry], name: str) -> Markup:
 
 
 def _table(entries: Sequence[Entry]) -> str:
-    """All scans as CSV, sorted by name: value, interval, value by slices and indexed value of each measure."""
+    """All scans as CSV, sorted by name: value, interval, and ``CELLS`` of each measure."""
     rows = []
     for entry in sorted(entries, key=lambda entry: entry.name):
         measures, phases = entry.measures, entry.measures.get("phases") or {}
@@ -161,7 +181,7 @@ def _table(entries: Sequence[Entry]) -> str:
         row = {key: _plain(value) for key, value in row.items()}
         for one in rows_of(measures):
             row[one["name"]] = one["value"]
-            row |= {f"{one['name']}_{key}": one[key] for key in ("low", "high", "by_slices", "indexed")}
+            row |= {f"{one['name']}_{key}": one[key] for key in CELLS}
         rows.append(row)
     return csv_text(rows)
 

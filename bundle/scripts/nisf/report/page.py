@@ -179,6 +179,7 @@ def rows_of(measures: Mapping) -> list[dict]:
         "unit": "",
         "indexed_unit": "",
         **dict.fromkeys(("value", "low", "high", "by_slices", "indexed", "interval", "of")),
+        **dict.fromkeys(("convention", "whole_heart", "whole_heart_low", "whole_heart_high")),
     }
     return [{**blank, "title": one["name"], **one} for one in measures.get("measures") or []]
 
@@ -223,6 +224,9 @@ def notes(measures: Mapping) -> list[str]:
             "The intervals are those of the fit alone, not calibrated and so too narrow: "
             f"against the calibration {measures['uncalibrated']}."
         )
+    if measures.get("unlike"):
+        said.append(str(measures["unlike"]))
+    said += [str(one["reason"]) for one in measures.get("refused") or []]
     if "LVSV" in names and "CO" not in names:
         said.append(
             "No cardiac output: the scan's files give no heart rate. Give it to nisf report, "

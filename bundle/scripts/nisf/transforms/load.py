@@ -121,6 +121,7 @@ class LoadCined(MapTransform):
             files=tuple(files),
             frame_duration=duration,
             person=stored.person,
+            size_known=item.get("pixel_size_known") is not False,
             header=stored.header,
         )
         return np.ascontiguousarray(image), affine, scan

@@ -67,6 +67,7 @@ class Scan:
         files: files that the image was read from; several where each frame is a file.
         frame_duration: seconds per frame; 0 if unknown.
         person: what a DICOM header says about patient and heartbeat, see ``io.dicom_cine.DicomScan``.
+        size_known: whether the pixel size is known, as the data list says; fractions can be measured without it.
         header: NIfTI header of the file's grid, if the file itself is not NIfTI.
         frame: coordinate frame of the image's grid, once it is set.
         kept_slices, kept_frames: slices and frames that a fit may see; None for all of them.
@@ -82,6 +83,7 @@ class Scan:
     files: tuple[str, ...] = ()
     frame_duration: float = 0.0
     person: Mapping[str, float | str | None] = field(default_factory=dict)
+    size_known: bool = True
     header: nib.Nifti1Header | None = None
     frame: CoordinateFrame | None = None
     kept_slices: list[int] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 
 def clock(seconds: float) -> str:
@@ -29,3 +30,12 @@ def csv_text(rows: Sequence[Mapping[str, object]], columns: Sequence[str] | None
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def table_text(file: str | Path) -> str:
+    """Text of a table as spreadsheets write it: UTF-8, or the code page of western Windows."""
+    content = Path(file).read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")

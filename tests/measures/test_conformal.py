@@ -1,0 +1,67 @@
+"""Intervals that hold the truth as often as they say, from few subjects and whatever their errors are like."""
+
+import numpy as np
+import pytest
+
+from nisf.measures.conformal import calibrated, quantile_of
+from nisf.measures.intervals import Intervals
+from nisf.utils.errors import InputError
+
+
+def cases(number, scale, part, seed=0, noise="normal"):
+    """Values, deviations of their draws, sizes, truths."""
+    random = np.random.default_rng(seed)
+    truths, deviations = random.uniform(60, 200, number), random.uniform(1, 8, number)
+    errors = random.standard_normal(number) if noise == "normal" else random.standard_t(3, number)
+    values = truths + errors * np.hypot(scale * deviations, part * truths)
+    return values, deviations, truths.copy(), truths
+
+
+@pytest.mark.parametrize("noise", ["normal", "heavy tails"])
+@pytest.mark.parametrize("subjects", [12, 26])
+def test_intervals_hold_new_truths_in_95_of_a_hundred_cases_however_few_they_were_found_from(subjects, noise):
+    inside = []
+    for seed in range(25):
+        found, _ = calibrated(*cases(subjects, 1.5, 0.02, seed, noise))
+        values, deviations, sizes, truths = cases(400, 1.5, 0.02, 1000 + seed, noise)
+        low, high = Intervals({"LVEDV": found}).ends("LVEDV", values, deviations, sizes)
+        inside.append(((low <= truths) & (truths <= high)).mean())
+    assert 0.91 < np.mean(inside) < 0.985
+
+
+def test_half_widths_are_made_without_the_subject_they_are_for():
+    values, deviations, sizes, truths = cases(24, 1.0, 0.02)
+    values[3] = truths[3] + 80  # far from all others
+    found, away = calibrated(values, deviations, sizes, truths)
+    assert abs(values[3] - truths[3]) > away[3] and found.half(deviations[3], sizes[3]) > 1.5 * away[3]
+    assert (np.abs(values - truths) <= away).mean() == pytest.approx(23 / 24)
+
+
+def test_a_promise_needs_nineteen_subjects():
+    scores = np.arange(1.0, 41.0)
+    assert quantile_of(scores, 40) == (pytest.approx(38.95), 0.95)
+    assert quantile_of(scores[:19], 19) == (19.0, 0.95)
+    few, promised = quantile_of(np.ones(10), 10)
+    assert few == pytest.approx(2.262, abs=0.001) and promised == pytest.approx(10 / 11)  # Student's
+    assert quantile_of(np.array([0.1] * 9 + [5.0]), 10)[0] == 5.0
+
+
+def test_unknown_cases_are_left_out_and_too_few_refused():
+    values, deviations, sizes, truths = cases(12, 1.0, 0.02)
+    truths[5] = np.nan
+    found, away = calibrated(values, deviations, sizes, truths)
+    assert found.cases == 11 and np.isnan(away[5]) and np.isfinite(away).sum() == 11
+    subjects = np.repeat(np.arange(4), 3)  # several cases of a subject are no more subjects
+    with pytest.raises(InputError, match="on 4 subjects"):
+        calibrated(*cases(12, 1.0, 0.02), subjects=subjects)
+
+
+def test_where_the_draws_spread_or_the_slices_are_unsure_intervals_are_wider():
+    values, deviations, sizes, truths = cases(30, 1.0, 0.02)
+    found, _ = calibrated(values, deviations, sizes, truths)
+    assert found.half(2 * deviations, sizes).mean() > 1.3 * found.half(deviations, sizes).mean()
+    factors = np.where(np.arange(30) % 2, 2.0, 1.0)
+    errors = (values - truths) * factors
+    blind, _ = calibrated(truths + errors, deviations, sizes, truths)
+    told, away = calibrated(truths + errors, deviations, sizes, truths, factors)
+    assert told.part < 0.75 * blind.part and (np.abs(errors) <= away).mean() > 0.9
