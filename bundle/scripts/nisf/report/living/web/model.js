@@ -28,14 +28,13 @@ export async function modelOf(about) {
       return found;
     });
   }
-  const { weights, ...plain } = about;
-  return { ...plain, first, inner, heads, correction };
+  return { ...about, weights: null, first, inner, heads, correction };
 }
 
 // What depends on time alone: the bias of the first layer, and the U-Net's frames before and after.
 export function momentOf(model, time) {
   time -= Math.floor(time);
-  const { hidden, places } = model, { weight, bias } = model.first;
+  const { places } = model, { weight, bias } = model.first;
   const parts = places === 5 ? [Math.cos(2 * Math.PI * time), Math.sin(2 * Math.PI * time)] : places === 4 ? [time] : [];
   const found = Float32Array.from(bias, (value, o) =>
     parts.reduce((sum, part, i) => sum + part * weight[o * places + 3 + i], value));
