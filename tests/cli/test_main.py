@@ -103,10 +103,10 @@ def test_a_batch_goes_on_where_it_stopped_and_names_what_cannot_be_done(segmente
     assert (folder / "2024_11" / "still" / "still_latent.pt").is_file()
 
 
-def test_overwrite_fast_and_only_some_classes(segmented):
+def test_overwrite_fast_exact_and_only_some_classes(segmented):
     _, folder = segmented
     whole = np.asarray(labels(folder / "2024_11", "heart").dataobj)
-    words = ("segment", "--overwrite", "--fast", "scans/heart.nii.gz", "-o", "2024_11", "--only", "LV,3")
+    words = ("segment", "--overwrite", "--fast", "--exact", "scans/heart.nii.gz", "-o", "2024_11", "--only", "LV,3")
     done = nisf(*words, cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "1 of 1 scans done" in done.stdout
@@ -117,7 +117,7 @@ def test_overwrite_fast_and_only_some_classes(segmented):
             2 * ((some == number) & (whole == number)).sum() / ((some == number).sum() + (whole == number).sum()) > 0.8
         )
     made = torch.load(folder / "2024_11" / "heart" / "heart_latent.pt", weights_only=True)["made_with"]["settings"]
-    assert made["grid_step"] > 1 and made["only"] == "['LV', '3']"
+    assert made["grid_step"] == 0 and made["unet_frames"] == 10 and made["only"] == "['LV', '3']"
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_where_classes_meet_and_none_has_half():
 
 
 def test_margins_are_over_the_likeliest_other_class():
-    found = margins_of(np.array([[0.5, 0.2], [0.3, 0.4], [0.2, 0.4]]))
+    found = margins_of(np.log([[0.5, 0.2], [0.3, 0.4], [0.2, 0.4]]))
     np.testing.assert_allclose(found, np.log([[5 / 3, 0.5], [0.6, 1.0], [0.4, 1.0]]), atol=1e-6)
 
 

@@ -47,11 +47,17 @@ def test_device_chunks_draws_seeds_and_files_do_not_matter():
         ({"fit#iterations": 5}, "iterations is 5 in place of 30"),
         ({"unet_frames": 4}, "unet_frames is 4 in place of None"),
         ({"unet_model": None}, "the U-Net has other weights"),
-        ({"final_points": 4096, "grid_step": 3}, "final_points is 4096 in place of 8192, and 1 more difference"),
+        ({"grid_step": 16.0}, "grid_step is 16.0 in place of 1"),
+        ({"final_points": 4096, "grid_step": 12}, "final_points is 4096 in place of 8192, and 1 more difference"),
     ],
 )
 def test_another_setting_has_no_calibration_and_says_which(settings, why):
     assert calibrations(made_by(**settings)) == (why, why)
+
+
+@pytest.mark.parametrize("step", [0, 2.5, 8])
+def test_calibrations_hold_whether_every_voxel_is_sampled_or_those_where_something_changes(step):
+    assert calibrations(made_by(grid_step=step)) == ("", "")
 
 
 def test_another_unet_has_no_calibration(tmp_path):

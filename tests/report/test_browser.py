@@ -1,24 +1,18 @@
 """The report pages in a real headless Chromium: they play, turn, sort, hold at laptop and phone width."""
 
-import os
 import shutil
 import time
 
 import pytest
+from helpers.browsers import OVERLAPS, SIZES, chromium, require_browser, wait
 from helpers.report_scans import HOSTILE, measured
 
 from nisf.report.write import report
 
-PROGRAMS = [shutil.which(name) for name in ("chromium", "chromedriver")]
-MISSING = "no browser: apt-get install chromium chromium-driver"
-if not all(PROGRAMS) and not os.environ.get("CI"):
-    pytest.skip(MISSING, allow_module_level=True)
+require_browser()
 
 pytestmark = pytest.mark.browser
 
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
-FLAGS += ("--disable-component-update", "--disable-sync", "--hide-scrollbars")
-SIZES = {"laptop": (1366, 768), "phone": (390, 844)}
 #: Blocks beside or below each other: none of a group may cover a part of another.
 BLOCKS = (
     "main > header, main > section, main > .grid > section, main > footer",
@@ -27,18 +21,6 @@ BLOCKS = (
     ".chips > *",
 )
 BLOCKS += (".viewer canvas, .controls", "header > *", ".tools > *", ".scans tr:not([hidden]) > *", ".measures tr > *")
-OVERLAPS = """
-const found = [], name = (one) => one.outerHTML.slice(0, 80);
-for (const group of arguments[0]) {
-  const boxes = [...document.querySelectorAll(group)].map((one) => [one, one.getBoundingClientRect()])
-    .filter(([, box]) => box.width && box.height);
-  boxes.forEach(([one, a], i) => boxes.slice(i + 1).forEach(([other, b]) => {
-    const x = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-    const y = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-    if (x > 1 && y > 1 && !one.contains(other) && !other.contains(one)) found.push([group, name(one), name(other)]);
-  }));
-}
-return found;"""
 #: Two numbers of a canvas, read from a small copy: one that changes with its pixels, and how many are reddish.
 PIXELS = """
 const small = document.createElement("canvas"), size = small.width = small.height = 240;
@@ -71,30 +53,9 @@ def pages(phantom_result, tmp_path_factory):
 @pytest.fixture(scope="module", params=SIZES)
 def browser(request, tmp_path_factory):
     """Chromium at one of the sizes, with an empty profile of its own."""
-    if not all(PROGRAMS):
-        pytest.fail(MISSING)
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = PROGRAMS[0]
-    width, height = SIZES[request.param]
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}", f"--window-size={width},{height}"):
-        options.add_argument(flag)
-    if request.param == "phone":
-        metrics = {"width": width, "height": height, "pixelRatio": 2.0, "touch": True}
-        options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(PROGRAMS[1]))
+    driver = chromium(request.param, tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
-
-
-def wait(condition, seconds=20):
-    """Until a condition holds; machines that are busy need their time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 def opened(browser, path):

@@ -33,6 +33,7 @@ def test_every_scan_gets_its_page_and_picture_and_all_of_them_an_index(results):
     for name in ("one", "two"):
         page = (out / name / "report.html").read_text()
         assert f"<h1>patient {name}</h1>" in page and "../index.html" in page and len(page) < 8e6
+        assert 'href="view.html"' in page and f"<h1>patient {name}</h1>" in (out / name / "view.html").read_text()
         assert imread(out / name / "report.png").shape[1] > 800
     index = (out / "index.html").read_text()
     assert 'href="one/report.html"' in index and "is damaged or cut off" in index and 'href="cut/' not in index

@@ -9,8 +9,11 @@ from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
 from nisf.models.nisf import NISF
 from nisf.sampling import on_grid
+from nisf.sampling.coarse_to_fine import CoarseToFine
 from nisf.sampling.on_grid import sample_grid
 from nisf.sampling.uncertainty import sample_uncertainty
+from nisf.utils.bundle import parser_of
+from nisf.utils.tensors import likeliest
 
 GRID = (6, 5, 3)
 TIMES = (0.0, 0.4)
@@ -118,16 +121,45 @@ def test_draws_that_are_all_alike_are_certain_of_what_the_latent_says(network):
     assert float(maps[4].abs().max()) < 1e-6
 
 
-def test_with_a_step_every_so_many_voxels_are_the_networks_and_those_between_are_between(network):
-    frame, latent = a_frame(grid=(8, 5, 3)), torch.randn(4)
-    full = sample_grid(network, latent, frame, dtype=torch.float32)
-    stepped = sample_grid(network, latent, frame, dtype=torch.float32, step=3)
-    assert stepped.shape == full.shape
-    seen = np.ix_(range(len(full)), [0, 3, 6, 7], [0, 3, 4], range(3), range(2))
-    torch.testing.assert_close(stepped[seen], full[seen], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(stepped[1:].sum(dim=0), torch.ones_like(stepped[0]))
-    # a third of the way: intensities along a line, probabilities along one of their logarithms
-    third = (2 * full[0, 0, 0] + full[0, 3, 0]) / 3
-    torch.testing.assert_close(stepped[0, 1, 0], third, rtol=1e-4, atol=1e-5)
-    mixed = ((2 * full[1:, 0, 0].log() + full[1:, 3, 0].log()) / 3).softmax(dim=0)
-    torch.testing.assert_close(stepped[1:, 1, 0], mixed, rtol=1e-3, atol=1e-4)
+# ---- coarse to fine
+
+
+@pytest.fixture(scope="module")
+def heart():
+    """The shipped weights and the field of a scan with two frames: the population's mean heart."""
+    network = parser_of(["inference"], device="cpu").get_parsed_content("network")
+    affine, times = np.diag([1.6, 1.6, 10.0, 1.0]), (0.0, 0.3)
+    return network, CoordinateFrame.posed(affine, (90, 85, 3), times, Pose())
+
+
+def test_classes_from_coarse_to_fine_are_those_of_every_voxel(heart, monkeypatch):
+    network, frame = heart
+    every = sample_grid(network, network.latent_mean, frame, dtype=torch.float32)
+    asked, points = [], CoordinateFrame.points
+    monkeypatch.setattr(CoordinateFrame, "points", lambda self, flat: asked.append(flat) or points(self, flat))
+    monkeypatch.setattr(on_grid, "TOGETHER", 30_000)  # two groups of frames
+    found = sample_grid(network, network.latent_mean, frame, dtype=torch.float32, coarsest=8.0)
+    assert sum(map(len, asked)) < 0.4 * frame.size
+    known = found.flatten(1)[:, torch.cat(asked)]
+    torch.testing.assert_close(known, every.flatten(1)[:, torch.cat(asked)], rtol=1e-4, atol=1e-5)
+    labels, expected = (likeliest(values[1:]) for values in (found, every))
+    assert torch.equal(labels, expected) and len(expected.unique()) == 4
+    torch.testing.assert_close(found[1:].sum(dim=0), torch.ones_like(found[0]))
+    away = (found[0] - every[0]).abs()
+    assert float(away.square().mean().sqrt()) < 0.01 and float(away.max()) < 0.1
+
+
+@pytest.mark.parametrize("steps, evaluated", [((4, 4, 1), 0.3), ((4, 1, 1), 0.45), ((1, 1, 1), 1.0)])
+def test_what_lies_on_a_plane_is_interpolated_and_a_line_is_not(steps, evaluated):
+    def values(voxels):
+        x, y, z = voxels.T.astype(np.float32)
+        image = 0.01 * x + 0.002 * y + 0.1 * z + 0.3 * (x > 30.5)
+        inside = 20 - np.hypot(x - 32, y - 24 - z)
+        return np.stack([image, -np.logaddexp(0, inside), -np.logaddexp(0, -inside)])
+
+    shape = (129, 97, 2)
+    every = values(np.stack(np.indices(shape), axis=-1).reshape(-1, 3)).reshape(3, *shape)
+    found = CoarseToFine(shape, steps, values, images=1, classes=2)
+    assert found.evaluated <= evaluated * np.prod(shape)
+    np.testing.assert_allclose(found.values[0], every[0], atol=1e-5)
+    assert (found.values[1:].argmax(axis=0) == every[1:].argmax(axis=0)).all()

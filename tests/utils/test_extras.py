@@ -42,13 +42,14 @@ assert not EXTRA & set(sys.modules), "import nisf"
 sys.meta_path.insert(0, Refuse())
 scan, out = sys.argv[1:]
 run(["segment", scan, "-o", out, "--config", "phantom", "--fast"])
+assert not {"matplotlib", "scipy.signal", "torch.distributed.fsdp"} & set(sys.modules), "slow to import"
 run(["report", out])
 assert not tried, tried
 assert not EXTRA & set(sys.modules)
 """
 
 
-def test_a_scan_is_segmented_and_reported_without_any_extra(tmp_path):
+def test_a_scan_is_segmented_and_reported_without_any_extra_and_without_what_is_slow_to_import(tmp_path):
     scan = phantom_scans(tmp_path / "scans", 1)[0]["image"]
     words = [sys.executable, "-c", WITHOUT, scan, str(tmp_path / "out")]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)

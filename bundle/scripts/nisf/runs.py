@@ -59,6 +59,7 @@ def inference_of(
     layout: str | None = None,
     fast: bool = False,
     adam: bool = False,
+    exact: bool = False,
     device: str | None = None,
     **settings: object,
 ) -> tuple[list[str], dict[str, object]]:
@@ -71,6 +72,7 @@ def inference_of(
         layout: layout of the data; a data list and a folder with a ``cohort.json`` are recognised.
         fast: adds the override file ``fast.json``.
         adam: adds the override file ``adam.json``.
+        exact: evaluates every voxel, whatever ``grid_step`` the configs have.
         device: cpu, cuda or cuda:N.
         settings: settings of the config.
 
@@ -84,7 +86,8 @@ def inference_of(
     data = {"dataset_dir": files if layout == "images" else files[0], "section": "all", "split_rule": NONE}
     configs = [*INFERENCE, *words_of(config), *["fast"] * bool(fast), *["adam"] * bool(adam)]
     where = {"output_dir": str(output), "device": torch_device(device)}
-    return configs, {"layout": layout, **data, **where, **settings}
+    sampling = {"grid_step": 0.0} if exact else {}
+    return configs, {"layout": layout, **data, **where, **sampling, **settings}
 
 
 def train(

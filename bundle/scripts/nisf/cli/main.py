@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from nisf.cli.grid import mesh, sample
 from nisf.cli.models import doctor, evaluate, phantom, train
 from nisf.cli.parser import HELP, arranged, help_of, nearest, overview
-from nisf.cli.scans import cohort_run, report, segment
+from nisf.cli.scans import cohort_run, report, segment, view
 from nisf.utils.errors import InputError, sentence_of
 
 COMMANDS = {
     "segment": segment,
     "report": report,
+    "view": view,
     "sample": sample,
     "mesh": mesh,
     "cohort": {"run": cohort_run},

@@ -1,4 +1,4 @@
-"""Commands that work on scans: ``segment``, ``report``, ``cohort run``."""
+"""Commands that work on scans: ``segment``, ``report``, ``view``, ``cohort run``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ def segment(
     output: str = "",
     overwrite: bool = False,
     fast: bool = False,
+    exact: bool = False,
     only: str | None = None,
     json: bool = False,
     device: str | None = None,
@@ -48,7 +49,9 @@ def segment(
             scanner exports them (the short-axis cine is found by its geometry), or one data list (cohort.json).
         output: folder of the results.
         overwrite: segment finished scans again, but for those whose labels were corrected by hand.
-        fast: fewer points, in about half the time; costs 0.002 of Dice on phantoms, see docs/results/speed.md.
+        fast: a fit with half the points, and a U-Net that reads ten frames in place of all; see docs/results/speed.md.
+        exact: evaluate the fitted function at every voxel, in place of where classes or intensities change; the labels
+            agree to 0.001 of Dice.
         only: classes to write, the others become background; by name or number, as LV,MYO.
         json: print the summary as JSON, alone on standard output; progress goes to standard error.
         device: cpu, cuda or cuda:N; a GPU where there is one unless named.
@@ -73,9 +76,11 @@ def segment(
     """
     from nisf import runs
     from nisf.cli.parser import summary_on_stdout
+    from nisf.utils.quick_start import import_monai
 
     if not scans or not output:
         raise InputError("name one or more scans and a result folder: nisf segment SCAN... -o OUTPUT")
+    import_monai()
     with summary_on_stdout(output, json):
         runs.segment(
             scans,
@@ -83,6 +88,7 @@ def segment(
             config,
             layout=layout,
             fast=fast,
+            exact=exact,
             adam=adam,
             device=device,
             skip_finished=not overwrite,
@@ -133,6 +139,27 @@ def report(
     if not folder:
         raise InputError("name the result folder of nisf segment: nisf report FOLDER")
     report_all(folder, people, reference=reference, height=height, weight=weight, sex=sex, heart_rate=heart_rate)
+
+
+@command
+def view(folder: str = "", no_browser: bool = False, model: str | None = None) -> None:
+    """Writes a segmented scan as a page in which the fitted function runs, and opens it: planes laid by hand.
+
+    FOLDER/view.html is one file that needs no server and no network: three planes to drag, turn and zoom at any time of
+    the cycle, computed on the graphics card or the processor of whoever opens it, with the numbers that nisf sample
+    writes; contours, classes, volumes, the surface. nisf report writes it too. Research use only, not for diagnosis.
+
+    Args:
+        folder: folder of one scan in the result folder of nisf segment; of the result folder itself every scan's page
+            is written and none opened.
+        no_browser: write the page without opening it.
+        model: weights; those named in the latent file unless given.
+    """
+    from nisf.report.view_command import view_all
+
+    if not folder:
+        raise InputError("name the folder of a scan: nisf view OUT/scan")
+    view_all(folder, model, open_page=not no_browser)
 
 
 @command

@@ -97,14 +97,15 @@ def jacobian(
     return logits.t(), found
 
 
+@torch.no_grad()
 def _by_entry(
     network: NISF, projected: torch.Tensor, latent: torch.Tensor, outputs: torch.Tensor
 ) -> tuple[torch.Tensor, list[tuple[torch.Tensor, torch.Tensor]]]:
     """Logits and their derivatives with respect to the network's inputs at each point.
 
     The latent acts on a point only through the first layer's argument and the residual, the pose only through the
-    argument. Both are leaves with one row per point, so one backward pass of an output's sum gives the derivative of
-    every point.
+    argument, so derivatives of every point with respect to these two are enough. They are passed back through the
+    layers by hand: all outputs share the slopes of the wavelets, which autograd would work out again for each.
 
     Args:
         network: frozen network.
@@ -116,16 +117,20 @@ def _by_entry(
         logits [N, C + K], and for each output the derivatives with respect to argument [N, 2 H] and residual [N, H].
     """
     of_latent, residual = network.modulation(latent)
-    argument = (projected + of_latent).requires_grad_()
-    added = residual.expand(len(projected), -1).contiguous().requires_grad_()
-    with torch.enable_grad():
-        logits = network.heads(network.trunk(network.first.activate(argument) + added))
-        totals = (logits @ outputs.t()).sum(dim=0)
-        found = [
-            torch.autograd.grad(total, (argument, added), retain_graph=place + 1 < len(outputs))
-            for place, total in enumerate(totals)
-        ]
-    return logits.detach(), found
+    x, first = network.first.activate_with_slopes(projected + of_latent)
+    x, slopes = x + residual, []
+    for layer in network.layers:
+        added, of_layer = layer.activate_with_slopes(layer.linear(x))
+        x = x + added
+        slopes.append(of_layer)
+    weights = outputs @ torch.cat([network.intensity_head.weight, network.class_head.weight])
+    found = []
+    for weight in weights:
+        by_x = weight.expand(len(x), -1)
+        for layer, of_layer in zip(reversed(network.layers), reversed(slopes)):
+            by_x = by_x + torch.cat([by_x, by_x], dim=1).mul_(of_layer) @ layer.linear.weight
+        found.append((torch.cat([by_x, by_x], dim=1).mul_(first), by_x))
+    return network.heads(x), found
 
 
 def _by_acquisition(

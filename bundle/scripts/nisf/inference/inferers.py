@@ -61,28 +61,29 @@ class NISFInferer(Inferer):
         uncertainty_draws: number of posterior draws for uncertainty maps; 0 for no maps.
         seed: random seed of these draws.
         unet_blend: weight of the U-Net probabilities, if any, in the class probabilities.
-        step: as in ``sample_grid``.
+        grid_step: maximum distance of the first samples in plane, mm; see ``sample_grid``.
         judge: judge of the fit's quality.
     """
 
     def __init__(
         self,
         fit: Callable[[NISF, GridPoints], LatentFit] = fit_gauss_newton,
-        chunk: int = 8192,
+        chunk: int = 4096,
         bf16: bool = True,
         uncertainty_draws: int = 0,
         seed: int = 0,
         unet_blend: float = 0.0,
-        step: int = 1,
+        grid_step: float = 0.0,
         judge: Judge | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= unet_blend <= 1:
             raise InputError(f"unet_blend is {unet_blend}; it must be from 0 to 1")
-        self.blend, self.step = unet_blend, step
-        if chunk < 1 or uncertainty_draws < 0 or step < 1:
+        self.blend, self.grid_step = unet_blend, grid_step
+        if chunk < 1 or uncertainty_draws < 0 or grid_step < 0:
             raise InputError(
-                f"chunk is {chunk}, uncertainty_draws {uncertainty_draws}, step {step}; at least 1, 0, 1 are needed"
+                f"chunk is {chunk}, uncertainty_draws {uncertainty_draws}, grid_step {grid_step}; at least 1, 0, 0 are "
+                "needed"
             )
         self.fitted: list[Scan] = []
         self.judge = Judge(heart=False) if judge is None else judge
@@ -117,7 +118,7 @@ class NISFInferer(Inferer):
     def _sample(self, network: NISF, fit: LatentFit, points: GridPoints, judge: Judge) -> tuple[torch.Tensor, Quality]:
         """The prediction of a fit and its quality; sets the fit's ``correction``."""
         frame = points.frame
-        values = sample_grid(network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16, step=self.step)
+        values = sample_grid(network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16, coarsest=self.grid_step)
         classes = values[network.in_channels :]
         blended = None
         if points.unet_prob is not None and self.blend:

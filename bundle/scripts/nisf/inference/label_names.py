@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 
-from matplotlib.colors import to_rgb
+from PIL.ImageColor import getrgb
 
 from nisf.inference.save import ResultWriter
 from nisf.io.results import folder_of
@@ -47,7 +47,7 @@ def write_label_names(stem: str | Path, class_names: Mapping[str, str]) -> tuple
     Raises:
         InputError: the folder cannot be written or the disk is full.
     """
-    classes = {int(k): (TITLES.get(v, v), _bytes(int(k))) for k, v in class_names.items() if int(k) > 0}
+    classes = {int(k): (TITLES.get(v, v), getrgb(class_colour(int(k)))) for k, v in class_names.items() if int(k) > 0}
     snap = ["# ITK-SnAP Label Description File", "# IDX   -R-  -G-  -B-  -A--  VIS MSH  LABEL"]
     snap += ['    0     0    0    0        0  0  0    "Clear Label"']
     slicer = [f"# Color table file {Path(stem).name}.ctbl", f"# {len(classes) + 1} values", "0 background 0 0 0 0"]
@@ -58,7 +58,3 @@ def write_label_names(stem: str | Path, class_names: Mapping[str, str]) -> tuple
         write_text(f"{stem}.txt", "\n".join(snap) + "\n"),
         write_text(f"{stem}.ctbl", "\n".join(slicer) + "\n"),
     )
-
-
-def _bytes(number: int) -> tuple[int, int, int]:
-    return tuple(round(255 * part) for part in to_rgb(class_colour(number)))

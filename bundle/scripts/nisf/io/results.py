@@ -9,6 +9,7 @@
     <scan>_receipt.json           checksums of these, where a worker of a cohort wrote them
     measures.json, measures.csv   what nisf report measures
     report.html, report.png       its page and picture
+    view.html                     the fitted function as a page, which nisf report or nisf view writes
 """
 
 from __future__ import annotations
@@ -103,6 +104,11 @@ class ScanResults:
     def page(self) -> Path:
         """The report."""
         return self.folder / "report.html"
+
+    @property
+    def view(self) -> Path:
+        """The fitted function as a page."""
+        return self.folder / "view.html"
 
     @property
     def picture(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from nibabel.affines import apply_affine
 
+from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.grid import Grid
 from nisf.geometry.orientation import spacing_of
 from nisf.level_sets.cells import EVERY, corners, differing, near_zero
@@ -13,7 +14,7 @@ from nisf.level_sets.level_set import LEAST, Probabilities
 from nisf.level_sets.refine import CoarseSamples, below, nodes_of, places_of
 
 
-def coarse_steps(grid: Grid, coarsest: float = COARSEST) -> tuple[int, int, int]:
+def coarse_steps(grid: Grid | CoordinateFrame, coarsest: float = COARSEST) -> tuple[int, int, int]:
     """Voxels between the first samples along each axis: a power of two, at most ``coarsest`` mm, or one voxel."""
     steps = []
     for size, spacing in zip(grid.shape, spacing_of(grid.affine)):
@@ -107,21 +108,18 @@ class LabelMap:
             self.evaluated += len(place[0])
 
     def _margins(self, voxels: np.ndarray) -> np.ndarray:
-        return margins_of(self._read(voxels))
+        return margins_of(np.log(np.maximum(self._read(voxels), LEAST)))
 
     def _read(self, voxels: np.ndarray) -> np.ndarray:
         """Probabilities [K, n] of voxels [n, 3]."""
         return self._classes(apply_affine(self._grid.affine, voxels))
 
 
-def margins_of(probabilities: np.ndarray) -> np.ndarray:
-    """Log of each class's probability over that of the likeliest other class, [K, N] to [K, N]."""
-    logs = np.log(np.maximum(probabilities, LEAST))
-    second, first = np.partition(logs, -2, axis=0)[-2:]
-    others = np.broadcast_to(first, logs.shape).copy()
-    likeliest = logs.argmax(axis=0)[None]
-    np.put_along_axis(others, likeliest, second[None], axis=0)
-    return logs - others
+def margins_of(logs: np.ndarray) -> np.ndarray:
+    """Log of each class's probability over that of the likeliest other class, from log probabilities [K, ...]."""
+    before = np.maximum.accumulate(logs, axis=0)
+    after = np.maximum.accumulate(logs[::-1], axis=0)[::-1]
+    return logs - np.concatenate([after[1:2], np.maximum(before[:-2], after[2:]), before[-2:-1]])
 
 
 def _voxels(shape: tuple[int, int, int]) -> list[np.ndarray]:

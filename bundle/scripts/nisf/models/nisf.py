@@ -33,6 +33,18 @@ class GaborLayer(nn.Module):
         frequency, scale = projected.chunk(2, dim=-1)
         return torch.cos(self.omega0 * frequency) * torch.exp(-((self.sigma0 * scale) ** 2))
 
+    @torch.jit.unused
+    def activate_with_slopes(self, projected: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """``activate`` and the derivative of each wavelet with respect to its two projections, [..., 2 * out]."""
+        frequency, scale = projected.chunk(2, dim=-1)
+        phase, envelope = self.omega0 * frequency, torch.exp(-((self.sigma0 * scale) ** 2))
+        slopes = torch.empty_like(projected)
+        of_frequency, of_scale = slopes.chunk(2, dim=-1)
+        found = torch.cos(phase).mul_(envelope)
+        torch.mul(torch.sin(phase, out=phase), envelope, out=of_frequency).mul_(-self.omega0)
+        torch.mul(found, scale, out=of_scale).mul_(-2 * self.sigma0**2)
+        return found, slopes
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Wavelets of the input, [..., in_features] -> [..., out_features]."""
         return self.activate(self.linear(x))

@@ -17,6 +17,10 @@ INPUTS = {"series": False, "mask": False, "hold_out": False}
 #: Options of a fit that change a result by rounding or chance alone.
 PASSED = ("seed", "chunk", "callback")
 
+#: Largest ``grid_step`` (mm) with which results agree with those of evaluating every voxel to 0.001 of Dice
+#: (``benchmarks/sampling.py``): a calibration made with any step up to this one holds for all of them.
+AS_EXACT = 8.0
+
 #: How a difference is told; a setting is named with both values.
 WORDS = {
     "weights": "the network has other weights",
@@ -70,10 +74,16 @@ def difference(made: Mapping[str, object], calibrated: Mapping[str, object]) -> 
     if not made or not calibrated:
         return f"the {'result' if not made else 'calibration'} does not say what it was made with"
     order = [*WORDS, *sorted({*made, *calibrated} - {*WORDS})]
-    names = [name for name in order if made.get(name) != calibrated.get(name)]
+    names = [name for name in order if _counted(name, made) != _counted(name, calibrated)]
     if not names:
         return ""
     first = names[0]
     words = WORDS.get(first) or f"{first} is {made.get(first)} in place of {calibrated.get(first)}"
     more = len(names) - 1
     return words if not more else f"{words}, and {more} more difference{'s' * (more > 1)}"
+
+
+def _counted(name: str, pipeline: Mapping[str, object]) -> object:
+    """The value of a setting, the same for values with which results agree."""
+    value = pipeline.get(name)
+    return max(value, AS_EXACT) if name == "grid_step" and isinstance(value, (int, float)) else value

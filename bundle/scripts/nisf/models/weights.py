@@ -45,6 +45,15 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
     return _with(network, read_weights(path), path)
 
 
+def started(network: torch.nn.Module, path: str | Path | None) -> torch.nn.Module:
+    """The network with the weights of ``path``, from which a training goes on; as it is without one.
+
+    Raises:
+        InputError: as ``load_weights``.
+    """
+    return network if path is None else load_weights(network, path)
+
+
 def _with(network: torch.nn.Module, state: Mapping[str, torch.Tensor], path: str | Path) -> torch.nn.Module:
     try:
         network.load_state_dict(state)

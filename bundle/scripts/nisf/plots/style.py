@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from typing import TYPE_CHECKING
 
 from nisf.utils.files import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 LABELS = {1: "LV", 2: "MYO", 3: "RV"}
 
@@ -28,6 +30,8 @@ def class_colour(index: int) -> str:
 
 def class_handles(labels: Mapping[int | str, str]) -> list[Line2D]:
     """Legend entries of the classes in ``labels`` (class -> name), without the background."""
+    from matplotlib.lines import Line2D  # slow to import, and the colours are used without it
+
     classes = {int(index): name for index, name in labels.items() if int(index) > 0}
     return [Line2D([], [], color=class_colour(index), linewidth=2, label=name) for index, name in classes.items()]
 

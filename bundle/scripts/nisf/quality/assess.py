@@ -28,6 +28,7 @@ from nisf.quality.image_features import (
 )
 from nisf.quality.slice_features import empty_slices, slice_errors, slice_shifts
 from nisf.quality.stack_features import cut_ends, upside_down
+from nisf.utils.tensors import likeliest
 
 
 def quality_of(
@@ -110,7 +111,7 @@ def _against_unet(comparison: Comparison) -> dict[str, float]:
     """Features from the U-Net probabilities and their comparison with the latent's classes; NaN without a U-Net."""
     if comparison.unet_prob is None:
         return dict.fromkeys(("disagreement", "worst_disagreement", "unet_uncertainty", "unet_volume"), math.nan)
-    dice = _dice(comparison.own.argmax(dim=0), comparison.unet_prob.argmax(dim=0), len(comparison.own))
+    dice = _dice(likeliest(comparison.own), likeliest(comparison.unet_prob), len(comparison.own))
     return {
         "disagreement": 1 - float(np.mean(dice)),
         "worst_disagreement": 1 - min(dice),

@@ -8,6 +8,7 @@ import torch
 
 from nisf.geometry.affine import voxel_ml
 from nisf.quality.comparison import Comparison
+from nisf.utils.tensors import likeliest
 
 #: Minimum number of frames of a volume curve for its roughness, and the number of harmonics of a smooth one.
 CURVE, HARMONICS = 12, 4
@@ -30,8 +31,8 @@ def contrast_of(comparison: Comparison) -> tuple[float, float]:
 
     Medians over the voxels where latent and U-Net agree; NaN if either class is too small there.
     """
-    own = comparison.own.argmax(dim=0)
-    agreed = own == comparison.baseline.argmax(dim=0)
+    own = likeliest(comparison.own)
+    agreed = own == likeliest(comparison.baseline)
     inside = [agreed & (own == kind) for kind in (1, 2)]
     if min(int(one.sum()) for one in inside) < LEAST:
         return math.nan, math.nan
@@ -51,12 +52,12 @@ def ncc(comparison: Comparison) -> float:
 
 def volume_of(classes: torch.Tensor, comparison: Comparison) -> float:
     """Volume of all classes in the slices, mL, mean over frames, from probabilities [K, X, Y, Z', T']."""
-    return float((classes.argmax(dim=0) > 0).sum()) * voxel_ml(comparison.affine) / len(comparison.times)
+    return float((likeliest(classes) > 0).sum()) * voxel_ml(comparison.affine) / len(comparison.times)
 
 
 def least_share(classes: torch.Tensor) -> float:
     """Share of the rarest class in all classes' voxels, from probabilities [K, ...]; 0 if nothing is found."""
-    found = classes.argmax(dim=0)
+    found = likeliest(classes)
     counts = [int((found == kind).sum()) for kind in range(1, len(classes))]
     return min(counts) / sum(counts) if sum(counts) else 0.0
 
@@ -88,7 +89,7 @@ def expected_dice(classes: torch.Tensor) -> float:
     For each class the ratio of expected sums, ``2 sum p / (n + sum p)``, with the upper sum over the n voxels taken
     for it; 0 if no voxel is taken for any class.
     """
-    found, scores = classes.argmax(dim=0), []
+    found, scores = likeliest(classes), []
     for kind in range(1, len(classes)):
         inside = found == kind
         total = float(inside.sum()) + float(classes[kind].sum())

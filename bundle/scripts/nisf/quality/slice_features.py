@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from nisf.quality.comparison import Comparison
+from nisf.utils.tensors import likeliest
 
 #: Classes that make up the body of the organ: LV and myocardium.
 BODY = (1, 2)
@@ -52,7 +53,7 @@ def slice_shifts(comparison: Comparison) -> list[float]:
 
 def _centroids(classes: torch.Tensor, comparison: Comparison) -> tuple[torch.Tensor, torch.Tensor]:
     """Centroids of the body in each slice over all frames, mm [Z', 2], and which slices have enough of it."""
-    found = classes.argmax(dim=0)
+    found = likeliest(classes)
     body = sum((found == kind).float() for kind in BODY).sum(dim=3)  # [X, Y, Z']
     area = body.sum(dim=(0, 1))
     x, y = (torch.arange(n, dtype=torch.float32) * s for n, s in zip(body.shape[:2], comparison.spacing))

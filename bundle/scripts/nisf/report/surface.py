@@ -33,7 +33,8 @@ LOOKS = {
 def surface_data(scan: ScanFolder) -> dict | None:
     """Meshes of the scan for JSON: vertices in 1/50 mm about the middle, int16, and triangles, uint16, in base64.
 
-    The y axis points to the head and z to a viewer in front of the patient. None where nothing was found.
+    The y axis points to the head and z to a viewer in front of the patient; ``middle`` is their origin, RAS mm. None
+    where nothing was found.
     """
     points = labelled_points(scan)
     if len(points) == 0:
@@ -49,6 +50,7 @@ def surface_data(scan: ScanFolder) -> dict | None:
     return {
         "times": [round(float(t), 5) for t in fewer(scan.times, TIME_POINTS)],
         "parts": PARTS,
+        "middle": [float(x) for x in middle],
         "looks": [[name, *LOOKS.get(name, (class_colour(i + 1), 1.0))] for i, name in enumerate(groups)],
         "time_points": time_points,
     }

@@ -54,8 +54,8 @@ class View:
     numbers: tuple[int, ...] = ()
     affine: np.ndarray | None = None
 
-    def plain(self) -> dict:
-        """The view for JSON, with a sheet of frames for each tile."""
+    def plain(self, quality: int = QUALITY) -> dict:
+        """The view for JSON, with a sheet of frames of a JPEG quality for each tile."""
         columns = int(np.ceil(np.sqrt(self.grey.shape[3])))
         width, height = self.grey.shape[1:3]
         return {
@@ -68,12 +68,12 @@ class View:
             "times": [round(float(t), 5) for t in self.times],
             "labels": self.labels,
             "parts": contours.PARTS,
-            "sheets": [sheet(tile, columns) for tile in self.grey],
+            "sheets": [sheet(tile, columns, quality) for tile in self.grey],
             "polygons": self.polygons,
         }
 
 
-def sheet(frames: np.ndarray, columns: int) -> str:
+def sheet(frames: np.ndarray, columns: int, quality: int = QUALITY) -> str:
     """Frames uint8 [X, Y, T], row by row in one JPEG, as a data URI."""
     from PIL import Image
 
@@ -83,7 +83,7 @@ def sheet(frames: np.ndarray, columns: int) -> str:
     rows = filled.transpose(2, 1, 0).reshape(t // columns, columns, y, x).transpose(0, 2, 1, 3)
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(rows.reshape(t // columns * y, columns * x))).save(
-        file, "JPEG", quality=QUALITY
+        file, "JPEG", quality=quality
     )
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 

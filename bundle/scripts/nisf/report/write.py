@@ -14,6 +14,7 @@ from nisf.io.results import ScanResults, find_results
 from nisf.measures.measure import measure_results
 from nisf.measures.person import Person
 from nisf.report.index import Entry, write_cohort_pages
+from nisf.report.living.write import write_view
 from nisf.report.page import scan_page
 from nisf.report.scan_folder import read_scan
 from nisf.report.summary import summary_picture
@@ -39,7 +40,7 @@ def report(
 ) -> list[Entry]:
     """Measures and reports what ``nisf segment`` wrote.
 
-    Each scan's folder gets ``measures.json``, ``measures.csv``, ``report.html`` and ``report.png``, see
+    Each scan's folder gets ``measures.json``, ``measures.csv``, ``report.html``, ``view.html`` and ``report.png``, see
     ``report_scan``; the result folder gets ``index.html`` and ``measures.csv`` of all scans. A scan that cannot be
     reported is listed in the index with the reason; the others are done.
 
@@ -113,7 +114,9 @@ def report_scan(
     scan = read_scan(results, saved, fitted)
     diastole = (measures.get("phases") or {}).get("ED") or 0
     slices, planes = slices_view(scan), plane_views(scan, diastole)
-    write_text(results.page, scan_page(scan, measures, slices, planes, surface_data(scan), back))
+    surface = surface_data(scan)
+    write_view(results, scan, measures, slices, surface)
+    write_text(results.page, scan_page(scan, measures, slices, planes, surface, back))
     summary_picture(results.picture, scan, measures, slices, planes)
     return measures
 

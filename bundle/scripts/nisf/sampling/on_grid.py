@@ -1,35 +1,38 @@
-"""A fitted latent sampled on a grid, frame by frame: reconstruction and class probabilities."""
+"""A fitted latent sampled on a grid: reconstruction and class probabilities."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from nisf.fit.blending import cut_off
 from nisf.geometry.frame import CoordinateFrame
+from nisf.level_sets.label_map import coarse_steps
 from nisf.models.nisf import NISF
+from nisf.sampling.coarse_to_fine import CoarseToFine
 from nisf.utils.compile import compiled, in_bf16
 
-#: Points from which compiling the network (about 10 s on two cores) pays.
-COMPILE_FROM = 2_000_000
+#: Points from which compiling the network (about 10 s on two cores) pays, and part of a grid that is evaluated unless
+#: all of it is.
+COMPILE_FROM, SHARE = 2_000_000, 0.25
+
+#: Voxels of the frames that are sampled together.
+TOGETHER = 1_000_000
 
 
 def sample_grid(
     network: NISF,
     latent: torch.Tensor,
     frame: CoordinateFrame,
-    chunk: int = 8192,
+    chunk: int = 4096,
     dtype: torch.dtype = torch.float16,
     bf16: bool = False,
-    step: int = 1,
+    coarsest: float = 0.0,
 ) -> torch.Tensor:
     """Reconstruction and class probabilities on the grid of a coordinate frame.
 
-    Evaluates ``chunk`` points at a time straight into the result, so little more memory is needed than for the result.
-    Shows a progress bar in a terminal.
+    Samples some frames at a time straight into the result, so little more memory is needed than for the result. Shows a
+    progress bar in a terminal.
 
     Args:
         network: the trained network.
@@ -38,79 +41,67 @@ def sample_grid(
         chunk: points evaluated at once.
         dtype: data type of the result.
         bf16: whether to evaluate the layers after the first in bfloat16 if the hardware supports it.
-        step: distance of the evaluated voxels along x and y; between them intensities and log probabilities are
-            interpolated linearly.
+        coarsest: maximum distance of the first samples in plane, mm; more are taken where classes or intensities
+            change, see ``CoarseToFine``. 0 evaluates every voxel.
 
     Returns:
         [C + K, X, Y, Z, T] in [0, 1] of ``dtype``, on the CPU.
     """
-    device = network.latent_mean.device
-    run = compiled(network, frame.size >= COMPILE_FROM * step**2, device)
-    latent = latent.to(network.latent_mean).unsqueeze(0)
-
-    def evaluate(coords: torch.Tensor) -> torch.Tensor:
-        return network.probabilities(run(coords, latent))[0]
-
-    first = network.in_channels
-    found = _over_grid(evaluate, network, frame, first + network.num_classes, chunk, dtype, bf16, step=step)
-    return found if step == 1 else _filled_in(found, first, frame, step)
-
-
-def _stepped(size: int, step: int) -> torch.Tensor:
-    """Indices of every ``step``-th voxel of an axis, and of the last."""
-    return torch.cat([torch.arange(0, size - 1, step), torch.tensor([size - 1])])
-
-
-def _weights(size: int, step: int) -> torch.Tensor:
-    """Matrix [size, n] that interpolates linearly between the n voxels of ``_stepped``."""
-    places = _stepped(size, step).double().numpy()
-    columns = [np.interp(np.arange(size), places, unit) for unit in np.eye(len(places))]
-    return torch.from_numpy(np.stack(columns, axis=1)).float()
-
-
-def _filled_in(values: torch.Tensor, first: int, frame: CoordinateFrame, step: int) -> torch.Tensor:
-    """Values at every ``step``-th voxel along x and y interpolated to all, [C + K, X, Y, Z, T]; C is ``first``."""
-    along_x, along_y = (_weights(size, step) for size in frame.shape[:2])
-    out = torch.empty((len(values), *frame.shape, len(frame.times)), dtype=values.dtype)
-    for t in range(len(frame.times)):
-        part = values[..., t].float()
-        part[first:] = cut_off(part[first:].clamp_min(1e-7).log())
-        part = torch.einsum("xa,yb,cabz->cxyz", along_x, along_y, part)
-        part[first:] = part[first:].softmax(dim=0)
-        out[..., t] = part.to(out.dtype)
+    evaluate, steps = _Evaluation(network, latent, frame, chunk, coarsest), (*coarse_steps(frame, coarsest)[:2], 1)
+    first, classes, times = network.in_channels, network.num_classes, len(frame.times)
+    out = torch.empty((first + classes, *frame.shape, times), dtype=dtype)
+    count = max(1, TOGETHER * times // frame.size)
+    with in_bf16(network.latent_mean.device, bf16), tqdm(
+        total=times, desc="sampling", unit="frame", leave=False, disable=None
+    ) as bar:
+        for start in range(0, times, count):
+            frames = range(start, min(start + count, times))
+            # slices and frames are one axis, along which nothing is interpolated
+            shape = (*frame.shape[:2], frame.shape[2] * len(frames))
+            values = CoarseToFine(shape, steps, lambda v: evaluate(v, frames), first, classes).values
+            found = torch.from_numpy(values).unflatten(3, (frame.shape[2], len(frames)))
+            out[:first, ..., start : frames.stop] = found[:first]
+            out[first:, ..., start : frames.stop] = found[first:].softmax(dim=0)
+            bar.update(len(frames))
     return out
 
 
-@torch.no_grad()
-def _over_grid(
-    evaluate: Callable[[torch.Tensor], torch.Tensor],
-    network: NISF,
-    frame: CoordinateFrame,
-    channels: int,
-    chunk: int,
-    dtype: torch.dtype,
-    bf16: bool,
-    step: int = 1,
-) -> torch.Tensor:
-    """Values of ``evaluate`` at all voxels of all frames, [channels, X, Y, Z, T] on the CPU.
+class _Evaluation:
+    """Intensities and log probabilities of voxels, evaluated in chunks.
 
-    With ``step`` only at every ``step``-th voxel along x and y. ``evaluate`` takes coordinates [1, D, n] and returns
-    [channels, n].
+    Args:
+        network, latent, frame, chunk, coarsest: as in ``sample_grid``.
     """
-    device, count = network.latent_mean.device, len(frame.times)
-    every = torch.arange(frame.size // count).reshape(frame.shape)
-    every = every[_stepped(frame.shape[0], step)][:, _stepped(frame.shape[1], step)] if step > 1 else every
-    shape, voxels = every.shape, every.numel()
-    coords = frame.points(every.flatten() * count).to(network.latent_mean)  # for the first frame
-    # the last chunk is padded, as a compiled network would be compiled again for another size
-    chunk = min(chunk, voxels)
-    filled = torch.cat([coords, coords[:, : -voxels % chunk]], dim=1)
-    out = torch.empty((count, channels, voxels), dtype=dtype)
-    with in_bf16(device, bf16):
-        for index, time in enumerate(tqdm(frame.times, desc="sampling", unit="frame", leave=False, disable=None)):
-            filled[3:] = time  # an empty slice without time
-            for start in range(0, voxels, chunk):
-                part = slice(start, start + chunk)
-                values = evaluate(filled[None, :, part])
-                out[index, :, start : start + chunk] = values[:, : voxels - start].to(dtype).cpu()
-    return out.permute(1, 2, 0).reshape(channels, *shape, count)
+
+    def __init__(
+        self, network: NISF, latent: torch.Tensor, frame: CoordinateFrame, chunk: int, coarsest: float
+    ) -> None:
+        self.network, self.frame, self.chunk = network, frame, min(chunk, frame.size // len(frame.times))
+        self.latent = latent.to(network.latent_mean).unsqueeze(0)
+        points = frame.size * (SHARE if coarsest else 1)
+        self.compiled = compiled(network, points >= COMPILE_FROM, network.latent_mean.device)
+
+    @torch.no_grad()
+    def __call__(self, voxels: np.ndarray, frames: range) -> np.ndarray:
+        """[C + K, N] at voxels [N, 3], whose third number counts slices and ``frames``, the frames fastest."""
+        places, times = np.divmod(voxels[:, 2], len(frames))
+        where = (voxels[:, 0], voxels[:, 1], places, times + frames.start)
+        flat = np.ravel_multi_index(where, (*self.frame.shape, len(self.frame.times)))
+        coords = self.frame.points(torch.from_numpy(flat)).to(self.latent)
+        out, first = np.empty((self.network.in_channels + self.network.num_classes, len(voxels)), np.float32), 0
+        for part in coords.split(self.chunk, dim=1):
+            out[:, first : first + part.shape[1]] = self._of(part).cpu().numpy()
+            first += part.shape[1]
+        return out
+
+    def _of(self, coords: torch.Tensor) -> torch.Tensor:
+        """[C + K, n] at coordinates [D, n]."""
+        count = coords.shape[1]
+        if 2 * count > self.chunk:
+            # a compiled network would be compiled again for another size
+            filled = torch.nn.functional.pad(coords[None], (0, self.chunk - count), mode="replicate")
+            logits = self.compiled(filled, self.latent)[0, :, :count].float()
+        else:
+            logits = self.network(coords[None], self.latent)[0].float()
+        classes = (logits[self.network.in_channels :] / self.network.temperature).log_softmax(dim=0)
+        return torch.cat([logits[: self.network.in_channels].sigmoid(), classes])

@@ -46,6 +46,16 @@ def free_bytes(device: torch.device) -> int:
     return free_memory() // idist.get_nproc_per_node()
 
 
+def hindrance_of(dataset: MappedDataset, device: torch.device) -> str | None:
+    """Why the stacks of a store do not fit in the memory of a device, or None if they do."""
+    needed, free = bytes_of(dataset, range(len(dataset))), free_bytes(device)
+    sizes = f"{needed / 1e9:.2f} GB of stacks, {free / 1e9:.2f} GB free on {device}"
+    if any(distributed.all_of([needed > SHARE * free])):
+        return f"{sizes}: they do not fit"
+    logger.info("%s: the stacks are kept there", sizes)
+    return None
+
+
 class CachedStacks:
     """Images, labels and frames of S subjects as a few tensors on one device.
 
@@ -177,20 +187,14 @@ class CachedLoader(DataLoader):
 
     def _fill(self) -> None:
         """Copies the stacks to the device, if every process can."""
-        subjects, hindrance = range(len(self.store)), self._hindrance()
-        if hindrance is None:
-            needed, free = bytes_of(self.store, subjects), free_bytes(self.device)
-            sizes = f"{needed / 1e9:.2f} GB of stacks, {free / 1e9:.2f} GB free on {self.device}"
-            if any(distributed.all_of([needed > SHARE * free])):
-                hindrance = f"{sizes}: they do not fit"
-        if hindrance is not None:
+        subjects = range(len(self.store))
+        if (hindrance := self._hindrance() or hindrance_of(self.store, self.device)) is not None:
             logger.warning("%s, points are drawn from the store", hindrance)
             self.cache = False
             return
         *_, self.framing, self.points, virtual = self.store.transform.flatten().transforms
         self.copies = virtual.copies
         self.cached = CachedStacks(self.store, subjects, self.device), virtual.every(subjects, self.device)
-        logger.info("%s: the stacks are kept there", sizes)
 
     def _hindrance(self) -> str | None:
         """Why the points cannot be drawn on the device, or None."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Transform
+from monai.utils import convert_to_tensor
 
 from nisf.geometry.orientation import spacing_of
 from nisf.models.slice_net import APART, SliceNet, largest_pieces, read_frames, scaled, unet_frames
@@ -57,7 +58,7 @@ class AddUNetProbd(Transform):
         image, scan = item[self.image_key], scan_of(item[self.image_key])
         seen, kept = scan.kept_frames or list(range(image.shape[4])), scan.kept_slices
         frames = [seen[i] for i in unet_frames(len(seen), self.frames)]
-        plain = torch.as_tensor(scaled(image.as_tensor()[..., frames].float()))
+        plain = convert_to_tensor(scaled(image.as_tensor()[..., frames].float()))  # MONAI's transforms make MetaTensors
         spacing = spacing_of(np.asarray(image.affine))
         probabilities = read_frames(self.network, plain, spacing, kept, self.bf16, self.turns_of)
         raw = likeliest(probabilities)

@@ -1,0 +1,83 @@
+"""A fitted scan packed for a page: weights with the latent folded in, the coordinate frame, the U-Net's correction."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from dataclasses import astuple
+
+import numpy as np
+import torch
+
+from nisf.fit.blending import Correction
+from nisf.geometry.frame import CoordinateFrame
+from nisf.geometry.orientation import spacing_of
+from nisf.models.nisf import NISF
+from nisf.sampling.fitted_scan import FittedScan
+
+
+def function_data(fitted: FittedScan) -> dict:
+    """The function for JSON, as ``web/model.js`` reads it: sizes, frame, and numbers as base64 of zlib streams.
+
+    ``weights`` holds float32: the first layer's part of place and time [2 H, places], the latent's part and bias [2 H],
+    the latent's residual [H]; of each further layer weight [2 H, H] and bias [2 H]; of the first image channel and the
+    classes weight [1 + K, H] and bias [1 + K].
+    """
+    network = fitted.network
+    return {
+        "hidden": network.hidden_size,
+        "places": network.place_dims,
+        "layers": network.num_layers,
+        "rows": 1 + network.num_classes,
+        "omega": network.omega0,
+        "sigma": network.sigma0,
+        "temperature": float(network.temperature),
+        "weights": packed(np.concatenate([part.ravel() for part in _weights(network, fitted.latent)])),
+        "frame": _frame(fitted.frame),
+        "correction": None if fitted.correction is None else _correction(fitted.correction),
+    }
+
+
+def packed(numbers: np.ndarray) -> str:
+    """Base64 of the zlib stream of an array's bytes, little-endian."""
+    little = np.ascontiguousarray(numbers.astype(numbers.dtype.newbyteorder("<"), copy=False))
+    return base64.b64encode(zlib.compress(little.tobytes(), 9)).decode("ascii")
+
+
+@torch.no_grad()
+def _weights(network: NISF, latent: torch.Tensor) -> list[np.ndarray]:
+    of_latent, residual = network.modulation(latent.to(network.latent_mean))
+    parts = [network.first.linear.weight[:, : network.place_dims], of_latent, residual]
+    for layer in network.layers:
+        parts += [layer.linear.weight, layer.linear.bias]
+    image, classes = network.intensity_head, network.class_head
+    parts += [torch.cat([image.weight[:1], classes.weight]), torch.cat([image.bias[:1], classes.bias])]
+    return [part.detach().cpu().float().numpy() for part in parts]
+
+
+def _frame(frame: CoordinateFrame) -> dict:
+    affine = np.asarray(frame.affine, dtype=float)
+    return {
+        "to_world": affine[:3].tolist(),
+        "to_voxel": np.linalg.inv(affine)[:3].tolist(),
+        "shape": [int(n) for n in frame.shape],
+        "spacing": [float(s) for s in spacing_of(affine)],
+        "scale": [float(s) for s in frame.scale],
+        "offset": [float(o) for o in frame.offset],
+        "pose": None if frame.pose is None else [float(p) for p in astuple(frame.pose)],
+        "shifts": [[float(x), float(y)] for x, y in frame.shifts],
+    }
+
+
+def _correction(correction: Correction) -> dict:
+    values = correction.values.numpy().transpose(0, 4, 3, 2, 1)  # [K, T', Z', Y, X]
+    # neighbouring rows are alike: their differences, which wrap at 256, take less room
+    rows = np.diff(values.view(np.uint8), axis=3, prepend=np.uint8(0))
+    return {
+        "packed": packed(rows),
+        "shape": [int(n) for n in correction.values.shape[1:4]],
+        "scale": float(correction.scale),
+        "slices": [int(s) for s in correction.slices],
+        "depth": int(correction.depth),
+        "times": [float(t) for t in correction.times],
+    }

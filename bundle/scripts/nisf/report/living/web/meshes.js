@@ -1,0 +1,20 @@
+// The surfaces as the surface's script takes them, from differences with their low and high bytes apart.
+import { unpacked } from "./bytes.js";
+
+async function numbers(text) {
+  const halves = new Uint8Array(await unpacked(text)), count = halves.length / 2, found = new Uint16Array(count);
+  for (let i = 0, last = 0; i < count; i++) found[i] = last += halves[i] + 256 * halves[count + i];
+  return found;
+}
+
+export async function surfaceOf(about) {
+  const points = await numbers(about.points), corners = await numbers(about.corners);
+  let at = 0, from = 0;
+  const time_points = about.sizes.map((sizes) => Object.fromEntries(sizes.map(([vertices, triangles], k) => {
+    const own = new Uint16Array(3 * vertices);
+    for (let axis = 0; axis < 3; axis++) for (let i = 0; i < vertices; i++) own[3 * i + axis] = points[at + axis * vertices + i];
+    at += 3 * vertices;
+    return [about.looks[k][0], [own.buffer, corners.slice(from, (from += 3 * triangles)).buffer]];
+  })));
+  return { ...about, time_points };
+}

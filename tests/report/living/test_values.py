@@ -1,0 +1,78 @@
+"""The numbers of the page in Chromium, on its graphics card (a software one) and in its worker, beside PyTorch's."""
+
+import shlex
+
+import nibabel as nib
+import numpy as np
+import pytest
+from helpers.browsers import require_browser, wait
+from helpers.functions import beating, still
+from nibabel.affines import apply_affine
+
+from nisf.cli.main import run
+from nisf.report.living.function import function_data
+from nisf.sampling.fitted_scan import FittedScan
+
+require_browser()
+
+pytestmark = pytest.mark.browser
+
+#: Values of many points: the data of a function or null for the page's own, gpu or cpu, time, voxels.
+EVALUATE = """
+const [data, kind, time, voxels, done] = arguments, script = document.getElementById("worker").textContent;
+(async () => {
+  const model = data ? await living.modelOf(data) : living.model;
+  const evaluator = await living.Evaluator.of(model, script, kind);
+  const values = await evaluator.evaluate(time, Float64Array.from(voxels.flat()));
+  return [evaluator.kind, evaluator.words, Array.from(values)];
+})().then(done, (error) => done(["failed", String(error), []]));"""
+
+
+def differences(browser, fitted, kind, time, count, data=None):
+    """Differences of the page's values to the function's [1 + K, N], and the share of points of another class."""
+    voxels = np.random.default_rng(1).uniform(-2.0, np.array(fitted.frame.shape) + 1.0, (count, 3))
+    found, words, values = browser.execute_async_script(EVALUATE, data, kind, time, voxels.tolist())
+    assert found == kind, words
+    values = np.array(values).reshape(count, -1).T
+    read = fitted.read(apply_affine(fitted.frame.affine, voxels), time).numpy()
+    read = np.concatenate([read[:1], read[fitted.network.in_channels :]])
+    return np.abs(values - read), (values[1:].argmax(axis=0) != read[1:].argmax(axis=0)).mean()
+
+
+@pytest.mark.parametrize("kind, count", [("gpu", 600), ("cpu", 2000)])
+def test_a_fitted_heart(laptop, living_scan, opened, kind, count):
+    opened(laptop, living_scan / "view.html")
+    fitted = FittedScan.load(living_scan / "heart_latent.pt")
+    away, other = differences(laptop, fitted, kind, 0.37, count)
+    assert away.max() < 1e-4 and other < 1e-3
+
+
+@pytest.mark.parametrize("kind", ["gpu", "cpu"])
+@pytest.mark.parametrize("fitted", [beating(), still()], ids=["beating", "still"])
+def test_every_part_of_a_function(laptop, living_scan, opened, fitted, kind):
+    opened(laptop, living_scan / "view.html")
+    for time in (0.1, 0.9, 1.45):  # in front of, behind and between the U-Net's frames
+        away, _ = differences(laptop, fitted, kind, time, 100, function_data(fitted))
+        assert away.max() < 1e-4
+
+
+def test_a_turned_plane_is_what_the_copied_command_writes(laptop, living_scan, opened, tmp_path, monkeypatch):
+    opened(laptop, living_scan / "view.html")
+    laptop.execute_script(
+        "const { state } = living, [, plane] = state.planes; state.at(0.4); state.turn(plane, plane.right, 0.5);"
+        "plane.zoom(0.8, state.point); state.changed()"
+    )
+    wait(lambda: laptop.execute_script("return living.views[1].picture().level") >= 1)
+    command, values, rows = laptop.execute_script(
+        "const { state, views, about } = living, { plane, values, model } = views[1].picture();"
+        "return [plane.command(about.latent, state.time), Array.from(values), model.rows]"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = [str(living_scan / word) if word.endswith("_latent.pt") else word for word in shlex.split(command)]
+    run(words[1:])
+    read = [nib.load(f"plane_{name}.nii.gz").get_fdata()[:, :, 0, 0] for name in ("recon", "prob")]
+    read = np.concatenate([read[0][..., None], read[1]], axis=-1)
+    own = np.array(values).reshape(257, 257, rows).swapaxes(0, 1)  # rows run down the page
+    assert read.shape == own.shape
+    assert np.abs(own - read)[::4, ::4].max() < 1e-4
+    assert (read[::4, ::4, 0] == 0).any()  # some of it is beyond what is given

@@ -1,0 +1,163 @@
+"""A population without end: groups that come and go, fits inside the training, and how it goes on after a stop."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from helpers.bundle_runs import PLAIN, PRIOR, TINY, run, weights
+from helpers.tiny import phantom_scans
+from monai.transforms import Compose, ScaleIntensityRangePercentilesd
+from torch.nn import functional as F
+
+from nisf.models.nisf import NISF
+from nisf.phantom.cohort import write_cohort
+from nisf.training import atlas
+from nisf.training.atlas import anatomies_of, kept_anatomies
+from nisf.training.endless import EndlessLoader
+from nisf.training.fitted_population import FittedLatents, FittedPopulation, prepare_fitted
+from nisf.training.store import MappedDataset
+from nisf.transforms.load import LoadCined
+from nisf.transforms.points import RandPointsd, ToStored
+from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd, PoseOfd
+from nisf.transforms.virtual_subjects import RandVirtualSubjectd
+from nisf.utils.errors import InputError
+
+CPU = torch.device("cpu")
+GROUPS, VISITS = 3, 4
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Six posed phantoms."""
+    folder = tmp_path_factory.mktemp("data")
+    keys = ("image", "label")
+    steps = [
+        LoadCined(keys),
+        CanonicalOrientationd(keys),
+        PoseOfd("label", unit=80.0, body=[1, 2], pointer=3, radius=22.0, length=24.0),
+        CropToFieldd(keys, kind="posed"),
+        ScaleIntensityRangePercentilesd("image", 1, 99, 0.0, 1.0, clip=True, channel_wise=True),
+        ToStored(),
+    ]
+    return MappedDataset(phantom_scans(folder / "scans", 6), Compose(steps), str(folder / "store")).fill()
+
+
+@pytest.fixture(scope="module")
+def anatomies(store):
+    """Fields of a quick registration."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atlas, "LATTICE", (8, 16, 16))
+        patch.setattr(atlas, "STEPS", 40)
+        return anatomies_of(store)
+
+
+def loader(store, anatomies=None, steps=6, seed=5, **options):
+    given = {"subjects": 4, "groups": GROUPS, "visits": VISITS, "fit_points": 32, **options}
+    way = None if anatomies is None else (lambda _: anatomies)
+    seeds = torch.Generator().manual_seed(seed)
+    virtual = RandVirtualSubjectd(1, 7)
+    return EndlessLoader(store, virtual, RandPointsd(16, 0.5), CPU, seeds, steps=steps, anatomies=way, **given)
+
+
+def test_the_registered_hearts_lie_on_each_other(store, anatomies, caplog):
+    """Dice of the subjects' classes with each other, carried to the template, is above that before."""
+    low, high = anatomies.low, anatomies.high
+    lattice = atlas._lattice(low, high)
+    seen = [atlas.classes_at(store.stored(i), 0, lattice, 4)[0] for i in range(6)]
+    before, after = (_agreement(seen, fields, lattice) for fields in (0 * anatomies.fields, anatomies.fields))
+    assert after > before + 0.1
+    torch.testing.assert_close(anatomies.fields.mean(dim=0), torch.zeros_like(anatomies.fields[0]), atol=1e-5, rtol=0)
+    assert anatomies.fields.shape[:3] == (6, 2, 3)
+
+
+def _agreement(classes, fields, lattice):
+    shown = [atlas._deformed(one[None], fields[[i], 0], lattice)[0].argmax(dim=0) for i, one in enumerate(classes)]
+    pairs = [(a, b) for i, a in enumerate(shown) for b in shown[:i]]
+    dice = [2 * ((a == k) & (b == k)).sum() / ((a == k).sum() + (b == k).sum()) for a, b in pairs for k in (1, 2, 3)]
+    return float(torch.stack(dice).mean())
+
+
+def test_the_fields_are_made_once(store, anatomies, monkeypatch):
+    calls = []
+    monkeypatch.setattr(atlas, "anatomies_of", lambda _: calls.append(1) or anatomies)
+    first, second = kept_anatomies(store), kept_anatomies(store)
+    assert len(calls) == 1
+    assert all(torch.equal(getattr(first, name), getattr(second, name)) for name in vars(first))
+
+
+def test_a_group_is_shown_for_its_visits_and_then_replaced(store, anatomies):
+    batches = list(loader(store, anatomies, steps=GROUPS * VISITS * 3))
+    for group in range(GROUPS):
+        own = [b for b in batches if int(b["index"][0]) == group * 4]
+        new = [int(b["new"]) for b in own]
+        assert sum(new) in (3, 4)
+        starts = [place for place, one in enumerate(new) if one]
+        assert all(second - first == VISITS for first, second in zip(starts, starts[1:]))
+    first = batches[0]
+    assert first["coords"].shape == (4, 4, 16) and first["fit_coords"].shape == (4, 4, 32)
+    assert first["label"].shape == first["intensity"].shape == (4, 1, 16)
+
+
+def test_batches_depend_on_seeds_and_on_what_a_checkpoint_holds(store, anatomies):
+    first, same = (loader(store, anatomies) for _ in range(2))
+    a, b = list(first), list(same)
+    resumed = loader(store, anatomies)
+    resumed.load_state_dict(first.state_dict())
+    c, d, e = list(first), list(resumed), list(loader(store, anatomies))
+    for one, two in [*zip(a, b), *zip(c, d)]:
+        assert all(torch.equal(one[name], two[name]) for name in one)
+    assert any(not torch.equal(one["coords"], two["coords"]) for one, two in zip(d, e))
+
+
+def test_stacks_that_do_not_fit_are_refused(store, monkeypatch):
+    monkeypatch.setattr("nisf.training.stack_cache.free_bytes", lambda device: 1000)
+    with pytest.raises(InputError, match="do not fit; train with the latent table"):
+        next(iter(loader(store)))
+
+
+@pytest.mark.parametrize("name", ["groups", "visits", "fit_points", "steps"])
+def test_a_number_below_one_is_refused(store, name):
+    with pytest.raises(InputError, match=name):
+        loader(store, **{name: 0})
+
+
+def test_latents_follow_the_intensities_from_visit_to_visit(store):
+    torch.manual_seed(0)
+    net = NISF(4, latent_size=8, hidden_size=16, num_layers=3)
+    latents = FittedLatents(GROUPS * 4, 8)
+    population = FittedPopulation(net, latents, compile=False, bf16=False)
+    seen: dict[int, list[float]] = {}
+    for batch in loader(store, steps=GROUPS * VISITS, fit_points=256):
+        coords, target, rest, _ = prepare_fitted(batch, CPU)
+        output, latent = population(coords, *rest)
+        assert output.shape == (4, 5, 16) and torch.equal(latents.weight[batch["index"]], latent)
+        with torch.no_grad():
+            loss = F.binary_cross_entropy_with_logits(net(batch["fit_coords"], latent)[:, :1], batch["fit_intensity"])
+            mean = net(batch["fit_coords"], net.latent_mean.expand(4, -1))[:, :1]
+            seen.setdefault(int(batch["index"][0]), []).append(
+                float(loss - F.binary_cross_entropy_with_logits(mean, batch["fit_intensity"]))
+            )
+    assert all(min(losses) < -0.01 and losses[-1] < 0 for losses in seen.values())
+
+
+def test_a_stopped_training_goes_on_as_if_it_had_not_been(tmp_path):
+    size = {"matrix": 24, "voxel_mm": 6, "slices": 4, "thickness_mm": 18, "gap_mm": 2, "frames": 3, "subsamples": 1}
+    cohort = write_cohort(tmp_path / "cohort", 4, 1, 1, **size)
+    given = {**TINY, "groups": 3, "visits": 4, "steps_per_epoch": 8, "checkpoint_interval": 1, "val_interval": 2}
+    given |= {"dataset_dir": cohort, "cache_dir": tmp_path / "store", "bf16": False, "schedule": "constant"}
+    given["train#dataloader#anatomies"] = None
+    configs = [*PRIOR, *PLAIN, "endless.json"]
+
+    def train(folder, **more):
+        done = run("training", configs, tmp_path, output_dir=folder, max_epochs=2, **given, **more)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    train("whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
+    for last in ("checkpoint_epoch=2.pt", "model.pt"):
+        (tmp_path / "stopped" / last).unlink()
+    train("stopped", resume=True)
+    whole, stopped = (weights(tmp_path / folder) for folder in ("whole", "stopped"))
+    assert all(torch.equal(whole[name], stopped[name]) for name in whole)
+    assert len(json.loads((tmp_path / "whole" / "training.json").read_text())) > 0
