@@ -39,7 +39,7 @@ def book(tmp_path_factory):
     """The built pages, name to HTML."""
     folder = tmp_path_factory.mktemp("book")
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(folder)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder)],
         cwd=ROOT,
         capture_output=True,
         text=True,
