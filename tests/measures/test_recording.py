@@ -48,4 +48,4 @@ def test_noise_does_not_move_the_phases_far():
     moved = [
         abs(phases_of(tuple(times), times, own + 2.5 * random.standard_normal(30))["ES"] - 18.6) for _ in range(60)
     ]
-    assert np.mean(moved) < 1.3
+    assert np.mean(moved) < 0.8  # 0.94 where the smallest value itself decides
