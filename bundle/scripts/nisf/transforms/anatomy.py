@@ -40,9 +40,7 @@ class Anatomies:
         """The same on a device."""
         return Anatomies(**{name: value.to(device) for name, value in vars(self).items()})
 
-    def move(
-        self, coords: torch.Tensor, subject: torch.Tensor, mix: torch.Tensor, share: torch.Tensor
-    ) -> torch.Tensor:
+    def move(self, coords: torch.Tensor, subject: torch.Tensor, mix: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
         """Coordinates [B, D, N] of some subjects, moved towards new anatomies.
 
         Args:
