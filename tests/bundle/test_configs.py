@@ -22,6 +22,7 @@ RUNS = {
     "training": [
         ("train.json",),
         ("train.json", "multi_gpu_train.json"),
+        ("train.json", "endless.json"),
         ("unet.json",),
         ("unet.json", "multi_gpu_unet.json"),
     ],

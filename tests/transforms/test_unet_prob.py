@@ -112,6 +112,16 @@ def test_a_turned_heart_is_read_upright(upright_heart, turns):
     assert (as_it_lies.rot90(-turns, (1, 2)) - upright).abs().max() > 0.1
 
 
+def test_a_turn_that_the_turned_heart_does_not_bear_out_is_not_made(upright_heart):
+    """Where each reading says another turn, the frames are read as they lie."""
+    net, heart, _ = upright_heart
+    said = iter([2, 1])
+    found = read_frames(net, heart, (2.0, 3.0), turns_of=lambda classes, spacing: next(said))
+    torch.testing.assert_close(found, read_frames(net, heart, (2.0, 3.0)))
+    turned = read_frames(net, heart, (2.0, 3.0), turns_of=lambda classes, spacing: 2)
+    assert (turned - found).abs().max() > 0.1
+
+
 @pytest.mark.parametrize("turns, said", [(0, ""), (1, "about 90 degrees"), (3, "about -90 degrees")])
 def test_the_user_is_told_of_a_turned_heart(upright_heart, turns, said, caplog):
     net, heart, turns_of = upright_heart

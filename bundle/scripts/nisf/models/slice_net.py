@@ -166,8 +166,8 @@ def read_frames(
         spacing: voxel sizes, mm.
         kept_slices, bf16: as in ``SliceNet.probabilities``.
         turns_of: quarter turns, from the first axis to the second, by which classes [X, Y, Z, T] of a spacing are
-            turned, as ``geometry.pose.quarter_turns``; the frames are read turned back by them. None reads them as
-            they are.
+            turned, as ``geometry.pose.quarter_turns``; the frames are read turned back by them, if what is then read
+            bears them out. None reads the frames as they are.
     """
     count, kept = frames.shape[-1], list(range(frames.shape[3])) if kept_slices is None else list(kept_slices)
     looks = []
@@ -177,11 +177,29 @@ def read_frames(
         looks.append(largest_pieces(found.unsqueeze(-1), kept[part]))
     classes = torch.cat(looks, dim=-1)
     turns = 0 if turns_of is None else turns_of(classes.numpy(), spacing)
+    found = _read_turned(network, frames, spacing, kept, bf16, classes, turns)
+    if turns:
+        again = largest_pieces(likeliest(found[..., unet_frames(count, 2)]), kept)
+        if turns_of(again.numpy(), spacing) != turns:
+            return _read_turned(network, frames, spacing, kept, bf16, classes, 0)
+    return found
+
+
+def _read_turned(
+    network: SliceNet,
+    frames: torch.Tensor,
+    spacing: Sequence[float],
+    kept: Sequence[int],
+    bf16: bool,
+    classes: torch.Tensor,
+    turns: int,
+) -> torch.Tensor:
+    """As ``read_frames``, in a window about the ``classes`` that a first look found, turned back by quarter turns."""
     frames, center = frames.rot90(-turns, (1, 2)), _middle(classes.rot90(-turns, (0, 1)))
     if turns % 2:
         spacing = (spacing[1], spacing[0], *spacing[2:])
     found = torch.empty((network.num_classes, *frames.shape[1:]))
-    for t in range(count):
+    for t in range(frames.shape[-1]):
         found[..., t] = network.probabilities(frames[..., t], spacing, kept, center, bf16)
     return found.rot90(turns, (1, 2))
 
