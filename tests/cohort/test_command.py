@@ -7,7 +7,7 @@ from helpers.forked import run_command
 
 from nisf.phantom.cohort import write_cohort
 
-SCANNER = {"matrix": 32, "slices": 5, "frames": 3, "voxel_mm": 4.0}
+SCANNER = {"matrix": 24, "slices": 4, "frames": 2, "voxel_mm": 5.5}
 
 
 def test_a_cohort_is_segmented_and_reported_in_one_command(tmp_path):

@@ -9,7 +9,7 @@ from nisf.api import Segmenter
 from nisf.phantom.cohort import write_cohort
 from nisf.report.command import report_all
 
-SCANNER = {"matrix": 32, "slices": 5, "frames": 3, "voxel_mm": 4.0}
+SCANNER = {"matrix": 24, "slices": 4, "frames": 2, "voxel_mm": 5.5}
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +28,17 @@ def measures(folder, number):
 
 
 def test_people_of_a_table_go_before_those_of_the_options_and_new_facts_are_taken_in(folder, tmp_path, capsys):
-    report_all(folder)
-    assert "2 of 2 scans reported" in capsys.readouterr().out
-    assert (folder / "index.html").is_file() and (folder / "test001_sa" / "report.html").is_file()
+    report_all(folder / "test000_sa")
+    assert "1 of 1 scans reported" in capsys.readouterr().out
     assert measures(folder, 0)["body_surface_area"] is None
     stamp = (folder / "test000_sa" / "measures.json").stat().st_mtime_ns
-    report_all(folder)  # nothing new is known: nothing is measured anew
+    report_all(folder / "test000_sa")  # nothing new is known: nothing is measured anew
     assert (folder / "test000_sa" / "measures.json").stat().st_mtime_ns == stamp
     table = tmp_path / "people.csv"
     table.write_text("scan,height,sex\ntest001_sa,160,F\n")
     report_all(folder, str(table), height=180, weight=72)
+    assert "2 of 2 scans reported" in capsys.readouterr().out
+    assert (folder / "index.html").is_file() and (folder / "test001_sa" / "report.html").is_file()
     assert measures(folder, 0)["body_surface_area"] == pytest.approx((180 * 72 / 3600) ** 0.5)
     assert measures(folder, 1)["body_surface_area"] == pytest.approx((160 * 72 / 3600) ** 0.5)
     assert (measures(folder, 0)["sex"], measures(folder, 1)["sex"]) == (None, "F")
