@@ -9,6 +9,7 @@ import torch
 from helpers.tiny import chain, phantom_scans
 from monai.data import MetaTensor
 
+from nisf.geometry.orientation import SHORT_AXIS
 from nisf.geometry.pose import quarter_turns
 from nisf.inference.inferers import points_of
 from nisf.models.nisf import NISF
@@ -122,10 +123,23 @@ def test_a_turn_that_the_turned_heart_does_not_bear_out_is_not_made(upright_hear
     assert (turned - found).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("turns, said", [(0, ""), (1, "about 90 degrees"), (3, "about -90 degrees")])
-def test_the_user_is_told_of_a_turned_heart(upright_heart, turns, said, caplog):
+LOST, KNOWN = np.diag([2.0, 2.0, 8.0, 1.0]), np.eye(4)
+KNOWN[:3, :3] = SHORT_AXIS * np.array([2.0, 2.0, 8.0])
+
+
+@pytest.mark.parametrize(
+    "affine, turns, said",
+    [
+        (LOST, 0, ""),
+        (LOST, 1, "about 90 degrees"),
+        (LOST, 3, "about -90 degrees"),
+        (KNOWN, 1, ""),  # some hearts lie so
+        (KNOWN, 2, "though its affine says otherwise"),
+    ],
+)
+def test_the_user_is_told_of_a_turned_heart(upright_heart, affine, turns, said, caplog):
     net, heart, turns_of = upright_heart
-    image = MetaTensor(heart.rot90(turns, (1, 2)), affine=torch.diag(torch.tensor([2.0, 2.0, 8.0, 1.0])))
+    image = MetaTensor(heart.rot90(turns, (1, 2)), affine=torch.from_numpy(affine))
     with caplog.at_level(logging.INFO):
         AddUNetProbd(net, turns_of=turns_of)({"image": with_scan(image, Scan((0.0, 0.5)))})
     assert said in caplog.text and ("turned" in caplog.text) == bool(said)

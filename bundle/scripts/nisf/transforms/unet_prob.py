@@ -16,7 +16,7 @@ from monai.data import MetaTensor
 from monai.transforms import Transform
 from monai.utils import convert_to_tensor
 
-from nisf.geometry.orientation import spacing_of
+from nisf.geometry.orientation import has_orientation, spacing_of
 from nisf.models.slice_net import APART, SliceNet, largest_pieces, read_frames, scaled, unet_frames
 from nisf.transforms.scan import UNetProb, scan_of, with_scan
 from nisf.utils.tensors import likeliest
@@ -73,10 +73,13 @@ class AddUNetProbd(Transform):
         return item
 
     def _tell(self, image: MetaTensor, turns: int) -> None:
-        """One line about a heart that does not lie as the file says."""
-        if turns:
-            logger.info(
-                "%s: the heart in the image is turned by about %d degrees in plane, and is read upright",
+        """One line about a heart that does not lie as the file says; a quarter turn may be the anatomy's."""
+        known = has_orientation(np.asarray(image.affine))
+        if turns == 2 or (turns and not known):
+            logger.log(
+                logging.WARNING if known else logging.INFO,
+                "%s: the heart in the image is turned by about %d degrees in plane%s, and is read upright",
                 image.meta.get("filename_or_obj", "image"),
                 90 * turns if turns < 3 else -90,
+                ", though its affine says otherwise" if known else "",
             )
