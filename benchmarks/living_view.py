@@ -80,6 +80,7 @@ def compared(browser: webdriver.Chrome, fitted: FittedScan, kind: str, count: in
 
 
 def main() -> None:
+    """Writes the page of each result folder, compares both engines with PyTorch, and prints what it found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scans", nargs="+", type=Path)
     parser.add_argument("--points", type=int, default=10_000)

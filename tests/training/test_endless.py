@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 from helpers.bundle_runs import PLAIN, PRIOR, TINY, run, weights
+from helpers.stores import posed_store
 from helpers.tiny import phantom_scans
-from monai.transforms import Compose, ScaleIntensityRangePercentilesd
 from torch.nn import functional as F
 
 from nisf.models.nisf import NISF
@@ -16,10 +16,7 @@ from nisf.training import atlas
 from nisf.training.atlas import anatomies_of, kept_anatomies
 from nisf.training.endless import EndlessLoader
 from nisf.training.fitted_population import FittedLatents, FittedPopulation, prepare_fitted
-from nisf.training.store import MappedDataset
-from nisf.transforms.load import LoadCined
-from nisf.transforms.points import RandPointsd, ToStored
-from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd, PoseOfd
+from nisf.transforms.points import RandPointsd
 from nisf.transforms.virtual_subjects import RandVirtualSubjectd
 from nisf.utils.errors import InputError
 
@@ -31,16 +28,7 @@ GROUPS, VISITS = 3, 4
 def store(tmp_path_factory):
     """Six posed phantoms."""
     folder = tmp_path_factory.mktemp("data")
-    keys = ("image", "label")
-    steps = [
-        LoadCined(keys),
-        CanonicalOrientationd(keys),
-        PoseOfd("label", unit=80.0, body=[1, 2], pointer=3, radius=22.0, length=24.0),
-        CropToFieldd(keys, kind="posed"),
-        ScaleIntensityRangePercentilesd("image", 1, 99, 0.0, 1.0, clip=True, channel_wise=True),
-        ToStored(),
-    ]
-    return MappedDataset(phantom_scans(folder / "scans", 6), Compose(steps), str(folder / "store")).fill()
+    return posed_store(phantom_scans(folder / "scans", 6), folder / "store")
 
 
 @pytest.fixture(scope="module")

@@ -7,19 +7,18 @@ import numpy as np
 import pytest
 import torch
 from helpers.bundle_runs import PLAIN, PRIOR, TINY, run, weights
+from helpers.stores import posed_store
 from helpers.tiny import TINY as SMALL
 from helpers.tiny import phantom_scans
 from ignite.distributed.auto import DistributedProxySampler
-from monai.transforms import Compose, RandScaleIntensityd, ScaleIntensityRangePercentilesd
+from monai.transforms import Compose, RandScaleIntensityd
 
 from nisf.phantom.cohort import write_cohort
 from nisf.training import stack_cache
 from nisf.training.seeded import SeededDraws, SeededSampler
 from nisf.training.stack_cache import CachedLoader, CachedStacks, bytes_of
 from nisf.training.store import MappedDataset
-from nisf.transforms.load import LoadCined
-from nisf.transforms.points import RandFramed, RandPointsd, ToStored, gather_points
-from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd, PoseOfd
+from nisf.transforms.points import RandFramed, RandPointsd, gather_points
 from nisf.transforms.virtual_subjects import RandVirtualSubjectd
 
 FRAMES, POINTS, VIRTUAL = RandFramed(), RandPointsd(64, 0.5), RandVirtualSubjectd(3, 7)
@@ -31,19 +30,7 @@ def store(tmp_path_factory):
     """Posed subjects of two sizes and lengths."""
     folder = tmp_path_factory.mktemp("data")
     subjects = phantom_scans(folder / "a", 2) + phantom_scans(folder / "b", 2, seed=3, frames=5, slices=6, matrix=28)
-    keys = ("image", "label")
-    steps = [
-        LoadCined(keys),
-        CanonicalOrientationd(keys),
-        PoseOfd("label", unit=80.0, body=[1, 2], pointer=3, radius=22.0, length=24.0),
-        CropToFieldd(keys, kind="posed"),
-        ScaleIntensityRangePercentilesd("image", 1, 99, 0.0, 1.0, clip=True, channel_wise=True),
-        ToStored(),
-        RandFramed(),
-        POINTS,
-        VIRTUAL,
-    ]
-    return MappedDataset(subjects, Compose(steps), str(folder / "store")).fill()
+    return posed_store(subjects, folder / "store", RandFramed(), POINTS, VIRTUAL)
 
 
 class Seeded(SeededSampler):

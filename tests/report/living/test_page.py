@@ -163,6 +163,7 @@ def test_a_plane_cuts_the_surface(fresh):
     whole = fresh.execute_script(pixels)
     fresh.execute_script("document.getElementById('cut').value = 0")
     wait(lambda: fresh.execute_script(pixels) < 0.9 * whole)
+    assert 0 < fresh.execute_script(pixels) < 0.9 * whole
     fresh.find_element("id", "turn").click()
 
 
