@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from monai.networks.nets.basic_unet import BasicUNet, Down, UpCat
-from monai.transforms import ScaleIntensityRangePercentiles
-from scipy import ndimage
+from monai.transforms import KeepLargestConnectedComponent, ScaleIntensityRangePercentiles
 from torch import nn
 from torch.nn import functional as F
 
@@ -236,12 +235,10 @@ def largest_pieces(classes: torch.Tensor, kept_slices: Sequence[int] | None = No
 
     Slices that may be seen count as neighbours even if slices between them may not be seen.
     """
+    keep = KeepLargestConnectedComponent(is_onehot=False, independent=False)
     kept = list(range(classes.shape[2])) if kept_slices is None else list(kept_slices)
     out = torch.zeros_like(classes)
     for t in range(classes.shape[3]):
-        seen = classes[:, :, kept, t]
-        pieces, _ = ndimage.label((seen > 0).numpy(), np.ones((3, 3, 3)))
-        sizes = np.bincount(pieces.ravel())
-        largest = 1 + sizes[1:].argmax() if len(sizes) > 1 else 1
-        out[:, :, kept, t] = seen * torch.from_numpy(pieces == largest)
+        # a copy, as MONAI changes its input
+        out[:, :, kept, t] = torch.as_tensor(keep(classes[:, :, kept, t].unsqueeze(0).clone()))[0]
     return out
