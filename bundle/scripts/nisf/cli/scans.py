@@ -24,7 +24,7 @@ def segment(
     series: str | None = None,
     mask: str | None = None,
     cycle_ms: float | None = None,
-    array_axes: str | None = None,
+    orientation: str | None = None,
     dicom_seg: bool | Literal["phases", "all"] | None = None,
     keep_ids: bool = False,
     layout: str | None = None,
@@ -37,7 +37,7 @@ def segment(
 
     Writes OUTPUT/<scan>/<scan>_seg.nii.gz (1 LV blood pool, 2 LV myocardium, 3 RV blood pool) and <scan>_latent.pt, the
     fitted function, which nisf report, sample and mesh read; OUTPUT/scans.json is the summary. The orientation is taken
-    from each file's affine unless --array_axes states it.
+    from each file's affine unless --orientation states it.
 
     Scans with finished results of the same files, settings and weights are skipped: repeat the command to continue a
     batch that was stopped. Another scan of the same name gets a name of its own. Labels corrected by hand are kept.
@@ -64,8 +64,9 @@ def segment(
         mask: with one scan, a NIfTI file on its grid, nonzero where voxels are valid.
         cycle_ms: time from one beat to the next in ms, for cines that end before the cycle does and do not tell it, as
             NIfTI; with the time between frames in each file it gives the frames their place in the cycle.
-        array_axes: directions in which the first, second and third array axis of all scans point, where their affines
-            are wrong: out of lateral, septal, inferior, anterior, apex, base; as lateral,inferior,apex.
+        orientation: directions in which the first, second and third array axis of all scans point, where their affines
+            are wrong or lost: out of lateral, septal, inferior, anterior, apex, base, as lateral,inferior,apex; or the
+            codes of the patient's axes, as LPS for axes that point to left, posterior and superior.
         dicom_seg: for DICOM scans, also write DICOM SEG objects, of ED and ES, or with --dicom_seg all of every frame.
         keep_ids: keep the patient's identity in DICOM SEG objects; no other file ever holds it.
         layout: layout of a data set, as acdc; files and folders of any form unless named. An unknown one lists all.
@@ -101,7 +102,7 @@ def segment(
             series=runs.words_of(series) or None,
             mask=mask,
             cycle_ms=cycle_ms,
-            array_axes=array_axes,
+            array_axes=orientation,
             dicom_seg=dicom_seg,
             keep_ids=keep_ids,
         )
@@ -175,7 +176,7 @@ def cohort_run(
     unet_model: str | None = None,
     device: str | None = None,
     cycle_ms: float | None = None,
-    array_axes: str | None = None,
+    orientation: str | None = None,
     ray: str | None = None,
     workers: int | None = None,
     threads: int = 1,
@@ -202,7 +203,7 @@ def cohort_run(
         unet_model: as in nisf segment.
         device: cpu, cuda or cuda:N.
         cycle_ms: as in nisf segment.
-        array_axes: as in nisf segment.
+        orientation: as in nisf segment.
         ray: address of a Ray cluster, or auto to start Ray on this machine.
         workers: with ray, number of workers; unless given, one for each GPU, or one for each group of threads where
             there is none.
@@ -215,7 +216,7 @@ def cohort_run(
 
     if not data or not output:
         raise InputError("name a folder or a data list and a result folder: nisf cohort run DATA -o OUTPUT")
-    stated = {"model": model, "unet_model": unet_model, "cycle_ms": cycle_ms, "array_axes": array_axes}
+    stated = {"model": model, "unet_model": unet_model, "cycle_ms": cycle_ms, "array_axes": orientation}
     options = {"fast": fast, "device": device, "skip_finished": not overwrite, **stated}
     if ray is None:
         if any(value is not None for value in (workers, scan_minutes, part)):

@@ -171,7 +171,7 @@ def _likely_seconds(step: float) -> float:
 
 # ---------------------------------------------------------------------------------------------------------- NIfTI
 def _of_nifti(path: str) -> StoredImage:
-    image = open_nifti(path)
+    image = open_nifti(path, tell=True)
     if image.get_data_dtype().kind not in "iufb":
         raise InputError(f"{path}: holds colours or complex numbers; give one real number a voxel")
     try:

@@ -36,10 +36,14 @@ class UNetProb:
     Attributes:
         values: class probabilities [K, X, Y, Z, T'] on the image's grid, uint8 (255 for one) or float in [0, 1].
         frames: numbers of the T' frames.
+        mirrored: whether the heart in the image is mirrored, and was read in its mirror image along y.
+        turns: quarter turns in plane by which it lies turned, in the mirror image if it is mirrored.
     """
 
     values: torch.Tensor
     frames: list[int]
+    mirrored: bool = False
+    turns: int = 0
 
 
 @dataclass(frozen=True, eq=False)
