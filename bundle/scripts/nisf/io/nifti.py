@@ -15,6 +15,7 @@ from nibabel.affines import voxel_sizes
 from nibabel.spatialimages import HeaderDataError
 
 from nisf.geometry.orientation import unlike_axes
+from nisf.io.archives import archive_stem
 from nisf.utils.errors import InputError
 from nisf.utils.files import check_readable, whole_file
 
@@ -59,9 +60,9 @@ def save_nifti(
 
 
 def stem_of(path: str | Path) -> str:
-    """File name without folder and without .nii, .nii.gz or another single ending; a folder's whole name."""
+    """File name without folder and without .nii.gz, .tar.gz or another single ending; a folder's whole name."""
     path = Path(path)
-    return path.name if path.is_dir() else image_stem(path) or path.stem
+    return path.name if path.is_dir() else image_stem(path) or archive_stem(path) or path.stem
 
 
 #: Seconds in the time units of NIfTI; a file without a unit means seconds.

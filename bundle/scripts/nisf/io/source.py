@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nisf.io.dicom_cine import DicomScan, find_scan, find_stack
+from nisf.io.sidecar import sidecar_path
 from nisf.io.voxel_files import voxel_files
 from nisf.utils.digest import digest_of_input, digest_of_settings
 from nisf.utils.errors import InputError
@@ -64,8 +65,8 @@ def _resolved(files: Sequence[str]) -> tuple[str, ...]:
 
 
 def digest_of_image(path: str | os.PathLike, find: Callable[[str | os.PathLike], DicomScan] = find_scan) -> str:
-    """Digest of an image's content: of its file, also of one with the voxels that its header names, or of all files of
-    the stack that is read from a DICOM folder, whatever their names and order.
+    """Digest of an image's content: of its file, also of those beside it with the voxels that its header names or with its
+    frame times, or of all files of the stack that is read from a DICOM folder, whatever their names and order.
 
     Args:
         path: file or folder.
@@ -78,7 +79,8 @@ def digest_of_image(path: str | os.PathLike, find: Callable[[str | os.PathLike],
     if os.path.isdir(path):
         pictures = {picture.path for pictures in find(path).slices for picture in pictures}
         return _together(sorted(digest_of_input(file) for file in pictures))
-    files = [path, *voxel_files(path)]
+    told = sidecar_path(path)
+    files = [path, *voxel_files(path), *([told] if told else [])]
     digests = [digest_of_input(file) for file in files]
     return digests[0] if len(digests) == 1 else _together(digests)
 
