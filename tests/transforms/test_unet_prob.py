@@ -152,18 +152,21 @@ def test_a_mirrored_heart_is_read_in_its_mirror_image(mirrored, stated):
 
 
 @pytest.mark.parametrize(
-    "ratio, taper, known, mirrored",
+    "ratio, taper, turns, known, mirrored",
     [
-        (1.2, -0.8, True, False),  # an affine is believed before a little doubt
-        (1.4, -0.8, True, True),
-        (1.1, 0.8, True, True),  # but not where the slices show it to be wrong
-        (0.9, 0.8, True, False),
-        (1.2, -0.8, False, True),
-        (1.1, 0.8, False, False),
+        (1.2, -0.8, 0, True, False),  # an affine is believed before a little doubt
+        (1.4, -0.8, 1, True, True),
+        (1.1, 0.8, 0, True, True),  # but not where the slices show it to be wrong
+        (1.1, -0.8, 2, True, True),  # nor a heart on its head
+        (0.9, 0.8, 2, True, False),
+        (1.2, 0.3, 0, True, True),
+        (1.1, 0.3, 0, True, False),
+        (1.2, -0.8, 2, False, True),
+        (1.1, 0.8, 2, False, False),
     ],
 )
-def test_when_a_heart_counts_as_mirrored(ratio, taper, known, mirrored):
-    assert seems_mirrored(ratio, taper, known) == mirrored
+def test_when_a_heart_counts_as_mirrored(ratio, taper, turns, known, mirrored):
+    assert seems_mirrored(ratio, taper, turns, known) == mirrored
 
 
 LOST, KNOWN = np.diag([2.0, 2.0, 8.0, 1.0]), np.eye(4)

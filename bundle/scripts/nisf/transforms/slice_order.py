@@ -16,8 +16,8 @@ from nisf.transforms.scan import scan_of
 logger = logging.getLogger(__name__)
 
 #: Taper from which slices count as reversed, for an affine without orientation and for one with it. On the labels of
-#: 210 ACDC and M&Ms patients its amount is 0.1 or more in 207 and 0.4 or more in NNN (benchmarks/slice_order.py).
-DOUBT, TRUST = 0.1, 0.4
+#: 210 ACDC and M&Ms patients its amount is 0.1 or more in 207 and 0.6 or more in 165 (benchmarks/slice_order.py).
+DOUBT, TRUST = 0.1, 0.6
 
 #: Times as much doubt as its mirror image from which a heart counts as mirrored, for the same two kinds of affine; set
 #: so that none of 24 right ones does that the U-Net had not seen (benchmarks/mirrored.py).
@@ -44,20 +44,21 @@ def taper_of(classes: np.ndarray, body: Sequence[int], kept: Sequence[int] | Non
     return float(slope * (places[-1] - places[0] + 1) / area[places].mean())
 
 
-def seems_mirrored(ratio: float, taper: float, known: bool) -> bool:
+def seems_mirrored(ratio: float, taper: float, turns: int, known: bool) -> bool:
     """Whether a heart counts as mirrored in plane.
 
-    Where its slices show that the affine is wrong, the likelier of the two counts: an affine turned by half a turn, as
-    where LPS was taken for RAS, has both.
+    Where its slices or its half turn in plane show that the affine is wrong, the likelier of the two counts: where LPS
+    was taken for RAS, the slices are reversed and the picture is mirrored.
 
     Args:
         ratio: how much more a U-Net doubts the heart than its mirror image, see ``slice_net.mirror_ratio``.
         taper: see ``taper_of``.
+        turns: quarter turns in plane by which it lies turned, if it is not mirrored.
         known: whether the affine has an orientation.
     """
-    if not known:
-        return ratio > MIRRORED_LOST
-    return ratio > (1.0 if taper >= TRUST else MIRRORED)
+    if known and (taper >= TRUST or turns == 2):
+        return ratio > 1.0
+    return ratio > (MIRRORED if known and taper < DOUBT else MIRRORED_LOST)
 
 
 class SliceOrderd(TurnTransform):

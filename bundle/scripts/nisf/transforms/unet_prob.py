@@ -66,7 +66,7 @@ class AddUNetProbd(Transform):
             probabilities = read_frames(self.network, plain.flip(2), spacing, kept, self.bf16, self.turns_of).flip(2)
         raw = likeliest(probabilities)
         classes = largest_pieces(raw, kept)
-        turns = 0 if self.turns_of is None else self.turns_of(self._upright(classes, mirrored).numpy(), spacing)
+        turns = self._turns((classes.flip(1) if mirrored else classes).numpy(), np.asarray(image.affine))
         # separate pieces are taken for background, though not with certainty
         apart = torch.full((len(probabilities), 1), APART / (len(probabilities) - 1))
         apart[0] = 1 - APART
@@ -83,8 +83,8 @@ class AddUNetProbd(Transform):
         affine = np.asarray(image.affine)
         given = (self.network, frames, spacing_of(affine), probabilities, kept, self.bf16, self.turns_of)
         classes = largest_pieces(likeliest(probabilities), kept).numpy()
-        return seems_mirrored(mirror_ratio(*given), taper_of(classes, self.body, kept), has_orientation(affine))
+        lies = taper_of(classes, self.body, kept), self._turns(classes, affine)
+        return seems_mirrored(mirror_ratio(*given), *lies, has_orientation(affine))
 
-    @staticmethod
-    def _upright(classes: torch.Tensor, mirrored: bool) -> torch.Tensor:
-        return classes.flip(1) if mirrored else classes
+    def _turns(self, classes: np.ndarray, affine: np.ndarray) -> int:
+        return 0 if self.turns_of is None else self.turns_of(classes, spacing_of(affine))
