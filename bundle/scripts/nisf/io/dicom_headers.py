@@ -86,7 +86,9 @@ class FileKind:
 
 def kind_of(path: str) -> FileKind:
     """The kind of a DICOM file; a damaged one passes for an image."""
-    header = _header(path, ["SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "Rows", "NumberOfFrames"])
+    header = _header(
+        path, ["SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "Rows", "NumberOfFrames"]
+    )
     image = header is None or _is_image(header)
     told = header or {}
     return FileKind(
