@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from helpers.corpus import CASES, the_subject
+from helpers.corpus import the_subject
+from helpers.corpus_cases import CASES
 from helpers.tiny import phantom_scans
 from PIL import Image
 
@@ -27,7 +28,7 @@ def test_every_series_is_listed_and_the_one_to_be_read_is_marked(subject, tmp_pa
     said = capsys.readouterr().out
     assert said.count("series ") == 7 and said.count("->") == 1  # three planes of the localiser are a stack each
     taken = said.split("-> series 7 'cine_sax'")[1].split("\n\n")[0]
-    assert "3 slices; 6 frames, 150 ms each; 24 x 24 pixels of 6 x 6 mm" in taken
+    assert "3 slices; 6 frames, 154.5 ms each; 24 x 24 pixels of 6 x 6 mm" in taken
     assert "taken: short-axis cine" in taken and "1 place between them have none" in taken
     assert "left: 1 slice of another plane, " in said
     assert Image.open(tmp_path / "sheet.png").size[0] > 800

@@ -151,10 +151,10 @@ def _header(path: str, keywords: Iterable[str]):
 
 
 def _pictures(path: str) -> list[Picture]:
-    """The pictures of a file; none where it gives no position or holds colours.
+    """The pictures of a file; none where it is no image or holds colours.
 
     Raises:
-        InputError: the file is damaged; the reason without its name.
+        InputError: the file is damaged or an image without a position; the reason without its name.
     """
     header = _header(path, _READ)
     try:
@@ -164,7 +164,10 @@ def _pictures(path: str) -> list[Picture]:
             return []
         if "Rows" not in header:
             raise InputError("their headers are cut off")
-        return [picture_of(path, number, values) for number, values in _placed_values(path, header)]
+        found = [picture_of(path, number, values) for number, values in _placed_values(path, header)]
+        if not found:
+            raise InputError("they give no position in the patient")
+        return found
     except _DAMAGE as error:
         raise InputError("their headers are damaged") from error
 
