@@ -22,7 +22,7 @@ STEP = 0.04
 
 
 def small_cine():
-    """A bright ball that beats in a dark box: int16 [X, Y, Z, T] of more frames than slices, and a short-axis affine."""
+    """A bright ball that beats in a dark box: int16 [X, Y, Z, T], more frames than slices; a short-axis affine."""
     places = np.stack(np.meshgrid(np.arange(24), np.arange(20), np.arange(5), indexing="ij"), axis=-1)
     away = np.linalg.norm((places - [11, 9, 2]) * [1, 1, 3], axis=-1)
     radius = 7 + np.cos(np.arange(8) / 8 * 2 * np.pi)
@@ -149,7 +149,9 @@ SECONDS = [round(start, 3) for start in STARTS]
 LIST = ("axis AXIS index type:=numeric", f"axis AXIS index values:={' '.join(f'{1000 * s:.0f}' for s in STARTS)}")
 
 CASES = [
-    Case("sidecar_times", "times in dcm2niix' JSON alone", lambda f: _sidecar(f, FrameTimesStart=SECONDS), starts=STARTS),
+    Case(
+        "sidecar_times", "times in dcm2niix' JSON alone", lambda f: _sidecar(f, FrameTimesStart=SECONDS), starts=STARTS
+    ),
     Case(
         "sidecar_triggers",
         "trigger times in ms in the JSON alone",
@@ -157,9 +159,23 @@ CASES = [
         starts=STARTS,
     ),
     Case("sidecar_other_length", "times of other frames", lambda f: _sidecar(f, FrameTimesStart=SECONDS[:3])),
-    Case("sidecar_text", "a JSON file that is none", lambda f: _sidecar(f, text="{TriggerTime"), said="is no JSON file"),
-    Case("xytz", "time is the third axis, sizes in its order", lambda f: _xytz(f, STEP, 9), starts=STARTS, said="third axis"),
-    Case("xytz_sizes", "time is the third axis, sizes are not", lambda f: _xytz(f, 9, STEP), starts=STARTS, said="third axis"),
+    Case(
+        "sidecar_text", "a JSON file that is none", lambda f: _sidecar(f, text="{TriggerTime"), said="is no JSON file"
+    ),
+    Case(
+        "xytz",
+        "time is the third axis, sizes in its order",
+        lambda f: _xytz(f, STEP, 9),
+        starts=STARTS,
+        said="third axis",
+    ),
+    Case(
+        "xytz_sizes",
+        "time is the third axis, sizes are not",
+        lambda f: _xytz(f, 9, STEP),
+        starts=STARTS,
+        said="third axis",
+    ),
     Case("xytz_unknown", "time is the third axis, no distance", lambda f: _xytz(f, 1, 1), refused="slices' distance"),
     Case("frames", "a 3D file for each frame", _frames, "frames"),
     Case("frames_unpadded", "frame9 and frame10", lambda f: _frames(f, "{}.nii.gz"), "frames"),
@@ -195,7 +211,12 @@ CASES = [
         starts=STARTS,
     ),
     Case("zip_nifti", "NIfTI in a zip archive", lambda f: _zipped(f, [("a/b.nii.gz", _nifti_bytes(f))]), starts=STARTS),
-    Case("tar_nifti", "NIfTI in a tar archive", lambda f: _zipped(f, [("b.nii.gz", _nifti_bytes(f))], "scan.tar.gz"), starts=STARTS),
+    Case(
+        "tar_nifti",
+        "NIfTI in a tar archive",
+        lambda f: _zipped(f, [("b.nii.gz", _nifti_bytes(f))], "scan.tar.gz"),
+        starts=STARTS,
+    ),
     Case("zip_dicom", "an examination in a zip archive", lambda f: _zipped_dicom(f, "scan.zip"), dicom=True),
     Case("tar_dicom", "an examination in a tar archive", lambda f: _zipped_dicom(f, "scan.tgz"), dicom=True),
     Case("zip_empty", "an archive without images", lambda f: _zipped(f, [("read.me", b"-")]), refused="holds no image"),

@@ -261,4 +261,6 @@ def _check_series(series):
         assert np.isfinite(np.asarray(values)).all()
 
 
-KINDS = [name for kind in Fuzz.__mro__ for name in vars(kind) if name[0] != "_" and name not in ("load", "place", "check")]
+KINDS = [
+    name for kind in Fuzz.__mro__ for name in vars(kind) if name[0] != "_" and name not in ("load", "place", "check")
+]

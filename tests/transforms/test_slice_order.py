@@ -97,6 +97,7 @@ def test_taper_needs_slices_enough_and_counts_hidden_ones_not():
     classes[:, :, 3] = 0  # hidden
     assert taper_of(classes, (1, 2), [0, 1, 2, 4]) < -0.7
 
+
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_heart_comes_out_upright_and_unmirrored(scan, turns, mirrored, caplog):

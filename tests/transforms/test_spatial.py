@@ -119,7 +119,11 @@ def test_axes_stated_for_all_scans_count_where_a_scan_states_none(words):
         ("up,down,left", "short_axis", r"^--orientation must name three directions out of .*apex.*; correct it"),
         ("lateral,septal,apex", "short_axis", "one per axis, .*not lateral,septal,apex; correct it"),
         ("lateral,inferior", "short_axis", "one per axis, .*not lateral,inferior"),
-        ("lateral,inferior,apex", "RAS", "--orientation is for short-axis stacks, but these are prepared as RAS; leave it out"),
+        (
+            "lateral,inferior,apex",
+            "RAS",
+            "--orientation is for short-axis stacks, but these are prepared as RAS; leave it out",
+        ),
     ],
 )
 def test_axes_stated_wrongly_for_all_scans_are_refused_before_any_is_read(words, target, sentence):

@@ -18,8 +18,8 @@ from nisf.utils.errors import InputError
 #: Endings of archives.
 _STEM = re.compile(r"^(?P<stem>[^.].*?)(\.zip|\.tar|\.tar\.gz|\.tgz|\.tar\.bz2|\.tar\.xz)$", re.IGNORECASE)
 
-#: Most files and bytes that an archive may hold, and most bytes for each of its own beyond the first MB; what unpacks to
-#: more is made to fill a disk.
+#: Most files and bytes that an archive may hold, and most bytes for each of its own beyond the first MB; what unpacks
+#: to more is made to fill a disk.
 MOST_FILES, MOST_BYTES, MOST_RATIO = 200_000, 1 << 35, 200
 
 #: Bytes read at once.
@@ -55,7 +55,9 @@ def unpacked(path: str) -> Iterator[Path]:
         except _DAMAGED as error:
             raise InputError(f"{path}: the archive is damaged or cut off; copy it again") from error
         except OSError as error:
-            raise InputError(f"{path}: cannot be unpacked ({error.strerror or error}); unpack it elsewhere and give the folder") from error
+            raise InputError(
+                f"{path}: cannot be unpacked ({error.strerror or error}); unpack it elsewhere and give the folder"
+            ) from error
         yield Path(folder)
 
 
@@ -96,5 +98,7 @@ def _target(path: str, name: str, folder: Path) -> Path:
     """Where a file goes; raises ``InputError`` for a name that leads elsewhere."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0] or "\0" in name:
-        raise InputError(f"{path}: holds {name!r}, which would be written elsewhere; unpack only archives that you trust")
+        raise InputError(
+            f"{path}: holds {name!r}, which would be written elsewhere; unpack only archives that you trust"
+        )
     return folder.joinpath(*parts)

@@ -15,8 +15,8 @@ SLICES = (3.0, 30.0)
 def has_time_third(array: np.ndarray) -> bool:
     """Whether the third axis of [X, Y, ?, ?] is time and the fourth runs across slices.
 
-    Its neighbours are then ``ALIKE`` times as alike as those along the fourth, and its ends are more alike than those: a
-    heart's cycle closes. Both axes need at least three places, and time as many as there are slices.
+    Its neighbours are then ``ALIKE`` times as alike as those along the fourth, and its ends are more alike than those:
+    a heart's cycle closes. Both axes need at least three places, and time as many as there are slices.
     """
     third, fourth = array.shape[2:]
     if min(third, fourth) < 3 or third < fourth:

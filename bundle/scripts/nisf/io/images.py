@@ -42,6 +42,7 @@ class StoredImage:
             and has one.
         person: patient and heart rate from DICOM headers, see ``dicom_cine.DicomScan``.
         triggers, beat: ``starts`` and ``beat`` of a ``DicomScan``.
+        kept_slices: numbers of the slices that there are; None where all are.
     """
 
     array: np.ndarray
@@ -51,6 +52,7 @@ class StoredImage:
     person: dict[str, float | str | None] = field(default_factory=dict)
     triggers: tuple[float, ...] = ()
     beat: float = 0.0
+    kept_slices: list[int] | None = None
 
     @property
     def starts(self) -> tuple[float, ...]:
@@ -59,13 +61,14 @@ class StoredImage:
         return self.triggers or tuple(i * step for i in range(self.array.shape[3]) if step)
 
 
-def read_scan(path: str, cine: bool = False) -> StoredImage:
+def read_scan(path: str, stack: str | None = None, strict: bool = False, cine: bool = False) -> StoredImage:
     """Reads a NIfTI file, a MetaImage or NRRD file, or the short-axis cine of a DICOM folder or file; or an archive.
 
     Args:
         path: file or folder; of an archive its only scan.
         cine: whether a fourth axis of a NIfTI file must be time: a third axis that is taken for time by what is in it
             is then exchanged with it, with a line, see ``axis_order``.
+        stack, strict: for DICOM, ``wanted`` and ``strict`` of ``dicom_cine.find_scan``.
 
     Raises:
         InputError: the file is missing, damaged, of another kind, does not have three or four axes, or has a
@@ -73,9 +76,11 @@ def read_scan(path: str, cine: bool = False) -> StoredImage:
     """
     path = str(path)
     if archive_stem(path) is not None:
-        return _of_archive(path, cine)
-    if _is_dicom_scan(path):
-        return _of_dicom(path)
+        return _of_archive(path, stack, strict, cine)
+    if is_dicom_scan(path):
+        return _of_dicom(path, stack, strict)
+    if stack is not None:
+        raise InputError(f"{path}: is no DICOM scan, so --stack cannot name a series of it; leave --stack out")
     return _of_itk(path) if path.endswith(ITK_ENDINGS) else _of_nifti(path, cine)
 
 
@@ -100,7 +105,7 @@ def read_image(path: str | Path, cycle: float | None = None) -> tuple[np.ndarray
     """
     if not Path(path).exists():
         raise InputError(f"{path}: there is no such image; check the path")
-    found = _of_stack(find_stack(path)) if _is_dicom_scan(str(path)) else read_scan(str(path))
+    found = _of_stack(find_stack(path)) if is_dicom_scan(str(path)) else read_scan(str(path))
     times = frame_times(str(path), found.array.shape[3], found.starts, found.beat, cycle)
     return found.array, Grid(found.affine, found.array.shape[:3], times)
 
@@ -110,7 +115,8 @@ def image_grid(path: str | Path) -> Grid:
     return read_image(path)[1]
 
 
-def _is_dicom_scan(path: str) -> bool:
+def is_dicom_scan(path: str) -> bool:
+    """Whether a path is a folder, or a DICOM file."""
     return os.path.isdir(path) or (image_stem(path) is None and is_dicom(path))
 
 
@@ -125,12 +131,12 @@ def _checked(path: str, array: np.ndarray, affine: np.ndarray) -> np.ndarray:
     return array if array.ndim == 4 else array[..., None]
 
 
-def _of_archive(path: str, cine: bool) -> StoredImage:
+def _of_archive(path: str, stack: str | None, strict: bool, cine: bool) -> StoredImage:
     check_readable(path)
     with unpacked(path) as folder:
         try:
             inside = scan_in(folder, path)
-            found = read_scan(inside, cine)
+            found = read_scan(inside, stack, strict, cine)
             header = found.header or open_nifti(inside).header.copy()
         except InputError as error:
             raise InputError(str(error).replace(str(folder), path)) from error
@@ -138,9 +144,12 @@ def _of_archive(path: str, cine: bool) -> StoredImage:
 
 
 # ---------------------------------------------------------------------------------------------------------- DICOM
-def _of_dicom(path: str) -> StoredImage:
-    found = find_scan(path)
-    logger.info("%s: short-axis cine %s, %d slices, %d frames", path, found.label, *found.shape[2:])
+def _of_dicom(path: str, stack: str | None, strict: bool) -> StoredImage:
+    found = find_scan(path, stack, strict)
+    what = "short-axis cine" if stack is None else "stack"
+    logger.info("%s: %s %s, %d slices, %d frames", path, what, found.label, len(found.slices), found.shape[3])
+    for line in found.notes:
+        logger.warning("%s: %s", path, line)
     for line in found.left:
         logger.info("%s: left %s", path, line)
     return _of_stack(found)
@@ -149,8 +158,16 @@ def _of_dicom(path: str) -> StoredImage:
 def _of_stack(found: DicomScan) -> StoredImage:
     header = new_header(found.shape, found.affine, found.frame_duration)
     header.set_dim_info(slice=2)
-    times = {"triggers": found.starts, "beat": found.beat}
-    return StoredImage(found.array(), found.affine, found.frame_duration, header, found.person, **times)
+    return StoredImage(
+        found.array(),
+        found.affine,
+        found.frame_duration,
+        header,
+        found.person,
+        triggers=found.starts,
+        beat=found.beat,
+        kept_slices=found.kept_slices,
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ ITK

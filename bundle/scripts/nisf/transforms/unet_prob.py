@@ -71,7 +71,9 @@ class AddUNetProbd(Transform):
         apart = torch.full((len(probabilities), 1), APART / (len(probabilities) - 1))
         apart[0] = 1 - APART
         probabilities[:, (raw != classes)] = apart
-        item[self.image_key] = with_scan(image, replace(scan, unet_prob=UNetProb(probabilities, frames, mirrored, turns)))
+        item[self.image_key] = with_scan(
+            image, replace(scan, unet_prob=UNetProb(probabilities, frames, mirrored, turns))
+        )
         item["unet_class"] = MetaTensor(classes.unsqueeze(0), meta=dict(image.meta))
         return item
 
