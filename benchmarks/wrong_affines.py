@@ -4,8 +4,8 @@
 
 ACDC's validation patients, in ED, under the affine that a scanner would have written, and the public volunteer. Each is
 stored in every way of ``tests/helpers/wrong_affines.py`` and segmented with ``--fast``. The table gives for each way
-how many scans have the right file's labels (Dice of LV, myocardium and RV against them, smallest and mean), how many had
-a line about it, and such a line.
+how many scans have the right file's labels (Dice of LV, myocardium and RV against them, smallest and mean), how many
+had a line about it, and such a line.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def test_the_array_is_that_of_the_right_file(signs, quarter):
         stored, affine = changed(array, *said), permuted_affine(wrong, SHAPE, *said)
         true = short_axis_permutation(np.diag([*signs, 1]) @ affine)
         change, words = likely_change(affine, *turned(*true, quarter))
-        if quarter == 0:
+        if quarter == 0 or signs == (-1, -1, 1):
             np.testing.assert_array_equal(changed(stored, *change), array)
             assert words.startswith("as if")
 

@@ -74,10 +74,10 @@ def _xytz(folder, third, fourth):
     return write_nifti(folder / "cine.nii", array.swapaxes(2, 3), affine, fourth)
 
 
-def _frames(folder, name="frame_{:03d}.nii.gz", triggers=False):
+def _frames(folder, name="frame_{:03d}.nii.gz", triggers=False, first=0):
     array, affine = small_cine()
     for number in range(array.shape[3]):
-        path = write_nifti(folder / name.format(number), array[..., number], affine)
+        path = write_nifti(folder / name.format(first + number), array[..., number], affine)
         if triggers:
             told = {"TriggerDelayTime": 1000 * STEP * number}
             path.with_name(path.name.split(".")[0] + ".json").write_text(json.dumps(told))
@@ -178,7 +178,7 @@ CASES = [
     ),
     Case("xytz_unknown", "time is the third axis, no distance", lambda f: _xytz(f, 1, 1), refused="slices' distance"),
     Case("frames", "a 3D file for each frame", _frames, "frames"),
-    Case("frames_unpadded", "frame9 and frame10", lambda f: _frames(f, "{}.nii.gz"), "frames"),
+    Case("frames_unpadded", "9.nii.gz and 10.nii.gz", lambda f: _frames(f, "{}.nii.gz", first=5), "frames"),
     Case("frames_triggers", "each frame with its JSON", lambda f: _frames(f, triggers=True), "frames", starts=STARTS),
     Case(
         "seq_last",

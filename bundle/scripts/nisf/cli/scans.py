@@ -49,7 +49,8 @@ def segment(
 
     Args:
         scans: NIfTI, MetaImage or NRRD files (3D or 4D), folders of them at any depth, folders of DICOM files as a
-            scanner exports them (the short-axis cine is found by its geometry), or one data list (cohort.json).
+            scanner exports them (the short-axis cine is found by its geometry), zip or tar archives of one of these, or
+            one data list (cohort.json).
         output: folder of the results.
         overwrite: segment finished scans again, but for those whose labels were corrected by hand.
         fast: a fit with half the points, and a U-Net that reads ten frames in place of all; see docs/results/speed.md.

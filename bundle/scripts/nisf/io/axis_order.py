@@ -8,6 +8,9 @@ import numpy as np
 #: a cine follow each other within some 40 ms, slices are some 8 mm apart.
 ALIKE = 2.0
 
+#: Fewest voxels in plane of a picture.
+PICTURE = 16
+
 #: Slice distances of cines, mm, from which on a voxel size is one.
 SLICES = (3.0, 30.0)
 
@@ -16,10 +19,10 @@ def has_time_third(array: np.ndarray) -> bool:
     """Whether the third axis of [X, Y, ?, ?] is time and the fourth runs across slices.
 
     Its neighbours are then ``ALIKE`` times as alike as those along the fourth, and its ends are more alike than those:
-    a heart's cycle closes. Both axes need at least three places, and time as many as there are slices.
+    a heart's cycle closes. Both axes need at least three places, time as many as there are slices.
     """
     third, fourth = array.shape[2:]
-    if min(third, fourth) < 3 or third < fourth:
+    if min(array.shape[:2]) < PICTURE or min(third, fourth) < 3 or third < fourth:
         return False
     over_third, over_fourth = _change(array, 2), _change(array, 3)
     ends = float(np.abs(array[:, :, -1] - array[:, :, 0]).mean())

@@ -21,6 +21,11 @@ from nisf.utils.files import check_readable, whole_file
 
 logger = logging.getLogger(__name__)
 
+#: What nibabel raises for files that are no images or have a header that cannot be.
+_UNREADABLE = (
+    *(nib.filebasedimages.ImageFileError, HeaderDataError, OSError, EOFError, ValueError, OverflowError, zlib.error),
+)
+
 
 def save_nifti(
     path: str | Path, array: np.ndarray, like: str | nib.Nifti1Header, frame_duration: float | None = None
@@ -105,7 +110,7 @@ def open_nifti(path: str, tell: bool = False) -> nib.spatialimages.SpatialImage:
     check_readable(path)
     try:
         image = nib.load(path)
-    except (nib.filebasedimages.ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path}: is empty, cut off or no image; give a whole NIfTI file (.nii or .nii.gz)") from error
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise InputError(f"{path}: is no volume; give a NIfTI file (.nii or .nii.gz)")
