@@ -32,6 +32,7 @@ class Case:
         refused: words of the sentence with which it is refused; None where it is read.
         frames: frames that come out; all where None.
         missing: numbers of slices that do not come out.
+        result: what came out, in words.
         near: largest difference of a voxel as a part of the range; 0 where voxels come out as they are.
         options: of ``read_scan``.
         tilted: whether the stack is in the plane ``TILTED``.
@@ -43,6 +44,7 @@ class Case:
     refused: str | None = None
     frames: tuple[int, ...] | None = None
     missing: tuple[int, ...] = ()
+    result: str = "read"
     near: float = 0.0
     options: Mapping[str, object] = field(default_factory=dict)
     tilted: bool = False
@@ -81,7 +83,7 @@ def _read(case: Case) -> list[str]:
     lost = [t + 1 for t in range(FRAMES) if case.frames and t not in case.frames]
     words = [("frame", lost), ("slice", [z + 1 for z in case.missing])]
     without = [f"without {what} {', '.join(map(str, numbers))}" for what, numbers in words if numbers]
-    return ["read", *without, *["interpolated"] * bool(case.near)]
+    return [case.result, *without]
 
 
 def _fault(case: Case, subject: Subject, affine: np.ndarray, scan: DicomScan, array: np.ndarray) -> str:

@@ -157,19 +157,20 @@ def _pictures(path: str) -> list[Picture]:
         InputError: the file is damaged or an image without a position; the reason without its name.
     """
     header = _header(path, _READ)
+    if header is None:
+        raise InputError("their headers cannot be read")
     try:
-        if header is None:
-            raise InputError("their headers cannot be read")
         if int(header.get("SamplesPerPixel") or 1) != 1 or not _is_image(header):
             return []
-        if "Rows" not in header:
-            raise InputError("their headers are cut off")
-        found = [picture_of(path, number, values) for number, values in _placed_values(path, header)]
-        if not found:
-            raise InputError("they give no position in the patient")
-        return found
+        whole = "Rows" in header
+        found = [picture_of(path, *one) for one in _placed_values(path, header)] if whole else []
+    except InputError:
+        raise
     except _DAMAGE as error:
         raise InputError("their headers are damaged") from error
+    if not found:
+        raise InputError("they give no position in the patient" if whole else "their headers are cut off")
+    return found
 
 
 def _placed_values(path: str, header) -> Iterator[tuple[int, dict[str, object]]]:
