@@ -37,6 +37,7 @@ PURPOSES = {
     "train": "training",
     "mlflow": "tracking",
     "dicom-seg": "DICOM SEG out",
+    "slicer": "3D Slicer's files out",
     "itk": "MHA and NRRD in",
     "ray": "cohorts on Ray",
     "onnx": "ONNX files",

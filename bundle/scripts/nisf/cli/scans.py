@@ -27,6 +27,7 @@ def segment(
     array_axes: str | None = None,
     dicom_seg: bool | Literal["phases", "all"] | None = None,
     keep_ids: bool = False,
+    slicer: bool = False,
     layout: str | None = None,
     config: str | None = None,
     model: str | None = None,
@@ -68,6 +69,7 @@ def segment(
             are wrong: out of lateral, septal, inferior, anterior, apex, base; as lateral,inferior,apex.
         dicom_seg: for DICOM scans, also write DICOM SEG objects, of ED and ES, or with --dicom_seg all of every frame.
         keep_ids: keep the patient's identity in DICOM SEG objects; no other file ever holds it.
+        slicer: also write segmentations of ED and ES, and a sequence of all frames' labels, as 3D Slicer opens them.
         layout: layout of a data set, as acdc; files and folders of any form unless named. An unknown one lists all.
         config: settings of other weights or anatomies: phantom, hippocampus, or JSON files; as A,B.
         model: weights of the prior; the bundle's models/model.pt unless named.
@@ -104,6 +106,7 @@ def segment(
             array_axes=array_axes,
             dicom_seg=dicom_seg,
             keep_ids=keep_ids,
+            slicer=slicer,
         )
 
 

@@ -11,6 +11,7 @@ EXTRAS = {
     "train": ("sklearn", "tensorboard"),
     "mlflow": ("mlflow", "sqlalchemy", "alembic"),
     "dicom-seg": ("highdicom",),
+    "slicer": ("slicerio",),
     "itk": ("itk",),
     "ray": ("ray", "pyarrow"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
