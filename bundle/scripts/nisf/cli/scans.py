@@ -25,6 +25,9 @@ def segment(
     mask: str | None = None,
     cycle_ms: float | None = None,
     array_axes: str | None = None,
+    stack: str | None = None,
+    strict: bool = False,
+    verbose: bool = False,
     dicom_seg: bool | Literal["phases", "all"] | None = None,
     keep_ids: bool = False,
     slicer: bool = False,
@@ -67,6 +70,11 @@ def segment(
             NIfTI; with the time between frames in each file it gives the frames their place in the cycle.
         array_axes: directions in which the first, second and third array axis of all scans point, where their affines
             are wrong: out of lateral, septal, inferior, anterior, apex, base; as lateral,inferior,apex.
+        stack: series of the DICOM folders that is segmented, whatever its plane; by number, UID or description as nisf
+            inspect lists them.
+        strict: refuse DICOM folders with something unusual, a missing slice or frame, a slice with another field, a
+            plane that is no usual short axis, in place of a warning.
+        verbose: show every warning of the libraries that read the files, in place of their number.
         dicom_seg: for DICOM scans, also write DICOM SEG objects, of ED and ES, or with --dicom_seg all of every frame.
         keep_ids: keep the patient's identity in DICOM SEG objects; no other file ever holds it.
         slicer: also write segmentations of ED and ES, and a sequence of all frames' labels, as 3D Slicer opens them.
@@ -77,13 +85,14 @@ def segment(
         adam: fit by the paper's Adam steps in place of Gauss-Newton.
     """
     from nisf import runs
+    from nisf.cli.library_warnings import library_warnings
     from nisf.cli.parser import summary_on_stdout
     from nisf.utils.quick_start import import_monai
 
     if not scans or not output:
         raise InputError("name one or more scans and a result folder: nisf segment SCAN... -o OUTPUT")
     import_monai()
-    with summary_on_stdout(output, json):
+    with summary_on_stdout(output, json), library_warnings(verbose):
         runs.segment(
             scans,
             output,
@@ -104,6 +113,8 @@ def segment(
             mask=mask,
             cycle_ms=cycle_ms,
             array_axes=array_axes,
+            stack=stack,
+            strict=strict or None,
             dicom_seg=dicom_seg,
             keep_ids=keep_ids,
             slicer=slicer,

@@ -102,9 +102,9 @@ class Finder:
         """The outcome of a finished scan after files of ``label_writers`` that it lacks were written, without a fit."""
         if outcome.state != FINISHED:
             return outcome
-        results, sources = self.results_of(subject), sources_of(subject)
+        results, sources, stack = self.results_of(subject), sources_of(subject), subject.get("stack")
         try:
-            files = [file for writer in self.label_writers for file in writer.add(results, sources)]
+            files = [file for writer in self.label_writers for file in writer.add(results, sources, stack)]
         except Exception as error:  # one bad scan must not end the others
             return replace(outcome, state=FAILED, reason=reason_of(error))
         return replace(outcome, files=[*outcome.files, *map(str, files)])

@@ -24,7 +24,7 @@ class LabelFilesWriter(ResultWriter):
     choices: Mapping[str, object] | None = None
 
     @abstractmethod
-    def make(self, results: ScanResults, sources: Sequence[str]) -> list[Path]:
+    def make(self, results: ScanResults, sources: Sequence[str], stack: str | None) -> list[Path]:
         """Writes the files of a scan, whose label files are there, into its folder; returns them."""
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
@@ -33,12 +33,17 @@ class LabelFilesWriter(ResultWriter):
         if self.choices is not None:
             scan = item["scan"]
             name = folder_of(scan.files, scan.subject)
-            files = self._write(ScanResults(self.output_dir / name, name), scan.files)
+            files = self._write(ScanResults(self.output_dir / name, name), scan.files, scan.stack)
             item["saved"] = [*item.get("saved", []), *map(str, files)]
         return item
 
-    def add(self, results: ScanResults, sources: Sequence[str]) -> list[Path]:
+    def add(self, results: ScanResults, sources: Sequence[str], stack: str | None = None) -> list[Path]:
         """Writes the files of a finished scan from its label files, unless they are there; returns them.
+
+        Args:
+            results: files of the scan.
+            sources: its image files, or the folder of its DICOM images.
+            stack: as in ``write_segmentations``.
 
         Raises:
             InputError: as ``make``.
@@ -47,11 +52,11 @@ class LabelFilesWriter(ResultWriter):
             return []
         if LabelRecord.of(self.kind, self.choices, results.label_files(sources)).is_in(results):
             return recorded_files(results, self.kind)
-        return self._write(results, sources)
+        return self._write(results, sources, stack)
 
-    def _write(self, results: ScanResults, sources: Sequence[str]) -> list[Path]:
+    def _write(self, results: ScanResults, sources: Sequence[str], stack: str | None) -> list[Path]:
         earlier = recorded_files(results, self.kind)
-        files = self.make(results, sources)
+        files = self.make(results, sources, stack)
         for old in set(earlier) - set(files):  # of other frames, labels or identifiers
             old.unlink(missing_ok=True)
         LabelRecord.of(self.kind, self.choices, results.label_files(sources)).write(results, files)

@@ -30,9 +30,8 @@ class SaveDicomSegd(LabelFilesWriter):
         self.which, self.class_names, self.keep_ids = checked_choice(which), dict(class_names), keep_ids
         self.choices = None if self.which is None else {"which": self.which, "keep_ids": bool(keep_ids)}
 
-    def make(self, results: ScanResults, sources: Sequence[str]) -> list[Path]:
+    def make(self, results: ScanResults, sources: Sequence[str], stack: str | None) -> list[Path]:
         """Writes the objects; raises as ``write_segmentations``."""
         (labels,) = results.label_files(sources)
-        return write_segmentations(
-            sources[0], labels, results.folder, self.which, self.class_names, keep_ids=self.keep_ids
-        )
+        rest = (self.which, self.class_names, self.keep_ids, stack)
+        return write_segmentations(sources[0], labels, results.folder, *rest)

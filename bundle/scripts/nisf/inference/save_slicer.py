@@ -34,7 +34,7 @@ class SaveSlicerd(LabelFilesWriter):
             check_extra("slicer", "writing segmentations for 3D Slicer")
             self.choices = {}
 
-    def make(self, results: ScanResults, sources: Sequence[str]) -> list[Path]:
+    def make(self, results: ScanResults, sources: Sequence[str], stack: str | None) -> list[Path]:
         """Writes the files; raises as ``write_slicer``, or as ``read_latent``."""
         saved = read_latent(results.latent)
         stem = results.folder / results.name

@@ -38,6 +38,7 @@ class StoredImage:
             and has one.
         person: patient and heart rate from DICOM headers, see ``dicom_cine.DicomScan``.
         triggers, beat: ``starts`` and ``beat`` of a ``DicomScan``.
+        kept_slices: numbers of the slices that there are; None where all are.
     """
 
     array: np.ndarray
@@ -47,6 +48,7 @@ class StoredImage:
     person: dict[str, float | str | None] = field(default_factory=dict)
     triggers: tuple[float, ...] = ()
     beat: float = 0.0
+    kept_slices: list[int] | None = None
 
     @property
     def starts(self) -> tuple[float, ...]:
@@ -55,8 +57,12 @@ class StoredImage:
         return self.triggers or tuple(i * step for i in range(self.array.shape[3]) if step)
 
 
-def read_scan(path: str) -> StoredImage:
+def read_scan(path: str, stack: str | None = None, strict: bool = False) -> StoredImage:
     """Reads a NIfTI file, a MetaImage or NRRD file, or the short-axis cine of a DICOM folder or file.
+
+    Args:
+        path: file or folder.
+        stack, strict: for DICOM, ``wanted`` and ``strict`` of ``dicom_cine.find_scan``.
 
     Raises:
         InputError: the file is missing, damaged, of another kind, does not have three or four axes, or has a
@@ -64,7 +70,9 @@ def read_scan(path: str) -> StoredImage:
     """
     path = str(path)
     if _is_dicom_scan(path):
-        return _of_dicom(path)
+        return _of_dicom(path, stack, strict)
+    if stack is not None:
+        raise InputError(f"{path}: is no DICOM scan, so --stack cannot name a series of it; leave --stack out")
     return _of_itk(path) if path.endswith(ITK_ENDINGS) else _of_nifti(path)
 
 
@@ -115,9 +123,12 @@ def _checked(path: str, array: np.ndarray, affine: np.ndarray) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------------------------------------------- DICOM
-def _of_dicom(path: str) -> StoredImage:
-    found = find_scan(path)
-    logger.info("%s: short-axis cine %s, %d slices, %d frames", path, found.label, *found.shape[2:])
+def _of_dicom(path: str, stack: str | None, strict: bool) -> StoredImage:
+    found = find_scan(path, stack, strict)
+    what = "short-axis cine" if stack is None else "stack"
+    logger.info("%s: %s %s, %d slices, %d frames", path, what, found.label, len(found.slices), found.shape[3])
+    for line in found.notes:
+        logger.warning("%s: %s", path, line)
     for line in found.left:
         logger.info("%s: left %s", path, line)
     return _of_stack(found)
@@ -126,8 +137,16 @@ def _of_dicom(path: str) -> StoredImage:
 def _of_stack(found: DicomScan) -> StoredImage:
     header = new_header(found.shape, found.affine, found.frame_duration)
     header.set_dim_info(slice=2)
-    times = {"triggers": found.starts, "beat": found.beat}
-    return StoredImage(found.array(), found.affine, found.frame_duration, header, found.person, **times)
+    return StoredImage(
+        found.array(),
+        found.affine,
+        found.frame_duration,
+        header,
+        found.person,
+        triggers=found.starts,
+        beat=found.beat,
+        kept_slices=found.kept_slices,
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ ITK

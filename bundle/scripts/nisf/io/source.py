@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from nisf.io.dicom_cine import DicomScan, find_scan, find_stack
 from nisf.io.voxel_files import voxel_files
@@ -32,7 +33,7 @@ class Source:
         """The source of an entry of a data list; it reads every file once."""
         files = sources_of(subject)
         try:
-            images = [digest_of_image(path) for path in files]
+            images = [digest_of_image(path, partial(find_scan, wanted=subject.get("stack"))) for path in files]
         except (OSError, InputError):  # loading the scan will say what is wrong
             return cls(_resolved(files))
         content = {

@@ -96,7 +96,7 @@ class LoadCined(MapTransform):
     def _image(self, item: dict) -> tuple[np.ndarray, np.ndarray, Scan]:
         paths = item[self.image_key]
         files = [str(p) for p in paths] if isinstance(paths, (list, tuple)) else [str(paths)]
-        stored = read_scan(files[0])
+        stored = read_scan(files[0], item.get("stack"), bool(item.get("strict")))
         first, affine = stored.array, stored.affine
         arrays = [first]
         for path in files[1:]:
@@ -123,6 +123,8 @@ class LoadCined(MapTransform):
             person=stored.person,
             size_known=item.get("pixel_size_known") is not False,
             header=stored.header,
+            stack=item.get("stack"),
+            kept_slices=stored.kept_slices,
         )
         return np.ascontiguousarray(image), affine, scan
 

@@ -69,6 +69,7 @@ class Scan:
         person: what a DICOM header says about patient and heartbeat, see ``io.dicom_cine.DicomScan``.
         size_known: whether the pixel size is known, as the data list says; fractions can be measured without it.
         header: NIfTI header of the file's grid, if the file itself is not NIfTI.
+        stack: series of the DICOM files that was asked for; None for the short-axis cine.
         frame: coordinate frame of the image's grid, once it is set.
         kept_slices, kept_frames: slices and frames that a fit may see; None for all of them.
         mask: voxels [X, Y, Z] that a fit may see; None for all of them.
@@ -85,6 +86,7 @@ class Scan:
     person: Mapping[str, float | str | None] = field(default_factory=dict)
     size_known: bool = True
     header: nib.Nifti1Header | None = None
+    stack: str | None = None
     frame: CoordinateFrame | None = None
     kept_slices: list[int] | None = None
     kept_frames: list[int] | None = None

@@ -61,6 +61,8 @@ FIELDS = {
     "label_map": (lambda v: isinstance(v, dict) and all(map(_is_whole, v.values())), 'as {"0": 0, "500": 1}'),
     "crops": (lambda v: _is_list(v, _is_text), "a list of paths"),
     "pixel_size_known": (lambda v: isinstance(v, bool), "true or false"),
+    "stack": (_is_text, "the number, UID or description of a DICOM series"),
+    "strict": (lambda v: isinstance(v, bool), "true or false"),
     "array_axes": (lambda v: _is_list(v, _is_text), "a list of three directions"),
 }
 

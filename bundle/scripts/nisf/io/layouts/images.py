@@ -7,6 +7,7 @@ import os
 from collections import Counter
 
 from nisf.io.dicom_headers import dicom_paths, is_dicom, kind_of
+from nisf.io.dicom_identity import is_of_each_file
 from nisf.io.layouts.common import DERIVED, make_subject
 from nisf.io.nifti import image_stem
 from nisf.utils.errors import InputError
@@ -50,24 +51,35 @@ def read_images(source, strict=True) -> list[dict]:
 def dicom_folders(folder) -> list[str]:
     """The folders below `folder`, itself included, that hold one DICOM examination each.
 
-    An examination's folder is the one that holds all images of its study; where one contains the other they count as
-    one (which the reader refuses if both have a scan). What is no image (DICOMDIR, reports, segmentations of earlier
-    runs) counts nowhere. A damaged file makes a scan of its folder only where no other scan has it.
+    An examination's folder is the one that holds all images of its study (of its patient or series where every file
+    has a study of its own); where one contains the other they count as one (which the reader refuses if both have a
+    scan). What is no image (DICOMDIR, reports, segmentations of earlier runs) counts nowhere. A damaged file makes a
+    scan of its folder only where no other scan has it.
     """
     named = [p for p in dicom_paths(folder) if image_stem(p) is None]
     if len({os.path.dirname(p) for p in named}) < 2:  # one image is enough
         return [os.path.dirname(p) for p in named if kind_of(p).image][:1]
+    kinds = {path: kind_of(path) for path in named}
+    damaged = {os.path.dirname(path) for path, kind in kinds.items() if kind.damaged}
+    images = {path: kind for path, kind in kinds.items() if kind.image and not kind.damaged}
+    belongs = _believed([kind for kind in images.values() if kind.alone])
     places: dict[str, str] = {}
-    damaged: set[str] = set()
-    for path in named:
-        kind, place = kind_of(path), os.path.dirname(path)
-        if kind.damaged:
-            damaged.add(place)
-        elif kind.image:
-            places[kind.study] = os.path.commonpath([places.get(kind.study, place), place])
+    for path, kind in images.items():
+        place = os.path.dirname(path)
+        name = getattr(kind, belongs) if belongs else place
+        places[name] = os.path.commonpath([places.get(name, place), place])
     found = _outermost(set(places.values()))
     alone = {d for d in damaged if not any(_within(d, p) or _within(p, d) for p in found)}
     return sorted(found | _outermost(alone))
+
+
+def _believed(kinds) -> str | None:
+    """Which identifier holds the files of an examination together; None where each file has others."""
+    for name in ("study", "patient", "series"):
+        values = [getattr(kind, name) for kind in kinds]
+        if not is_of_each_file(values) and (any(values) or not kinds):
+            return name
+    return None
 
 
 def _outermost(folders: set[str]) -> set[str]:
