@@ -307,7 +307,9 @@ def test_a_slice_taken_again_in_the_same_series(tmp_path):
     take_again(folder, lambda instance: 6 < instance < 10)
     stack, left = found(folder)
     later = [[p.instance // 100_000 > 12 for p in s] for s in stack.slices]
-    assert sorted(map(tuple, later)) == [*[(False,) * 3] * 3, (True,) * 3] and left == ["series 7 'cine_sax': only 1 slice"]
+    assert sorted(map(tuple, later)) == [*[(False,) * 3] * 3, (True,) * 3] and left == [
+        "series 7 'cine_sax': only 1 slice"
+    ]
 
 
 def test_two_cines_in_one_series_are_two(tmp_path):

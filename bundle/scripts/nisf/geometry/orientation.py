@@ -127,3 +127,13 @@ def permuted_affine(affine: np.ndarray, shape: tuple[int, ...], order: tuple, fl
     """The affine [4, 4] of an array of ``shape`` after its axes are permuted to ``order`` and then flipped."""
     turn = [(new, -1 if flips[new] else 1) for new in np.argsort(order)]  # for each old axis
     return np.asarray(affine, dtype=float) @ inv_ornt_aff(turn, shape)
+
+
+def plane_in_words(normal: np.ndarray) -> str:
+    """The direction of a slice by its normal [3] in RAS: the angle to the usual short axis, and the body's planes."""
+    unit = np.asarray(normal, float) / np.linalg.norm(normal)
+    tilt = np.degrees(np.arccos(min(1.0, abs(float(unit @ APEX)))))
+    names = ("sagittal", "coronal", "transverse")
+    nearest = int(np.abs(unit).argmax())
+    body = names[nearest] if abs(unit[nearest]) > np.cos(np.radians(20)) else "oblique"
+    return f"{body}, {tilt:.0f} degrees from the usual short axis"

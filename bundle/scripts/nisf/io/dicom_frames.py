@@ -64,7 +64,7 @@ def passes_of(pictures: Sequence[Picture], usual: int) -> list[list[Picture]]:
 
 
 def _starts(ordered: Sequence[Picture]) -> list[int] | None:
-    """Where the trigger times of a slice start again, 0 included; [] where they do not, None where they tell nothing."""
+    """Where the trigger times of a slice begin again, 0 included; [] where they do not, None where they say nothing."""
     times = [picture.trigger for picture in ordered]
     if None in times or len(set(times)) < FRAMES:
         return None
@@ -111,8 +111,8 @@ def common_frames(slices: Sequence[Sequence[Picture]]) -> tuple[list[list[Pictur
     times = _times([pictures for pictures in slices if len(pictures) == usual])
     few = [len(pictures) < FEW * usual for pictures in slices]
     notes = [
-        f"slice {number} of {len(slices)} has {len(pictures)} frames, the others {usual}: the nearest in time stand for "
-        "those that it lacks"
+        f"slice {number} of {len(slices)} has {len(pictures)} frames, the others {usual}: the nearest in time stand "
+        "for those that it lacks"
         for number, (pictures, lacking) in enumerate(zip(slices, few), 1)
         if lacking
     ]
@@ -125,8 +125,8 @@ def common_frames(slices: Sequence[Sequence[Picture]]) -> tuple[list[list[Pictur
     if other:
         named = f"slice{'s' * (len(other) > 1)} {', '.join(map(str, other))} of {len(slices)}"
         notes.append(
-            f"{named} {'have' if len(other) > 1 else 'has'} other numbers of frames than {usual}: the {len(common)} "
-            "that all slices have are read"
+            f"{named} {'have' if len(other) > 1 else 'has'} other numbers of frames than {usual}: the "
+            f"{len(common)} that all slices have are read"
         )
     return [[frames[place] for place in common] for frames in placed], notes
 

@@ -12,6 +12,9 @@ from nisf.io.dicom_picture import Picture
 from nisf.io.dicom_slices import UNEVEN, Stack, same_form
 from nisf.utils.errors import InputError
 
+#: Largest deviation, as a part of the slice distance, with which no other distance is tried.
+EVEN = 0.1
+
 #: As ``UNEVEN``, where places between the slices have none.
 UNEVEN_APART = 0.15
 
@@ -77,13 +80,17 @@ def _numbered(depths: np.ndarray, named: str) -> tuple[list[int], float]:
     if len(depths) == 1:
         return [0], 1.0
     steps = np.diff(depths)
-    for step in (np.median(steps), np.median(steps) / 2):
+    usual = np.sort(steps)[(len(steps) - 1) // 2]
+    found = []
+    for step in (usual, usual / 2):
         numbers = np.rint((depths - depths[0]) / step).astype(int)
         fitted, start = np.polyfit(numbers, depths, 1)
-        off = np.abs(start + fitted * numbers - depths).max()
+        off = np.abs(start + fitted * numbers - depths).max() / fitted
         allowed = UNEVEN if numbers[-1] < len(depths) else UNEVEN_APART
-        if np.all(np.diff(numbers) > 0) and off < allowed * fitted and numbers[-1] < 2 * len(depths):
-            return numbers.tolist(), float(fitted)
+        if np.all(np.diff(numbers) > 0) and off < allowed and numbers[-1] < 2 * len(depths):
+            found.append((off > EVEN, len(found), numbers.tolist(), float(fitted)))
+    if found:
+        return min(found)[2:]
     told = ", ".join(f"{one:.1f}" for one in steps)
     raise InputError(f"{named} is no even stack: its slices are {told} mm apart; export all its slices")
 
@@ -119,13 +126,14 @@ def _other_planes(turned: Sequence[int], count: int) -> list[str]:
     if not turned:
         return []
     return [
-        f"slice{'s' * (len(turned) > 1)} {', '.join(map(str, turned))} of {count} {'have' if len(turned) > 1 else 'has'} "
-        "another turn, pixel size or field in plane: read onto the grid of the others"
+        f"slice{'s' * (len(turned) > 1)} {', '.join(map(str, turned))} of {count} "
+        f"{'have' if len(turned) > 1 else 'has'} another turn, pixel size or field in plane: read onto the grid of the "
+        "others"
     ]
 
 
 def interpolated(pixels: np.ndarray, pixel_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Pixels [rows, columns] on another grid of the plane, linear, 0 beyond them, float32; ``pixel_map``: ``StackGrid``."""
+    """Pixels [rows, columns] on another grid of the plane: linear, 0 beyond them, float32; see ``StackGrid``."""
     columns, rows = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     at = np.einsum("ij,jyx->iyx", pixel_map, np.stack([columns, rows, np.ones_like(rows)]))
     whole = np.rint(at)

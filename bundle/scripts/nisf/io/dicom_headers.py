@@ -86,7 +86,9 @@ class FileKind:
 
 def kind_of(path: str) -> FileKind:
     """The kind of a DICOM file; a damaged one passes for an image."""
-    header = _header(path, ["SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "Rows", "NumberOfFrames"])
+    header = _header(
+        path, ["SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID", "Rows", "NumberOfFrames"]
+    )
     image = header is None or _is_image(header)
     told = header or {}
     return FileKind(
@@ -149,22 +151,26 @@ def _header(path: str, keywords: Iterable[str]):
 
 
 def _pictures(path: str) -> list[Picture]:
-    """The pictures of a file; none where it gives no position or holds colours.
+    """The pictures of a file; none where it is no image or holds colours.
 
     Raises:
-        InputError: the file is damaged; the reason without its name.
+        InputError: the file is damaged or an image without a position; the reason without its name.
     """
     header = _header(path, _READ)
+    if header is None:
+        raise InputError("their headers cannot be read")
     try:
-        if header is None:
-            raise InputError("their headers cannot be read")
         if int(header.get("SamplesPerPixel") or 1) != 1 or not _is_image(header):
             return []
-        if "Rows" not in header:
-            raise InputError("their headers are cut off")
-        return [picture_of(path, number, values) for number, values in _placed_values(path, header)]
+        whole = "Rows" in header
+        found = [picture_of(path, *one) for one in _placed_values(path, header)] if whole else []
+    except InputError:
+        raise
     except _DAMAGE as error:
         raise InputError("their headers are damaged") from error
+    if not found:
+        raise InputError("they give no position in the patient" if whole else "their headers are cut off")
+    return found
 
 
 def _placed_values(path: str, header) -> Iterator[tuple[int, dict[str, object]]]:

@@ -8,6 +8,13 @@ from nisf.io.dicom_mosaic import cut
 from nisf.io.dicom_picture import Picture
 from nisf.utils.errors import InputError
 
+#: Transfer syntaxes by (implicit, little-endian).
+_PLAIN = {
+    (True, True): "1.2.840.10008.1.2",
+    (False, True): "1.2.840.10008.1.2.1",
+    (False, False): "1.2.840.10008.1.2.2",
+}
+
 
 class PixelReader:
     """Reads pictures; the file read last is kept, as an enhanced one holds many pictures."""
@@ -38,6 +45,8 @@ def _pixels(path: str) -> np.ndarray:
     data = None
     try:
         data = pydicom.dcmread(path, force=True)
+        if "TransferSyntaxUID" not in data.file_meta:  # files without a preamble do not tell it
+            data.file_meta.TransferSyntaxUID = _PLAIN[data.original_encoding]
         array = np.asarray(data.pixel_array)
     except Exception as error:  # pydicom fails in many ways, and has no decoder for some compressions
         compressed = _undecoded(data)

@@ -145,10 +145,10 @@ def _phases(stills: Sequence[Stack]) -> tuple[list[Stack], list[Stack]]:
     """Cines of which each time point is a series, and the other stills."""
     cines, rest = [], []
     for stack in stills:
-        same = [other for other in stills if _same_places(stack, other)]
+        same = [other for other in stills if other.first.trigger is not None and _same_places(stack, other)]
         times = {other.first.trigger for other in same}
-        whole = len(same) >= PHASES and None not in times and len(times) == len(same)
-        if not (whole and max(times) - min(times) < CYCLE):
+        whole = len(same) >= PHASES and len(times) == len(same) and max(times) - min(times) < CYCLE
+        if not whole or stack.first.trigger is None:
             rest.append(stack)
         elif stack is same[0]:
             cines.append(Stack([sum(pictures, []) for pictures in zip(*(other.slices for other in same))]))

@@ -34,7 +34,9 @@ TILT = 48.0
 ACROSS, APART = 75.0, 30.0
 
 #: Descriptions of short-axis series.
-_NAMED = re.compile(r"(?<![a-z])(sa|sax|sa[ _-]?stack|short[ _-]?axis|kurz\w*|petit[ _-]?axe|eje[ _-]?corto)(?![a-z])", re.I)
+_NAMED = re.compile(
+    r"(?<![a-z])(sa|sax|sa[ _-]?stack|short[ _-]?axis|kurz\w*|petit[ _-]?axe|eje[ _-]?corto)(?![a-z])", re.I
+)
 
 
 @dataclass
@@ -43,13 +45,13 @@ class Choice:
 
     Attributes:
         stacks: every stack.
-        chosen: the one that is taken.
-        reasons: for each stack why it is taken or not; the reason may hold a description, so it is for the screen alone.
+        chosen: the one that is taken; None where it cannot be told.
+        reasons: for each stack why it is taken or not; it may hold a description, so it is for the screen alone.
         notes: what is unusual about the choice.
     """
 
     stacks: list[Stack]
-    chosen: Stack
+    chosen: Stack | None
     reasons: list[str]
     notes: list[str]
 
@@ -86,8 +88,7 @@ def short_axis(examination: Examination, wanted: str | None = None) -> Choice:
         InputError: there is none, or one in each of several studies; or none is ``wanted``.
     """
     stacks = stacks_of(examination.pictures)
-    views = [s for s in stacks if len(s.slices) == 1 and s.frames >= FRAMES]
-    faults = [_fault(stack, [v for v in views if v.first.examination == stack.first.examination]) for stack in stacks]
+    faults = faults_of(stacks)
     if wanted is not None:
         return _wanted(stacks, faults, str(wanted), examination.source)
     found = [stack for stack, fault in zip(stacks, faults) if fault is None]
@@ -104,6 +105,12 @@ def short_axis(examination: Examination, wanted: str | None = None) -> Choice:
     return Choice(stacks, chosen, reasons, [])
 
 
+def faults_of(stacks: Sequence[Stack]) -> list[str | None]:
+    """Why each stack of an examination is no short-axis cine; None for those that are."""
+    views = [s for s in stacks if len(s.slices) == 1 and s.frames >= FRAMES]
+    return [_fault(stack, [v for v in views if v.first.examination == stack.first.examination]) for stack in stacks]
+
+
 def _wanted(stacks: list[Stack], faults: Sequence[str | None], wanted: str, source: str) -> Choice:
     word = wanted.strip().lower()
     exact = [s for s in stacks if word in {str(order) for order in s.orders} | {p[0].series.lower() for p in s.slices}]
@@ -111,7 +118,9 @@ def _wanted(stacks: list[Stack], faults: Sequence[str | None], wanted: str, sour
     if not found:
         raise InputError(f"{source}: has no series {wanted} ({_there(stacks, faults)}); nisf inspect lists all")
     chosen = max(found, key=lambda stack: (stack.frames >= FRAMES, len(stack.slices), stack.when))
-    reasons = ["named by --stack" if s is chosen else fault or "not named by --stack" for s, fault in zip(stacks, faults)]
+    reasons = [
+        "named by --stack" if s is chosen else fault or "not named by --stack" for s, fault in zip(stacks, faults)
+    ]
     fault = faults[stacks.index(chosen)]
     return Choice(stacks, chosen, reasons, [f"{chosen.label} is taken as --stack says: {fault}"] if fault else [])
 

@@ -69,7 +69,7 @@ def read_scan(path: str, stack: str | None = None, strict: bool = False) -> Stor
             degenerate affine; or as ``dicom_cine.find_scan``.
     """
     path = str(path)
-    if _is_dicom_scan(path):
+    if is_dicom_scan(path):
         return _of_dicom(path, stack, strict)
     if stack is not None:
         raise InputError(f"{path}: is no DICOM scan, so --stack cannot name a series of it; leave --stack out")
@@ -97,7 +97,7 @@ def read_image(path: str | Path, cycle: float | None = None) -> tuple[np.ndarray
     """
     if not Path(path).exists():
         raise InputError(f"{path}: there is no such image; check the path")
-    found = _of_stack(find_stack(path)) if _is_dicom_scan(str(path)) else read_scan(str(path))
+    found = _of_stack(find_stack(path)) if is_dicom_scan(str(path)) else read_scan(str(path))
     times = frame_times(str(path), found.array.shape[3], found.starts, found.beat, cycle)
     return found.array, Grid(found.affine, found.array.shape[:3], times)
 
@@ -107,7 +107,8 @@ def image_grid(path: str | Path) -> Grid:
     return read_image(path)[1]
 
 
-def _is_dicom_scan(path: str) -> bool:
+def is_dicom_scan(path: str) -> bool:
+    """Whether a path is a folder, or a DICOM file."""
     return os.path.isdir(path) or (image_stem(path) is None and is_dicom(path))
 
 
