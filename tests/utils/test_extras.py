@@ -85,7 +85,8 @@ def test_the_extras_are_those_of_the_package():
     listed = {
         name: {line.split(">=")[0] for line in lines.split()} for name, lines in setup["options.extras_require"].items()
     }
-    packages = {"sklearn": "scikit-learn", "mlflow": "mlflow-skinny", "gdcm": "python-gdcm"}  # where they are not named as their module
+    # where they are not named as their module
+    packages = {"sklearn": "scikit-learn", "mlflow": "mlflow-skinny", "gdcm": "python-gdcm"}
     assert set(EXTRAS) == set(PURPOSES) == set(listed) - {"all", "docs", "test"}
     assert listed["all"] == {f"nisf[{','.join(EXTRAS)}]"}
     for extra, modules in EXTRAS.items():
