@@ -2,7 +2,8 @@
 
 The app (``monailabel/tasks/infer/bundle.py`` and ``basic_infer.py``) reads ``inference.json`` and takes four parts of
 it, by name: it never runs ``initialize``, puts the bundle on ``sys.path`` only while it builds a part, and throws the
-modules of ``scripts`` away before each.
+modules of ``scripts`` away before each. Of the weights in ``models`` it takes the file with the shortest name unless
+``displayable_configs`` names another. ``benchmarks/label_server.py`` runs MONAI Label itself.
 """
 
 import copy
@@ -59,6 +60,14 @@ class App:
         self.config.read_config(str(bundle / "configs" / "inference.json"))
         self.config.config.update({"bundle_root": self.bundle, **QUICK})
         self.network = self.part("network_def")
+        self.shown = self.part("displayable_configs")
+        weights = sorted((path.name for path in (bundle / "models").glob("*.pt")), key=len)
+        self.request = {"model_filename": weights, **self.shown, "device": "cpu", "model": "nisf"}
+
+    def update(self):
+        """What the options panel of a client may have changed; the app parses its config again for it."""
+        self.config["displayable_configs"].update({name: self.request[name] for name in self.shown})
+        self.config.parse()
 
     def part(self, name):
         sys.path.insert(0, self.bundle)
@@ -68,13 +77,15 @@ class App:
         return found
 
     def __call__(self, path):
-        data = {"device": "cpu", "model": "nisf", "image": str(path), "image_path": str(path), "result_compress": False}
+        data = {**self.request, "image": str(path), "image_path": str(path), "result_compress": False}
         self.config.config["device"] = "cpu"
+        self.update()
         for transform in self.part("preprocessing").transforms:
             data = transform(data)
             data.setdefault("latencies", {})
         network = copy.deepcopy(self.network)
-        network.load_state_dict(torch.load(Path(self.bundle) / "models" / "model.pt", weights_only=True))
+        weights = Path(self.bundle) / "models" / data["model_filename"][0]
+        network.load_state_dict(torch.load(weights, weights_only=True))  # the app passes over what does not fit
         network.eval()
         inferer = self.part("inferer")
         with torch.no_grad():

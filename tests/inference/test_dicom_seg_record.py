@@ -1,4 +1,5 @@
-"""DICOM SEG objects are among a scan's results: they are tried again, and added to a finished scan without a fit."""
+"""Files made from a scan's labels are among its results: they are tried again, and added to a finished scan without a
+fit."""
 
 import json
 
@@ -99,6 +100,30 @@ def test_objects_that_could_not_be_written_fail_the_scan_and_are_tried_again_wit
     (tmp_path / "exam" / "exam_seg_ES.dcm").rmdir()
     status, row = nisf(dicom_seg="phases")
     assert (status, row["state"]) == (0, "finished") and len(objects(tmp_path)) == 2 and made(tmp_path) == before
+
+
+def for_slicer(folder):
+    return {path.name: path.read_bytes() for path in sorted((folder / "exam").glob("*.nrrd"))}
+
+
+def test_files_for_slicer_are_added_without_a_fit_and_follow_the_labels_and_the_fit(nisf, tmp_path):
+    nisf()
+    show_a_heart(tmp_path)
+    before = made(tmp_path)
+    status, row = nisf(slicer=True)
+    first = for_slicer(tmp_path)
+    assert (status, row["state"]) == (0, "finished") and made(tmp_path) == before
+    assert list(first) == ["exam_ED.seg.nrrd", "exam_ES.seg.nrrd", "exam_seg.seq.nrrd"]
+    assert set(first) <= {file.split("/")[-1] for file in row["files"]}
+    assert nisf(slicer=True, dicom_seg="phases")[0] == 0 and for_slicer(tmp_path) == first
+    assert len(objects(tmp_path)) == 2, "one kind does not stand in the other's way"
+    relabel(tmp_path / "exam" / "exam_seg.nii.gz", lambda labels: labels[8:16, 8:16, 1:].fill(2))
+    assert nisf(slicer=True)[0] == 0
+    changed = for_slicer(tmp_path)
+    assert set(changed) == set(first) and all(changed[name] != first[name] for name in first)
+    (tmp_path / "exam" / "exam_seg.nii.gz").unlink()  # done again, without them
+    assert nisf()[1]["state"] == "done" and for_slicer(tmp_path) == objects(tmp_path) == {}
+    assert not list((tmp_path / "exam").glob("exam_*.json"))
 
 
 def test_objects_that_name_the_patient_do_not_stay_beside_others(nisf, tmp_path):

@@ -10,6 +10,7 @@ from helpers.tiny import phantom_scans
 
 from nisf.cli.doctor import PURPOSES
 from nisf.inference.dicom_seg import check_sources
+from nisf.inference.save_slicer import SaveSlicerd
 from nisf.io.images import read_scan
 from nisf.models.nisf import NISF
 from nisf.models.onnx import write_onnx
@@ -63,12 +64,13 @@ def refusals(folder):
     return {
         "train": lambda: dataset_or_phantom("", "cohort", str(folder)),
         "dicom-seg": lambda: check_sources([], "phases"),
+        "slicer": lambda: SaveSlicerd(str(folder), True, {}),
         "itk": lambda: read_scan(str(folder / "scan.mha")),
         "onnx": lambda: write_onnx(NISF(hidden_size=4, num_layers=2, latent_size=2), folder / "net.onnx"),
     }
 
 
-@pytest.mark.parametrize("extra", ["train", "dicom-seg", "itk", "onnx"])
+@pytest.mark.parametrize("extra", ["train", "dicom-seg", "slicer", "itk", "onnx"])
 def test_what_is_missing_is_said_in_one_sentence(extra, tmp_path, monkeypatch):
     for name in EXTRAS[extra]:
         monkeypatch.setitem(sys.modules, name, None)  # as where it is not installed
@@ -83,7 +85,8 @@ def test_the_extras_are_those_of_the_package():
     listed = {
         name: {line.split(">=")[0] for line in lines.split()} for name, lines in setup["options.extras_require"].items()
     }
-    packages = {"sklearn": "scikit-learn", "mlflow": "mlflow-skinny"}  # where they are not named as their module
+    # where they are not named as their module
+    packages = {"sklearn": "scikit-learn", "mlflow": "mlflow-skinny", "gdcm": "python-gdcm"}
     assert set(EXTRAS) == set(PURPOSES) == set(listed) - {"all", "docs", "test"}
     assert listed["all"] == {f"nisf[{','.join(EXTRAS)}]"}
     for extra, modules in EXTRAS.items():

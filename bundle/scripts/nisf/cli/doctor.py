@@ -38,6 +38,7 @@ PURPOSES = {
     "mlflow": "tracking",
     "dicom": "compressed DICOM in",
     "dicom-seg": "DICOM SEG out",
+    "slicer": "3D Slicer's files out",
     "itk": "MHA and NRRD in",
     "ray": "cohorts on Ray",
     "onnx": "ONNX files",

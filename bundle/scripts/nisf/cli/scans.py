@@ -30,6 +30,7 @@ def segment(
     verbose: bool = False,
     dicom_seg: bool | Literal["phases", "all"] | None = None,
     keep_ids: bool = False,
+    slicer: bool = False,
     layout: str | None = None,
     config: str | None = None,
     model: str | None = None,
@@ -78,6 +79,7 @@ def segment(
         verbose: show every warning of the libraries that read the files, in place of their number.
         dicom_seg: for DICOM scans, also write DICOM SEG objects, of ED and ES, or with --dicom_seg all of every frame.
         keep_ids: keep the patient's identity in DICOM SEG objects; no other file ever holds it.
+        slicer: also write segmentations of ED and ES, and a sequence of all frames' labels, as 3D Slicer opens them.
         layout: layout of a data set, as acdc; files and folders of any form unless named. An unknown one lists all.
         config: settings of other weights or anatomies: phantom, hippocampus, or JSON files; as A,B.
         model: weights of the prior; the bundle's models/model.pt unless named.
@@ -117,6 +119,7 @@ def segment(
             strict=strict or None,
             dicom_seg=dicom_seg,
             keep_ids=keep_ids,
+            slicer=slicer,
         )
 
 

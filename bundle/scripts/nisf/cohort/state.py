@@ -59,7 +59,7 @@ class Cohort:
 
     def __init__(self, configs: Sequence[str], settings: Mapping[str, object], part: str | None = None) -> None:
         self.run, (first, step) = uuid.uuid4().hex, part_of(part)
-        names = ("subjects", "output_dir", "saved_keys", "settings", "skip_finished", "dicom_seg_writer")
+        names = ("subjects", "output_dir", "saved_keys", "settings", "skip_finished", "label_writers")
         with unwrapped():
             parser = parser_of(configs, **settings)
             subjects, folder, keys, settings, *rest = (parser.get_parsed_content(name) for name in names)
@@ -106,7 +106,7 @@ class Cohort:
         results = self._finder.results_of(subject)
         receipt = read_receipt(results.receipt) or self._adopted(outcome, results.latent)
         outcome.files = [str(results.folder / entry["name"]) for entry in receipt["files"]]
-        outcome = replace(self._finder.with_dicom_seg(subject, outcome), seconds=receipt.get("seconds"))
+        outcome = replace(self._finder.with_label_files(subject, outcome), seconds=receipt.get("seconds"))
         return {**receipt, **asdict(outcome)}
 
     def recalled(self, subject: Mapping) -> dict | None:

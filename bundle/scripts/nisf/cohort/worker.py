@@ -20,8 +20,8 @@ from nisf.utils.errors import InputError, input_error_in
 
 logger = logging.getLogger(__name__)
 
-#: Ending of DICOM SEG objects, which have a record of their own.
-OBJECT = ".dcm"
+#: Endings of files that are made from the labels and have a record of their own.
+OF_LABELS = (".dcm", ".seg.nrrd", ".seq.nrrd")
 
 
 def worker_name() -> str:
@@ -115,6 +115,6 @@ class ScanWorker:
         record = {**asdict(outcome), "worker": worker_name(), "ended": ended, "attempts": attempt, "run": self.run}
         if outcome.state == DONE:
             (latent,) = (Path(file) for file in outcome.files if file.endswith(LATENT))
-            write_receipt(latent, [file for file in outcome.files if not file.endswith(OBJECT)], record)
+            write_receipt(latent, [file for file in outcome.files if not file.endswith(OF_LABELS)], record)
             self._report(latent)
         return {**record, "final": not any(failure.unexpected for failure in evaluator.failures)}

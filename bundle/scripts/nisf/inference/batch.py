@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from ignite.engine import Engine, Events
 
 from nisf.inference.finder import Finder
+from nisf.inference.label_files import LabelFilesWriter
 from nisf.inference.outcome import DONE, FAILED, Outcome, Summary
-from nisf.inference.save_dicom_seg import SaveDicomSegd
 from nisf.io.recipe import Recipe
 from nisf.quality.record import Quality
 
@@ -23,7 +23,7 @@ class Batch(Summary):
         keys: names of the results that a finished scan has, ``<stem>_<key>.nii.gz``.
         settings: settings of this run; finished scans that were made with others are done again.
         skip_finished: leave out scans whose results are complete and what this run would give.
-        dicom_seg: writer of DICOM SEG objects, which finished scans have too.
+        label_writers: writers of files that are made from the labels, which finished scans have too.
 
     Attributes:
         waiting: subjects still to do.
@@ -40,11 +40,11 @@ class Batch(Summary):
         keys: Sequence[str] = ("seg",),
         settings: Mapping[str, object] | None = None,
         skip_finished: bool = False,
-        dicom_seg: SaveDicomSegd | None = None,
+        label_writers: Sequence[LabelFilesWriter] = (),
     ) -> None:
         super().__init__(output_dir)
         known = [subject for subject in subjects if subject]
-        self.finder = Finder(known, output_dir, keys, Recipe.of(settings or {}), skip_finished, dicom_seg)
+        self.finder = Finder(known, output_dir, keys, Recipe.of(settings or {}), skip_finished, label_writers)
         self.waiting = [subject for subject in subjects if not subject]
         for subject in self.finder.subjects:
             outcome = self.finder.outcome_of(subject)
@@ -54,12 +54,12 @@ class Batch(Summary):
                 self.outcomes[outcome.scan] = outcome
         self._began = time.perf_counter()
 
-    def add_dicom_seg(self) -> None:
-        """Writes DICOM SEG objects that finished scans lack."""
+    def add_label_files(self) -> None:
+        """Writes the files of ``label_writers`` that finished scans lack."""
         for subject in self.finder.subjects:
             outcome = self.outcomes.get(str(subject["subject"]))
             if outcome is not None:
-                self.outcomes[outcome.scan] = self.finder.with_dicom_seg(subject, outcome)
+                self.outcomes[outcome.scan] = self.finder.with_label_files(subject, outcome)
 
     def attach(self, engine: Engine) -> None:
         """Registers for the start of the run and each scan."""

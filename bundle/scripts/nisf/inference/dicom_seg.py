@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nisf.inference.dicom_source import NO_DATE, refer_to, stand_ins, without_identity
-from nisf.inference.label_names import TITLES
+from nisf.inference.label_names import TITLES, TYPES
 from nisf.io.dicom_cine import DicomScan, find_scan
 from nisf.io.dicom_headers import is_dicom
 from nisf.io.dicom_picture import Picture
@@ -24,10 +24,6 @@ from nisf.utils.provenance import __version__
 
 #: Notice in every object.
 NOTICE = "Research use only, not for diagnosis"
-
-#: SNOMED CT of each class, as keywords of pydicom's dictionary: DICOM's context group of heart structures (CID 7151)
-#: has no code for a blood pool, so the ventricle stands for it and the segment's label says blood pool.
-TYPES = {"LV": "LeftVentricle", "MYO": "LeftVentricleMyocardium", "RV": "RightVentricle"}
 
 #: Frames that may be written: ED and ES, or all.
 CHOICES = ("phases", "all")
@@ -188,6 +184,7 @@ def _segmentation(
             f"{pictures[0].path}: its header allows no DICOM SEG ({type(error).__name__} in highdicom); leave "
             f"{'keep_ids' if keep_ids else 'dicom_seg'} out"
         ) from error
+    made.ContentCreatorName = None  # type 2 in PS3.3 table 10-12, which highdicom leaves out: there, and empty
     refer_to(made, pictures)
     if not keep_ids:
         without_identity(made)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nisf.inference.label_files import LabelFilesWriter
 from nisf.inference.outcome import FAILED, FINISHED, Outcome
-from nisf.inference.save_dicom_seg import SaveDicomSegd
 from nisf.io.earlier import Earlier, look_at
 from nisf.io.places import placed
 from nisf.io.recipe import Recipe
@@ -29,7 +29,7 @@ class Finder:
         keys: names of the results that a finished scan has, ``<stem>_<key>.nii.gz``.
         recipe: settings and weights of this run; finished scans that were made with others are done again.
         skip_finished: whether scans may be left out at all.
-        dicom_seg: writer of DICOM SEG objects, which finished scans have too.
+        label_writers: writers of files that are made from the labels, which finished scans have too.
 
     Attributes:
         subjects: the subjects, each with a name of its own in ``output_dir``, see ``io.places``.
@@ -45,10 +45,10 @@ class Finder:
         keys: Sequence[str],
         recipe: Recipe,
         skip_finished: bool = False,
-        dicom_seg: SaveDicomSegd | None = None,
+        label_writers: Sequence[LabelFilesWriter] = (),
     ) -> None:
         self.output_dir, self.keys, self.recipe = Path(output_dir), tuple(keys), recipe
-        self.skip, self.dicom_seg = skip_finished, dicom_seg
+        self.skip, self.label_writers = skip_finished, tuple(label_writers)
         found = placed(subjects, output_dir)
         self.subjects = [subject for subject, _ in found]
         self._sources = {str(subject["subject"]): source for subject, source in found}
@@ -98,12 +98,13 @@ class Finder:
             made_with=found.saved.recipe.to_dict(),
         )
 
-    def with_dicom_seg(self, subject: Mapping, outcome: Outcome) -> Outcome:
-        """The outcome of a finished scan after DICOM SEG objects that it lacks were written, without a new fit."""
-        if self.dicom_seg is None or outcome.state != FINISHED:
+    def with_label_files(self, subject: Mapping, outcome: Outcome) -> Outcome:
+        """The outcome of a finished scan after files of ``label_writers`` that it lacks were written, without a fit."""
+        if outcome.state != FINISHED:
             return outcome
+        results, sources, stack = self.results_of(subject), sources_of(subject), subject.get("stack")
         try:
-            files = self.dicom_seg.add(self.results_of(subject), sources_of(subject), subject.get("stack"))
+            files = [file for writer in self.label_writers for file in writer.add(results, sources, stack)]
         except Exception as error:  # one bad scan must not end the others
             return replace(outcome, state=FAILED, reason=reason_of(error))
         return replace(outcome, files=[*outcome.files, *map(str, files)])

@@ -15,6 +15,10 @@ from nisf.utils.files import write_text
 #: Full names of the heart's classes.
 TITLES = {"LV": "LV blood pool", "MYO": "LV myocardium", "RV": "RV blood pool"}
 
+#: SNOMED CT of each class, as keywords of pydicom's dictionary: DICOM's context group of heart structures (CID 7151)
+#: has no code for a blood pool, so the ventricle stands for it and the title says blood pool.
+TYPES = {"LV": "LeftVentricle", "MYO": "LeftVentricleMyocardium", "RV": "RightVentricle"}
+
 
 class SaveLabelNamesd(ResultWriter):
     """Writes ``<output_dir>/<scan>/<scan>_labels.txt`` (ITK-SNAP) and ``<scan>_labels.ctbl`` (3D Slicer).

@@ -15,7 +15,7 @@ def infer(evaluator: ScanEvaluator, output_dir: str, batch: Batch) -> None:
         SystemExit: status 1 if a scan failed; the results of the others are on disk.
     """
     check_writable(output_dir)
-    batch.add_dicom_seg()
+    batch.add_label_files()
     if batch.waiting:
         evaluator.run()
     batch.write()

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from nisf.inference.label_record import KINDS, record_of, recorded_files
 from nisf.inference.save import ResultWriter, SaveLatentd
-from nisf.inference.seg_record import record_of, seg_files
 from nisf.io.earlier import Earlier, Owner, owner_of, saved_fit
 from nisf.io.nifti import stem_of
 from nisf.io.places import Places
@@ -125,13 +125,18 @@ def _keep_unknown(results: ScanResults, sources: Sequence[str]) -> None:
     logger.warning("%s: the fit there was damaged; its labels are now in %s", results.folder, aside.name)
 
 
+def _of_labels(results: ScanResults, kind: str) -> list[Path]:
+    """Files of a kind that were made from a scan's labels, and their record."""
+    return [*recorded_files(results, kind), record_of(results, kind)]
+
+
 def _moved(written: Sequence[Path], results: ScanResults, sources: Sequence[str]) -> list[Path]:
     """Moves the new files to their places and removes those of an earlier fit; returns their new paths.
 
     The latent file goes first and comes last: in between, a kill leaves a scan that counts as not done.
     """
     files = [results.folder / file.name for file in written]
-    earlier = [*seg_files(results), record_of(results), results.receipt]
+    earlier = [results.receipt, *(file for kind in KINDS for file in _of_labels(results, kind))]
     earlier += [results.folder / f"{stem_of(source)}_{key}.nii.gz" for source in sources for key in OPTIONAL]
     earlier += [results.measures, results.measures.with_suffix(".csv"), results.page, results.picture]
     try:

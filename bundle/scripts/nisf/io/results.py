@@ -6,6 +6,7 @@
     <scan>_labels.txt, .ctbl      names and colours of the labels
     <scan>_latent.pt              the fit, written last: where it exists, the others do; it names what it was made from
     <stem>_seg_ED.dcm and others  DICOM SEG objects, and <scan>_dicom_seg.json, checksums of them and of their labels
+    <scan>_ED.seg.nrrd and others for 3D Slicer, and <scan>_slicer.json, the same of these
     <scan>_receipt.json           checksums of these, where a worker of a cohort wrote them
     measures.json, measures.csv   what nisf report measures
     report.html, report.png       its page and picture

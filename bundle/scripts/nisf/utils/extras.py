@@ -12,6 +12,7 @@ EXTRAS = {
     "mlflow": ("mlflow", "sqlalchemy", "alembic"),
     "dicom": ("gdcm",),
     "dicom-seg": ("highdicom",),
+    "slicer": ("slicerio",),
     "itk": ("itk",),
     "ray": ("ray", "pyarrow"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),

@@ -20,7 +20,7 @@ SECTIONS = ("training", "validation", "test")
 NIFTI = re.compile(r"^(?P<stem>[^.].*)\.nii(\.gz)?$")
 
 # endings of derived files beside an image: never segmented when a folder is searched
-DERIVED = ("_gt", "_seg", "_prob", "_recon", "_uncertainty", "_extrapolated")
+DERIVED = ("_gt", "_seg", "_prob", "_recon", "_uncertainty", "_extrapolated", ".seg")
 
 # end systole as a fraction of the cycle where it is unknown (about a third, at rest)
 TYPICAL_ES = 0.35
