@@ -22,7 +22,7 @@ def scan(phantom_result):
 
 @pytest.fixture(scope="module")
 def planes(scan):
-    return plane_views(scan)
+    return plane_views(scan, axes_of(scan))
 
 
 def area(polygons, number):
@@ -71,7 +71,7 @@ def test_the_box_holds_every_class_and_a_margin(scan):
     assert heart_box(replace(scan, labels=small))[:2] == ((13, 26), (17, 29))  # 14 mm are 5 voxels of 3 mm
     nothing = replace(scan, labels=np.zeros_like(scan.labels))
     assert heart_box(nothing) == tuple((0, n) for n in scan.labels.shape[:3])
-    assert axes_of(nothing) is None and plane_views(nothing) == []
+    assert axes_of(nothing) is None and plane_views(nothing, None) == []
 
 
 def test_without_the_image_the_reconstruction_is_shown(scan):
