@@ -7,7 +7,9 @@ import pytest
 from helpers.analytic import BEAT, CAVITY, LARGEST, OUTER, a_scan, heart
 from helpers.true_scans import true_scan
 
+from nisf.measures.wall import BESIDE, COARSE, wall_near, wall_of
 from nisf.measures.wall_thickness import SEGMENTS, segment_numbers, thickness_values
+from nisf.sampling.planes import heart_axes
 from nisf.utils.errors import InputError
 
 THICK = OUTER - CAVITY
@@ -83,3 +85,16 @@ def test_a_scan_without_a_ventricle_is_refused():
 
     with pytest.raises(InputError, match="no LV or no RV"):
         thickness_values(a_scan(no_left), 0.0)
+
+
+def test_a_draws_wall_searched_near_the_fits_is_that_of_a_search_along_whole_rays():
+    scan = a_scan(draws=2)
+    axes = heart_axes(scan, LARGEST)
+    wall = wall_of(scan, LARGEST, axes, COARSE)
+    for drawn in scan.drawn():
+        drawn.latent = drawn.latent * 20  # a fifth larger or smaller: some of its surfaces are far from the fit's
+        near, whole = wall_near(drawn, LARGEST, axes, wall, 0.0), wall_of(drawn, LARGEST, axes, COARSE)
+        known = np.isfinite(whole.radius)[:, (wall.rays.level > 0) & (wall.rays.level < 1)]
+        assert known.mean() > 0.95
+        beside = (wall.rays.level > BESIDE[0]) & (wall.rays.level < BESIDE[1])
+        np.testing.assert_allclose(near.radius[:, beside], whole.radius[:, beside], atol=0.1)

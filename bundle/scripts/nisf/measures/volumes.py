@@ -235,7 +235,8 @@ def _unsure(classes: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def _even(inside: np.ndarray) -> np.ndarray:
-    """Every second column of a lattice's mask [X, Y, Z], like the white squares of a chessboard; its points [N]."""
+    """The points of every second column of a lattice's mask [X, Y, Z], like the white squares of a chessboard, [N].
+    Points above each other need the U-Net at the same places."""
     return np.argwhere(inside)[:, :2].sum(axis=1) % 2 == 0
 
 

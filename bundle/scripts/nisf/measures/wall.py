@@ -250,7 +250,9 @@ def _crossing(
         low, below = np.where(inside, middle, low), np.where(inside, found, below)
         high, above = np.where(inside, high, middle), np.where(inside, above, found)
     inner, outer = _zero(low, below, high, above)
-    wall = (first[1] > 0) & ((first[0] == 0) | (outer - inner > LEAST_WALL))  # otherwise the cavity touches another class
+    wall = (first[1] > 0) & (
+        (first[0] == 0) | (outer - inner > LEAST_WALL)
+    )  # otherwise the cavity touches another class
     return np.stack([np.where(wall & (first[0] > 0), inner, np.nan), np.where(wall, outer, np.nan)])
 
 

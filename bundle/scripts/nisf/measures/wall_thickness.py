@@ -24,6 +24,7 @@ SEGMENTS = (
     *(f"apical {wall}" for wall in ("anterior", "septal", "inferior", "lateral")),
 )
 
+
 def thickness(wall: Wall) -> np.ndarray:
     """Thickness along the local normal, mm, [levels, angles]: the mean distance of either surface to the other."""
     inner, outer, level = wall.inner, wall.outer, wall.rays.level

@@ -51,5 +51,7 @@ def _distinct(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     steps = np.rint(voxels / SAME).astype(np.int64)
     steps -= steps.min(axis=0)
     # one number for each place: np.unique sorts these some ten times as fast as rows
-    _, first, back = np.unique(np.ravel_multi_index(steps.T, steps.max(axis=0) + 1), return_index=True, return_inverse=True)
+    _, first, back = np.unique(
+        np.ravel_multi_index(steps.T, steps.max(axis=0) + 1), return_index=True, return_inverse=True
+    )
     return first, back.ravel()
