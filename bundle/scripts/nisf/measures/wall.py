@@ -110,8 +110,8 @@ def wall_of(
 
 
 def wall_near(drawn: FittedScan, time: float, axes: HeartAxes, wall: Wall, septum: float) -> Wall:
-    """The wall of a draw as ``wall_of`` finds it, searched near that of the fit, and along whole rays at levels where it
-    is not near everywhere.
+    """The wall of a draw as ``wall_of`` finds it, searched near that of the fit, and along whole rays at levels where
+    it is not near everywhere.
 
     Args:
         drawn: draw of a fit.

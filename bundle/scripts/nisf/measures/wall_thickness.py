@@ -8,12 +8,15 @@ middle of the septum, where the right ventricle touches the wall.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.spatial import cKDTree
 
 from nisf.measures.volumes import region_of
 from nisf.measures.wall import COARSE, FINE, MEASURED, Rays, Wall, axes_near, septum_of, wall_near, wall_of
 from nisf.sampling.fitted_scan import FittedScan
+from nisf.sampling.planes import HeartAxes
 
 _WALLS = ("anterior", "anteroseptal", "inferoseptal", "inferior", "inferolateral", "anterolateral")
 
@@ -56,21 +59,51 @@ def segment_numbers(level: np.ndarray, angle: np.ndarray) -> np.ndarray:
     return np.where(third == 2, quarter, sextant + 6 * third)
 
 
-def thickness_values(fitted: FittedScan, time: float) -> np.ndarray:
-    """Thickness of segments 1 to 16 at one time point in the fit and its draws, mm, [1 + n, 16].
+@dataclass(frozen=True)
+class FoundWall:
+    """The wall at one time point and where it was found.
+
+    Attributes:
+        wall: the wall.
+        time: time point, fraction of the cycle.
+        axes: the heart's axes.
+        septum: angle to the middle of the septum, see ``septum_of``.
+    """
+
+    wall: Wall
+    time: float
+    axes: HeartAxes
+    septum: float
+
+    @classmethod
+    def of(cls, fitted: FittedScan, time: float) -> FoundWall:
+        """Finds the wall of a fitted scan.
+
+        Raises:
+            InputError: the heart has no long axis or no cavity.
+        """
+        axes = axes_near(fitted, time, region_of(fitted, [time], 1000).points)
+        septum = septum_of(fitted, time, wall_of(fitted, time, axes, COARSE))
+        return cls(wall_of(fitted, time, axes, FINE, septum), time, axes, septum)
+
+
+def thickness_values(fitted: FittedScan, found: FoundWall) -> np.ndarray:
+    """Thickness of segments 1 to 16 in the fit and its draws, mm, [1 + n, 16].
 
     Draws are sampled coarsely; their difference to an equally coarse fit is added to the fit's values.
 
+    Args:
+        fitted: fitted scan.
+        found: its wall.
+
     Raises:
-        InputError: the heart has no long axis or no cavity.
+        InputError: a draw has no cavity.
     """
-    axes = axes_near(fitted, time, region_of(fitted, [time], 1000).points)
-    septum = septum_of(fitted, time, wall_of(fitted, time, axes, COARSE))
-    own = _segments(wall_of(fitted, time, axes, FINE, septum))
+    own, where = _segments(found.wall), (found.time, found.axes)
     if not fitted.draws:
         return own[None]
-    coarse = wall_of(fitted, time, axes, COARSE, septum)
-    draws = [_segments(wall_near(one, time, axes, coarse, septum)) for one in fitted.drawn()]
+    coarse = wall_of(fitted, *where, COARSE, found.septum)
+    draws = [_segments(wall_near(one, *where, coarse, found.septum)) for one in fitted.drawn()]
     return np.stack([own, *(own + one - _segments(coarse) for one in draws)])
 
 
