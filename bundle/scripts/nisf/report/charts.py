@@ -85,8 +85,8 @@ def _segment(place: tuple[float, float, float, float], said: str, text: str, col
     x, y = at((inner + outer) / 2, math.radians(middle)).split()
     fill, ink = colours
     return (
-        f'<g><title>{escape(said)}</title><path d="{path}" fill="{fill}" stroke="#fff" stroke-width="2"/>'
-        f'<text x="{x}" y="{float(y) + 5:.1f}" text-anchor="middle" fill="{ink}">{text}</text></g>'
+        f'<g fill="{ink}"><title>{escape(said)}</title><path d="{path}" fill="{fill}" stroke="#fff" stroke-width="2"/>'
+        f'<text x="{x}" y="{float(y) + 5:.1f}" text-anchor="middle">{text}</text></g>'
     )
 
 
