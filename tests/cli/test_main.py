@@ -128,7 +128,10 @@ def test_overwrite_fast_exact_and_only_some_classes(segmented):
         (("segment", "a.nii.gz", "-o", "out", "--overwrit"), "nisf segment has no option --overwrit (--overwrite?)"),
         (("segment", "a.nii.gz", "-o", "out", "--model", "none.pt"), "none.pt: there is no such model file"),
         (("segment", "a.nii.gz", "-o", "out", "--only", "LA"), "the class 'LA' of only is unknown; use LV, MYO, RV"),
-        (("segment", "a.nii.gz", "-o", "out", "--array_axes", "lateral,up,apex"), "--array_axes must name three direc"),
+        (
+            ("segment", "a.nii.gz", "-o", "out", "--orientation", "lateral,up,apex"),
+            "--orientation must name three direc",
+        ),
         (("segment", "a.nii.gz", "-o", "out", "--cycle_ms", "0"), "--cycle_ms is 0; give the time from one beat to"),
         (("segment", "a.nii.gz", "-o", "out", "--config", "liver"), "liver: there is no such config"),
         (("cohort", "run", "scans"), "name a folder or a data list and a result folder"),

@@ -2,6 +2,7 @@
 
 from itertools import permutations, product
 
+import nibabel as nib
 import numpy as np
 import pytest
 from helpers.affines import oblique, world
@@ -136,11 +137,40 @@ def test_stated_axes_agree_with_the_affine():
 
 @pytest.mark.parametrize(
     "words",
-    [["lateral", "inferior", "up"], ["lateral", "septal", "apex"], ["lateral", "inferior"], ["lateral"] * 3, []],
+    [
+        *(["lateral", "inferior", "up"], ["lateral", "septal", "apex"], ["lateral", "inferior"], ["lateral"] * 3, []),
+        *("LPX", "LRS", "LP", ["lateral", "P", "S"]),
+    ],
 )
 def test_stated_axes_that_make_no_sense(words):
-    with pytest.raises(ValueError, match="array_axes must name three directions"):
+    with pytest.raises(ValueError, match="must name three directions"):
         orientation.stated_permutation(words)
+
+
+@pytest.mark.parametrize("world", [(-1, -1, 1), (-1, 1, 1), (1, 1, -1)])
+def test_codes_of_the_patients_axes_correct_an_affine(world):
+    """As where LPS was taken for RAS: the codes of the right affine give what the right affine gives."""
+    rng = np.random.default_rng(4)
+    for order, flips in product(ORDERS, FLIPS):
+        _, affine = stored(np.zeros((5, 6, 4)), oblique(rng, 10), order, flips)
+        codes = "".join(nib.aff2axcodes(affine))
+        found = orientation.stated_permutation(codes.lower(), np.diag([*world, 1.0]) @ affine)
+        assert found == orientation.short_axis_permutation(affine), codes
+
+
+@pytest.mark.parametrize(
+    "shape, spacing, exchanged",
+    [
+        ((200, 10, 180), (1.4, 1.4, 8.0), (2, 1)),  # XZY
+        ((10, 180, 200), (1.4, 1.4, 8.0), (2, 0)),
+        ((200, 180, 10), (1.4, 1.4, 8.0), None),
+        ((200, 10, 180), (1.4, 8.0, 1.4), None),  # transposed with its affine
+        ((40, 10, 50), (1.4, 1.4, 8.0), None),  # a narrow stack may be so
+        ((300, 280, 600), (1.0, 1.0, 1.0), None),
+    ],
+)
+def test_axes_exchanged_without_their_affine(shape, spacing, exchanged):
+    assert orientation.unlike_axes(np.diag([*spacing, 1.0]), shape) == exchanged
 
 
 def test_affines_without_obliqueness_have_lost_the_orientation():

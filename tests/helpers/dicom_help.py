@@ -9,9 +9,9 @@ from nisf.io.dicom_headers import dicom_paths
 from nisf.phantom.cohort import make_subject
 
 
-def examination(folder, seed=5, **options):
+def examination(folder, seed=5, frames=TINY["frames"], **options):
     """A phantom and the folder of its DICOM files."""
-    subject = make_subject(seed, **TINY)
+    subject = make_subject(seed, **{**TINY, "frames": frames})
     return subject, write_dicom(subject, folder, **options)
 
 

@@ -16,6 +16,7 @@ import pydicom
 import torch
 from helpers.dicom_help import examination
 from helpers.fuzz_draws import FIELDS, NUMBERS, TEXT, edit_dicom, replaced, spoilt, taken
+from helpers.fuzzed_files import FuzzedFiles
 from helpers.tiny import phantom_scans
 from hypothesis import strategies as st
 
@@ -32,7 +33,7 @@ from nisf.transforms.load import LoadCined
 from nisf.transforms.spatial import CanonicalOrientationd, CropToFieldd
 
 
-class Fuzz:
+class Fuzz(FuzzedFiles):
     """The base of the draws: a phantom scan, its DICOM files, a data list, small weights."""
 
     def __init__(self, folder):
@@ -53,6 +54,12 @@ class Fuzz:
         _check_loaded(loaded, image, label)
         found = CropToFieldd(keys, kind="physical")(CanonicalOrientationd(keys)(loaded))
         assert found["image"].numel() and np.isin(found["image"], loaded["image"]).all()
+
+    @staticmethod
+    def check(scan):
+        """Checks that an accepted scan can be fitted: numbers, a grid, times."""
+        _check_scan(scan)
+        assert not scan.starts or len(scan.starts) == scan.array.shape[3] and np.isfinite(scan.starts).all()
 
     def arrays(self, data):
         """NIfTI files of any shape, type, numbers and affine."""
@@ -254,4 +261,6 @@ def _check_series(series):
         assert np.isfinite(np.asarray(values)).all()
 
 
-KINDS = [name for name in vars(Fuzz) if not name.startswith("_") and name != "load"]
+KINDS = [
+    name for kind in Fuzz.__mro__ for name in vars(kind) if name[0] != "_" and name not in ("load", "place", "check")
+]

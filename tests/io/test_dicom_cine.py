@@ -43,7 +43,7 @@ def test_pixels_are_rescaled_slice_by_slice(tmp_path):
     scan = find_scan(folder)
     plain = find_scan(examination(tmp_path / "plain", others=False)[1]).array()
     for z, pictures in enumerate(scan.slices):
-        slope = factor[round(pictures[0].depth, 3)]
+        slope = factor[round(pictures[0].position @ pictures[0].normal, 3)]
         np.testing.assert_array_equal(scan.array()[:, :, z], plain[:, :, z] * slope - slope)
 
 

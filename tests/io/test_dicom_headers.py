@@ -5,8 +5,12 @@ import pydicom
 import pytest
 from helpers.dicom_help import change, enhanced, examination, of_series
 
-from nisf.io.dicom_headers import dicom_paths, is_dicom, read_pictures
+from nisf.io.dicom_headers import dicom_paths, is_dicom, read_examination
 from nisf.utils.errors import InputError
+
+
+def read_pictures(source):
+    return read_examination(source).pictures
 
 
 def test_pictures_are_found_in_any_folder_under_any_name(tmp_path):

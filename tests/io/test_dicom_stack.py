@@ -1,6 +1,7 @@
 """The short-axis cine is found among other series whatever their names, and an incomplete one is refused."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,18 @@ from helpers.phantom_dicom import Examination, stored, write_dicom
 from helpers.tiny import TINY
 from scipy.spatial.transform import Rotation
 
-from nisf.io.dicom_headers import dicom_paths, read_pictures
-from nisf.io.dicom_stack import line_through, short_axis
+from nisf.io.dicom_cine import find_scan
+from nisf.io.dicom_headers import dicom_paths, read_examination
+from nisf.io.dicom_slices import Stack
+from nisf.io.dicom_stack import placed_stack, short_axis
+from nisf.io.layouts.images import dicom_folders
 from nisf.phantom.cohort import make_subject
 from nisf.utils.errors import InputError
 
 
 def found(folder):
-    return short_axis(read_pictures(folder), "FOLDER")
+    choice = short_axis(replace(read_examination(folder), source="FOLDER"))
+    return Stack(placed_stack(choice.chosen, "FOLDER", "short-axis cine").slices), choice.left
 
 
 def trigger_times(stack):
@@ -114,6 +119,7 @@ def test_a_transaxial_cine_stack_is_no_short_axis_unless_views_cross_it(tmp_path
     array, affine = stored(subject), np.diag([-6.0, -6.0, 8.0, 1.0])
     exam = Examination(tmp_path, 0, 900.0)
     exam.add(2, "axial", array, affine)
+    exam.add(9, "coronal", array, affine[[0, 2, 1, 3]])
     with pytest.raises(InputError, match="no short-axis cine.*series 2: 4 slices of another plane, 5[0-9] degrees"):
         found(tmp_path)
     for number, turn in enumerate((0, 60)):  # a heart that points to the head would be seen so
@@ -149,33 +155,186 @@ def remove_one(folder, instance):
 
 
 @pytest.mark.parametrize("spread", [False, True])
-def test_a_slice_that_lacks_a_frame_is_named(tmp_path, spread):
-    _, folder = examination(tmp_path, spread=spread)
-    depth = remove_one(folder, 2)
-    count = "slice [14] of 4 of the short-axis cine"
-    with pytest.raises(InputError, match=rf"{count} \(series 7, {depth:.1f} mm .*has 2 frames, the others 3"):
-        found(folder)
+def test_a_frame_that_a_slice_lacks_is_left_out_of_all(tmp_path, whole, spread):
+    _, folder = examination(tmp_path, spread=spread, frames=6)
+    all_times = trigger_times(found(folder)[0])
+    remove_one(folder, 2)  # not the last one: the times tell which it is
+    stack, _ = found(folder)
+    assert trigger_times(stack) == [[t for k, t in enumerate(times) if k != 1] for times in all_times]
+    (note,) = find_scan(folder).notes
+    assert note.endswith("has other numbers of frames than 6: the 5 that all slices have are read")
+    with pytest.raises(InputError, match="frames than 6.*; mend the files, or leave --strict out"):
+        find_scan(folder, strict=True)
 
 
-def test_a_missing_slice_is_named(tmp_path):
+def test_a_slice_with_few_frames_is_filled_with_the_nearest(tmp_path):
+    subject, folder = examination(tmp_path, others=False, frames=8)
+    for instance in (1, 3, 5, 7):
+        remove_one(folder, instance)
+    scan = find_scan(folder)
+    assert [len(pictures) for pictures in scan.slices] == [8] * 4
+    (short,) = [pictures for pictures in scan.slices if len({p.path for p in pictures}) == 4]
+    assert [p.instance // 100_000 for p in short] == [2, 2, 2, 4, 4, 6, 6, 8]
+    assert "has 4 frames, the others 8: the nearest in time stand for those that it lacks" in scan.notes[0]
+
+
+def test_a_missing_slice_leaves_its_place_empty(tmp_path):
     subject = make_subject(5, **{**TINY, "slices": 6, "thickness_mm": 12})
     folder = write_dicom(subject, tmp_path, others=False)
     for instance in (7, 8, 9):
         remove_one(folder, instance)
-    with pytest.raises(InputError, match="between slice [23] and [34] of 5 are 28.0 mm, elsewhere 14.0 mm; export"):
+    scan = find_scan(folder)
+    there = [k for k in range(6) if k != 2] if scan.kept_slices[2] == 3 else [k for k in range(6) if k != 3]
+    assert scan.kept_slices == there and scan.shape[2] == 6
+    at = np.linalg.inv(scan.affine) @ subject.acquisition.affine
+    array = stored(subject) if at[2, 2] > 0 else stored(subject)[:, :, ::-1]
+    np.testing.assert_array_equal(scan.array()[:, :, there], array[:, :, there])
+    assert not scan.array()[:, :, (set(range(6)) - set(there)).pop()].any()
+    assert "on a grid of 14.0 mm 1 place between them have none" in scan.notes[0]
+
+
+def test_slices_at_no_even_distances_are_refused(tmp_path):
+    subject, folder = examination(tmp_path, others=False)
+
+    def move(data):
+        depth = [0.0, 10.0, 27.0, 34.0][(data.InstanceNumber - 1) // 3]
+        normal = np.cross(*np.array(data.ImageOrientationPatient, float).reshape(2, 3))
+        data.ImagePositionPatient = list(depth * normal)
+
+    change(folder, move)
+    with pytest.raises(InputError, match="is no even stack: its slices are .* mm apart; export all its slices"):
         found(folder)
 
 
-def test_a_slice_beside_the_others_is_named(tmp_path):
+def test_a_slice_with_another_field_is_read_where_it_is(tmp_path):
     subject, folder = examination(tmp_path, others=False)
-    aside = subject.acquisition.affine[:3, 0] * 8 * [-1, -1, 1]
+    plain = find_scan(folder).array()
+    aside = subject.acquisition.affine[:3, 0] * 3 * [-1, -1, 1]
 
     def move(data):
         data.ImagePositionPatient = list(np.array(data.ImagePositionPatient, float) + aside)
 
     assert change(folder, move, lambda data: data.InstanceNumber in (4, 5, 6)) == 3
-    with pytest.raises(InputError, match=r"slice \d of 4 is .* mm off the line of the others"):
-        found(folder)
+    scan = find_scan(folder)
+    (moved,) = [k for k, p in enumerate(scan.slices) if p[0].instance // 100_000 == 4]
+    others = [k for k in range(4) if k != moved]
+    np.testing.assert_array_equal(scan.array()[:, :, others], plain[:, :, others])
+    np.testing.assert_array_equal(scan.array()[3:, :, moved], plain[:-3, :, moved])
+    assert "another turn, pixel size or field in plane: read onto the grid of the others" in scan.notes[0]
+
+
+def test_slices_turned_in_plane_are_turned_back(tmp_path):
+    _, folder = examination(tmp_path, others=False)
+    plain = find_scan(folder)
+    array = plain.array()
+
+    def turn(data):  # columns become rows, and the new columns run backwards
+        pixels = np.rot90(data.pixel_array)
+        row, column = np.array(data.ImageOrientationPatient, float).reshape(2, 3)
+        end = np.array(data.ImagePositionPatient, float) + row * data.PixelSpacing[1] * (data.Columns - 1)
+        data.ImagePositionPatient, data.ImageOrientationPatient = list(end), [*column, *-row]
+        data.Rows, data.Columns = pixels.shape
+        data.PixelSpacing = data.PixelSpacing[::-1]
+        data.PixelData = np.ascontiguousarray(pixels).tobytes()
+
+    assert change(folder, turn, lambda data: data.InstanceNumber in (4, 5, 6)) == 3
+    scan = find_scan(folder)
+    np.testing.assert_allclose(scan.affine, plain.affine, atol=1e-4)
+    np.testing.assert_array_equal(scan.array(), array)
+
+
+def unique(keyword):
+    """Gives every file a UID of its own, some with components that begin with 0."""
+    return lambda data: setattr(data, keyword, f"1.2.840.0{data.SOPInstanceUID[-9:]}")
+
+
+UIDS = ("FrameOfReferenceUID", "SeriesInstanceUID", "StudyInstanceUID")
+
+
+@pytest.mark.parametrize("spread", [False, True])
+@pytest.mark.parametrize("changed", [UIDS[:1], UIDS])
+@pytest.mark.filterwarnings("ignore:Invalid value")
+def test_uids_of_every_file_split_nothing(tmp_path, whole, changed, spread):
+    _, folder = examination(tmp_path, spread=spread)
+    for keyword in changed:
+        change(folder, unique(keyword))
+    stack, left = found(folder)
+    assert [[p.position.tolist() for p in s] for s in stack.slices] == [
+        [p.position.tolist() for p in s] for s in whole[2].slices
+    ]
+    assert trigger_times(stack) == trigger_times(whole[2]) and len(left) == 4
+    assert dicom_folders(tmp_path) == [str(tmp_path)], "one scan, although its files are in three folders"
+
+
+@pytest.mark.parametrize("value", ["1.2.3", None])
+def test_uids_that_all_files_share_or_lack_join_nothing(tmp_path, whole, value):
+    _, folder = examination(tmp_path)
+
+    def edit(data):
+        for keyword in (*UIDS, "SOPInstanceUID"):
+            setattr(data, keyword, value) if value else delattr(data, keyword)
+
+    change(folder, edit)
+    stack, left = found(folder)
+    assert trigger_times(stack) == trigger_times(whole[2]) and len(left) == 4
+
+
+def test_a_cine_of_which_each_time_is_a_series(tmp_path, whole):
+    _, folder = examination(tmp_path, others=False)
+
+    def edit(data):
+        data.SeriesNumber = 70 + (data.InstanceNumber - 1) % 3
+        data.SeriesInstanceUID = f"1.2.3.{data.SeriesNumber}"
+        data.InstanceNumber = 1 + (data.InstanceNumber - 1) // 3
+
+    change(folder, edit)
+    assert trigger_times(found(folder)[0]) == trigger_times(whole[2])
+
+
+def take_again(folder, where):
+    """Copies files as a later acquisition with brighter pixels in the same series."""
+    for path in dicom_paths(folder):
+        data = pydicom.dcmread(path)
+        if where(data.InstanceNumber):
+            data.InstanceNumber += 12
+            data.SOPInstanceUID = pydicom.uid.generate_uid()
+            data.PixelData = (data.pixel_array + 1).tobytes()
+            data.save_as(f"{path}b")
+
+
+def test_a_slice_taken_again_in_the_same_series(tmp_path):
+    _, folder = examination(tmp_path, others=False)
+    take_again(folder, lambda instance: 6 < instance < 10)
+    stack, left = found(folder)
+    later = [[p.instance // 100_000 > 12 for p in s] for s in stack.slices]
+    assert sorted(map(tuple, later)) == [*[(False,) * 3] * 3, (True,) * 3] and left == [
+        "series 7 'cine_sax': only 1 slice"
+    ]
+
+
+def test_two_cines_in_one_series_are_two(tmp_path):
+    _, folder = examination(tmp_path, others=False)
+    take_again(folder, lambda instance: True)
+    stack, left = found(folder)
+    assert all(p.instance // 100_000 > 12 for s in stack.slices for p in s), "the later one"
+    assert left == ["series 7 'cine_sax': another short-axis cine, series 7 'cine_sax' is the later one"]
+
+
+def test_a_tilted_stack_is_taken_where_it_is_the_only_one_or_called_so(tmp_path):
+    subject = make_subject(5, **TINY)
+    array, axial = stored(subject), np.diag([-6.0, -6.0, 8.0, 1.0])
+    exam = Examination(tmp_path, 0, 900.0)
+    exam.add(2, "pig_SAX", array, axial)
+    (note,) = find_scan(tmp_path).notes
+    assert note.startswith("series 2 is taken as the only cine of several slices, although it is 4 slices of another")
+    exam.add(3, "cine", array, axial[[0, 2, 1, 3]])
+    (note,) = find_scan(tmp_path).notes
+    assert note.startswith("series 2 is taken as the only cine that is called short-axis")
+    for wanted in ("3", exam.uid("series", 3), "CINE"):
+        scan = find_scan(tmp_path, wanted)
+        assert {p.order for s in scan.slices for p in s} == {3} and scan.notes[0].startswith("series 3 is taken as")
+    with pytest.raises(InputError, match=r"has no series 8 \(series 2: 4 slices .*nisf inspect lists all"):
+        find_scan(tmp_path, "8")
 
 
 @pytest.mark.parametrize("gone", [("TriggerTime",), ("TriggerTime", "InstanceNumber")])
@@ -212,9 +371,3 @@ def test_an_image_stored_under_two_names_counts_once(tmp_path):
         data.save_as(Path(path).with_suffix(".copy"))
     stack, _ = found(folder)
     assert [len(s) for s in stack.slices] == [3] * 4
-
-
-def test_the_line_through_positions():
-    origin, step = np.array([3.0, -2, 5]), np.array([1.0, 2, 8])
-    got = line_through(origin + np.arange(6)[:, None] * step)
-    np.testing.assert_allclose(got, [origin, step])

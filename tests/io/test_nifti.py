@@ -1,5 +1,7 @@
 """A written array lies on the grid of its file, whole or not at all."""
 
+import struct
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from helpers.nifti_files import SHAPE, classes, oblique_affine, save, series
 from helpers.tiny import disk_full_after
 
 from nisf.io.images import read_scan
-from nisf.io.nifti import save_nifti, stem_of
+from nisf.io.nifti import open_nifti, save_nifti, stem_of
 from nisf.utils.errors import InputError
 
 
@@ -81,3 +83,12 @@ def test_target_that_is_a_folder_is_said_in_a_sentence(tmp_path):
 @pytest.mark.parametrize("name", ["a/b.c.nii.gz", "b.c.nii", "b.c.mha"])
 def test_stem(name):
     assert stem_of(name) == "b.c"
+
+
+def test_voxels_that_begin_nowhere(tmp_path):
+    path = save(tmp_path / "a.nii", series())
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[108:112] = struct.pack("<f", np.inf)  # vox_offset
+    (tmp_path / "a.nii").write_bytes(content)
+    with pytest.raises(InputError, match="no image"):
+        open_nifti(path)

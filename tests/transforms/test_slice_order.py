@@ -1,6 +1,7 @@
 """The order of the slices: found in the image where the file does not tell it, and undone in what is written."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,3 +96,21 @@ def test_taper_needs_slices_enough_and_counts_hidden_ones_not():
     assert taper_of(classes[:, :, :3], (1, 2)) == 0
     classes[:, :, 3] = 0  # hidden
     assert taper_of(classes, (1, 2), [0, 1, 2, 4]) < -0.7
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_heart_comes_out_upright_and_unmirrored(scan, turns, mirrored, caplog):
+    """Where the affine is lost; the U-Net has said how it lies."""
+    item, right = {"subject": "a"}, scan["label"].as_tensor()
+    lying = right.rot90(turns, (1, 2))
+    for key in ("image", "label", "unet_class"):
+        item[key] = MetaTensor(lying.flip(2) if mirrored else lying.clone(), affine=torch.from_numpy(PLAIN))
+    read = UNetProb(torch.zeros(1, *lying.shape[1:]), [0, 1, 2], mirrored, turns)
+    item["image"] = with_scan(item["image"], replace(scan_of(scan["image"]), unet_prob=read))
+    with caplog.at_level(logging.INFO):
+        found = SliceOrderd()(item)
+    assert torch.equal(found["label"].as_tensor(), right)
+    assert ("mirrored" in caplog.text) == mirrored and ("turned" in caplog.text) == bool(turns)
+    stated = SliceOrderd()({**item, "array_axes": ["lateral", "inferior", "apex"]})
+    assert torch.equal(stated["label"].as_tensor(), item["label"].as_tensor())

@@ -116,10 +116,14 @@ def test_axes_stated_for_all_scans_count_where_a_scan_states_none(words):
 @pytest.mark.parametrize(
     "words, target, sentence",
     [
-        ("up,down,left", "short_axis", r"^--array_axes must name three directions out of .*apex.*; correct it"),
-        ("lateral,septal,apex", "short_axis", "one per axis, not .'lateral', 'septal', 'apex'.; correct it"),
-        ("lateral,inferior", "short_axis", "one per axis, not"),
-        ("lateral,inferior,apex", "RAS", "--array_axes is for short-axis stacks, but orientation is RAS; leave it out"),
+        ("up,down,left", "short_axis", r"^--orientation must name three directions out of .*apex.*; correct it"),
+        ("lateral,septal,apex", "short_axis", "one per axis, .*not lateral,septal,apex; correct it"),
+        ("lateral,inferior", "short_axis", "one per axis, .*not lateral,inferior"),
+        (
+            "lateral,inferior,apex",
+            "RAS",
+            "--orientation is for short-axis stacks, but these are prepared as RAS; leave it out",
+        ),
     ],
 )
 def test_axes_stated_wrongly_for_all_scans_are_refused_before_any_is_read(words, target, sentence):
@@ -138,7 +142,7 @@ def test_lost_orientation_is_taken_as_usual_with_a_warning(caplog):
     image = tensor(np.random.default_rng(0).random((1, 3, 4, 5, 2), dtype=np.float32))
     with caplog.at_level(logging.WARNING):
         item = CanonicalOrientationd("image")({"image": image})
-    assert "scan.nii" in caplog.text and "state --array_axes, or array_axes in the data list" in caplog.text
+    assert "scan.nii" in caplog.text and "state --orientation, or array_axes in the data list" in caplog.text
     assert torch.equal(item["image"].as_tensor(), image.as_tensor())
     caplog.clear()
     affine = np.eye(4)

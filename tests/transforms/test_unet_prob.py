@@ -19,6 +19,7 @@ from nisf.training.slice_transforms import RandSliced
 from nisf.transforms.hold_out import HoldOutd
 from nisf.transforms.points import ToStored
 from nisf.transforms.scan import Scan, scan_of, with_scan
+from nisf.transforms.slice_order import SliceOrderd
 from nisf.transforms.unet_prob import AddUNetProbd
 from nisf.utils.errors import InputError
 
@@ -141,8 +142,10 @@ def test_the_user_is_told_of_a_turned_heart(upright_heart, affine, turns, said, 
     net, heart, turns_of = upright_heart
     image = MetaTensor(heart.rot90(turns, (1, 2)), affine=torch.from_numpy(affine))
     with caplog.at_level(logging.INFO):
-        AddUNetProbd(net, turns_of=turns_of)({"image": with_scan(image, Scan((0.0, 0.5)))})
+        item = AddUNetProbd(net, turns_of=turns_of)({"image": with_scan(image, Scan((0.0, 0.5)))})
+        found = SliceOrderd()(item)["image"]
     assert said in caplog.text and ("turned" in caplog.text) == bool(said)
+    assert torch.equal(found.as_tensor(), heart if said else image.as_tensor()), "and the image is turned back"
 
 
 def test_held_out_slices_are_neither_seen_nor_given_anything():

@@ -26,7 +26,7 @@ from nisf.fit.posterior import LatentFit
 from nisf.geometry.affine import voxel_ml
 from nisf.inference.save import ResultWriter
 from nisf.inference.save_together import SaveResultsd
-from nisf.io.datalist import load_split
+from nisf.io.datalist import load_split, with_stack
 from nisf.io.latent_file import SavedFit
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.transforms.auxiliary import with_partial
@@ -115,18 +115,26 @@ class Segmenter:
         self.seed = parts["seed"]
 
     @unwrapped()
-    def __call__(self, path: str | Path | Mapping, series: Sequence[str] = (), mask: str | None = None) -> Segmentation:
+    def __call__(
+        self,
+        path: str | Path | Mapping,
+        series: Sequence[str] = (),
+        mask: str | None = None,
+        stack: str | None = None,
+        strict: bool = False,
+    ) -> Segmentation:
         """Segments one scan.
 
         Args:
-            path: file of the scan, or an entry of a data list (``nisf.io.datalist.load_split``).
+            path: file or DICOM folder of the scan, or an entry of a data list (``nisf.io.datalist.load_split``).
             series, mask: other series of the same subject, mask of valid voxels; see ``nisf segment --help``.
+            stack, strict: series of a DICOM folder, refusal of unusual ones; see ``nisf segment --help``.
 
         Raises:
             InputError: the scan cannot be read or fitted.
         """
         subject = path if isinstance(path, Mapping) else load_split("images", [str(path)], "all", strict=False)[0]
-        (subject,) = with_partial([subject], series, mask)
+        (subject,) = with_partial(with_stack([subject], stack, strict), series, mask)
         item = self.preprocessing(dict(subject))
         image = item["image"]
         with torch.no_grad():
@@ -140,7 +148,7 @@ class Segmenter:
     def _result(self, item: dict, fitted: FittedScan) -> Segmentation:
         scan, files = item["scan"], list(item["scan"].files)
         load = LoadCined("image", fourth_axis=self.parser.get_parsed_content("fourth_axis"), voxel_mm=scan.voxel_mm)
-        image = load({"image": files if len(files) > 1 else files[0]})["image"]
+        image = load({"image": files if len(files) > 1 else files[0], "stack": scan.stack})["image"]
         return Segmentation(
             labels=plain_array(item["seg"])[0],
             image=plain_array(image)[0],
@@ -160,10 +168,10 @@ def segment(path: str | Path | Mapping, config: str | Sequence[str] = (), **opti
     Args:
         path: file of the scan, or an entry of a data list.
         config: see ``Segmenter``.
-        options: options of ``Segmenter``, and ``series`` and ``mask``.
+        options: options of ``Segmenter``, and ``series``, ``mask``, ``stack`` and ``strict``.
 
     Raises:
         InputError: a config, a setting or weights are wrong, or the scan cannot be read or fitted.
     """
-    partial = {name: options.pop(name) for name in ("series", "mask") if name in options}
+    partial = {name: options.pop(name) for name in ("series", "mask", "stack", "strict") if name in options}
     return Segmenter(config, **options)(path, **partial)

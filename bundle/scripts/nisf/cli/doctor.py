@@ -36,6 +36,7 @@ LEAST_DISK = 2 * 2**30
 PURPOSES = {
     "train": "training",
     "mlflow": "tracking",
+    "dicom": "compressed DICOM in",
     "dicom-seg": "DICOM SEG out",
     "itk": "MHA and NRRD in",
     "ray": "cohorts on Ray",

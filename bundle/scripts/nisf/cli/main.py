@@ -8,12 +8,14 @@ import warnings
 from collections.abc import Sequence
 
 from nisf.cli.grid import mesh, sample
+from nisf.cli.inspect import inspect
 from nisf.cli.models import doctor, evaluate, phantom, train
 from nisf.cli.parser import HELP, arranged, help_of, nearest, overview
 from nisf.cli.scans import cohort_run, report, segment, view
 from nisf.utils.errors import InputError, sentence_of
 
 COMMANDS = {
+    "inspect": inspect,
     "segment": segment,
     "report": report,
     "view": view,

@@ -19,8 +19,8 @@ from fire.parser import DefaultParseValue
 
 from nisf.utils.errors import InputError
 
-#: One-letter options and their long forms.
-SHORT = {"-o": "--output"}
+#: Other names of options.
+SHORT = {"-o": "--output", "--array_axes": "--orientation"}
 
 HELP = ("-h", "--help")
 

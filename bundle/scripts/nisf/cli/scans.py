@@ -25,7 +25,10 @@ def segment(
     mask: str | None = None,
     cycle_ms: float | None = None,
     voxel_mm: str | None = None,
-    array_axes: str | None = None,
+    orientation: str | None = None,
+    stack: str | None = None,
+    strict: bool = False,
+    verbose: bool = False,
     dicom_seg: bool | Literal["phases", "all"] | None = None,
     keep_ids: bool = False,
     layout: str | None = None,
@@ -38,7 +41,7 @@ def segment(
 
     Writes OUTPUT/<scan>/<scan>_seg.nii.gz (1 LV blood pool, 2 LV myocardium, 3 RV blood pool) and <scan>_latent.pt, the
     fitted function, which nisf report, sample and mesh read; OUTPUT/scans.json is the summary. The orientation is taken
-    from each file's affine unless --array_axes states it.
+    from each file's affine unless --orientation states it.
 
     Scans with finished results of the same files, settings and weights are skipped: repeat the command to continue a
     batch that was stopped. Another scan of the same name gets a name of its own. Labels corrected by hand are kept.
@@ -47,7 +50,8 @@ def segment(
 
     Args:
         scans: NIfTI, MetaImage or NRRD files (3D or 4D), folders of them at any depth, folders of DICOM files as a
-            scanner exports them (the short-axis cine is found by its geometry), or one data list (cohort.json).
+            scanner exports them (the short-axis cine is found by its geometry), zip or tar archives of one of these, or
+            one data list (cohort.json).
         output: folder of the results.
         overwrite: segment finished scans again, but for those whose labels were corrected by hand.
         fast: a fit with half the points, and a U-Net that reads ten frames in place of all; see docs/results/speed.md.
@@ -67,8 +71,14 @@ def segment(
             NIfTI; with the time between frames in each file it gives the frames their place in the cycle.
         voxel_mm: voxel size in mm along the first, second and third array axis of all scans, where their files have
             lost it; as 1.4,1.4,10. The results have it, and nisf report gives volumes.
-        array_axes: directions in which the first, second and third array axis of all scans point, where their affines
-            are wrong: out of lateral, septal, inferior, anterior, apex, base; as lateral,inferior,apex.
+        orientation: directions in which the first, second and third array axis of all scans point, where their affines
+            are wrong or lost: out of lateral, septal, inferior, anterior, apex, base, as lateral,inferior,apex; or the
+            codes of the patient's axes, as LPS for axes that point to left, posterior and superior.
+        stack: series of the DICOM folders that is segmented, whatever its plane; by number, UID or description as nisf
+            inspect lists them.
+        strict: refuse DICOM folders with something unusual, a missing slice or frame, a slice with another field, a
+            plane that is no usual short axis, in place of a warning.
+        verbose: show every warning of the libraries that read the files, in place of their number.
         dicom_seg: for DICOM scans, also write DICOM SEG objects, of ED and ES, or with --dicom_seg all of every frame.
         keep_ids: keep the patient's identity in DICOM SEG objects; no other file ever holds it.
         layout: layout of a data set, as acdc; files and folders of any form unless named. An unknown one lists all.
@@ -78,13 +88,14 @@ def segment(
         adam: fit by the paper's Adam steps in place of Gauss-Newton.
     """
     from nisf import runs
+    from nisf.cli.library_warnings import library_warnings
     from nisf.cli.parser import summary_on_stdout
     from nisf.utils.quick_start import import_monai
 
     if not scans or not output:
         raise InputError("name one or more scans and a result folder: nisf segment SCAN... -o OUTPUT")
     import_monai()
-    with summary_on_stdout(output, json):
+    with summary_on_stdout(output, json), library_warnings(verbose):
         runs.segment(
             scans,
             output,
@@ -105,7 +116,9 @@ def segment(
             mask=mask,
             cycle_ms=cycle_ms,
             voxel_mm=voxel_mm,
-            array_axes=array_axes,
+            array_axes=orientation,
+            stack=stack,
+            strict=strict or None,
             dicom_seg=dicom_seg,
             keep_ids=keep_ids,
         )
@@ -186,7 +199,7 @@ def cohort_run(
     device: str | None = None,
     cycle_ms: float | None = None,
     voxel_mm: str | None = None,
-    array_axes: str | None = None,
+    orientation: str | None = None,
     ray: str | None = None,
     workers: int | None = None,
     threads: int = 1,
@@ -214,7 +227,7 @@ def cohort_run(
         device: cpu, cuda or cuda:N.
         cycle_ms: as in nisf segment.
         voxel_mm: as in nisf segment.
-        array_axes: as in nisf segment.
+        orientation: as in nisf segment.
         ray: address of a Ray cluster, or auto to start Ray on this machine.
         workers: with ray, number of workers; unless given, one for each GPU, or one for each group of threads where
             there is none.
@@ -228,7 +241,7 @@ def cohort_run(
     if not data or not output:
         raise InputError("name a folder or a data list and a result folder: nisf cohort run DATA -o OUTPUT")
     weights = {"model": model, "unet_model": unet_model}
-    stated = {"cycle_ms": cycle_ms, "voxel_mm": voxel_mm, "array_axes": array_axes}
+    stated = {"cycle_ms": cycle_ms, "voxel_mm": voxel_mm, "array_axes": orientation}
     options = {"fast": fast, "device": device, "skip_finished": not overwrite, **weights, **stated}
     if ray is None:
         if any(value is not None for value in (workers, scan_minutes, part)):

@@ -12,7 +12,8 @@ import numpy as np
 from nisf.inference.dicom_source import NO_DATE, refer_to, stand_ins, without_identity
 from nisf.inference.label_names import TITLES
 from nisf.io.dicom_cine import DicomScan, find_scan
-from nisf.io.dicom_headers import Picture, is_dicom
+from nisf.io.dicom_headers import is_dicom
+from nisf.io.dicom_picture import Picture
 from nisf.io.images import read_scan
 from nisf.io.nifti import image_stem, stem_of
 from nisf.plots.style import class_colour
@@ -54,6 +55,7 @@ def write_segmentations(
     which: str | Mapping[str, int] = "phases",
     class_names: Mapping[str, str] | None = None,
     keep_ids: bool = False,
+    stack: str | None = None,
 ) -> list[Path]:
     """Writes ``<scan>_seg_ED.dcm`` and ``_ES.dcm``, or ``_frame01.dcm`` and so on, with one binary segment per class.
 
@@ -68,6 +70,7 @@ def write_segmentations(
             names to frame numbers.
         class_names: class number (text) to name; LV, MYO and RV unless given.
         keep_ids: take over patient, study and equipment from the images.
+        stack: number, UID or description of the series that was segmented; the short-axis cine unless given.
 
     Returns:
         the files, in the order of the frames' names.
@@ -85,7 +88,7 @@ def write_segmentations(
         raise InputError(
             f"{source}: DICOM SEG can be written for {', '.join(TYPES)}, not for {unknown[0]}; leave it out"
         )
-    scan, stem = find_scan(source), stem_of(source)
+    scan, stem = find_scan(source, stack), stem_of(source)
     array = _on_grid(labels, scan, str(source))
     frames = phases_of(array, names, str(source)) if which == "phases" else which
     if which == "all":
@@ -94,7 +97,7 @@ def write_segmentations(
     files = []
     for number, (name, frame) in enumerate(frames.items()):
         pictures = [slices[frame] for slices in scan.slices]
-        planes = np.moveaxis(array[..., frame], 2, 0).swapaxes(1, 2)
+        planes = np.moveaxis(array[:, :, scan.grid.places, frame], 2, 0).swapaxes(1, 2)
         segmentation = _segmentation(pictures, planes, names, name, number, keep_ids)
         path = Path(output_dir) / f"{stem}_seg_{name}.dcm"
         with whole_file(path) as part:

@@ -11,7 +11,7 @@ from copy import deepcopy
 
 import numpy as np
 
-from nisf.io.dicom_headers import Picture
+from nisf.io.dicom_picture import Picture
 from nisf.utils.errors import InputError
 
 #: All that is read of an image's header besides place and unique identifiers, which are the ``Picture``'s. Table E.1-1

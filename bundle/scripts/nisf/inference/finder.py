@@ -103,7 +103,7 @@ class Finder:
         if self.dicom_seg is None or outcome.state != FINISHED:
             return outcome
         try:
-            files = self.dicom_seg.add(self.results_of(subject), sources_of(subject))
+            files = self.dicom_seg.add(self.results_of(subject), sources_of(subject), subject.get("stack"))
         except Exception as error:  # one bad scan must not end the others
             return replace(outcome, state=FAILED, reason=reason_of(error))
         return replace(outcome, files=[*outcome.files, *map(str, files)])

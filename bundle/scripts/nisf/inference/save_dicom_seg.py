@@ -35,12 +35,18 @@ class SaveDicomSegd(ResultWriter):
         if self.which is not None:
             scan = item["scan"]
             name = folder_of(scan.files, scan.subject)
-            files = self._write(ScanResults(self.output_dir / name, name), scan.files, np.asarray(item["seg"])[0])
+            results = ScanResults(self.output_dir / name, name)
+            files = self._write(results, scan.files, np.asarray(item["seg"])[0], scan.stack)
             item["saved"] = [*item.get("saved", []), *map(str, files)]
         return item
 
-    def add(self, results: ScanResults, sources: Sequence[str]) -> list[Path]:
+    def add(self, results: ScanResults, sources: Sequence[str], stack: str | None = None) -> list[Path]:
         """Writes the objects of a finished scan from its label file, unless they are there; returns them.
+
+        Args:
+            results: files of the scan.
+            sources: folder of DICOM images.
+            stack: as in ``write_segmentations``.
 
         Raises:
             InputError: as ``write_segmentations``.
@@ -50,10 +56,12 @@ class SaveDicomSegd(ResultWriter):
         (labels,) = results.label_files(sources)
         if SegRecord.of(self.which, self.keep_ids, [labels]).is_in(results):
             return seg_files(results)
-        return self._write(results, sources, labels)
+        return self._write(results, sources, labels, stack)
 
-    def _write(self, results: ScanResults, sources: Sequence[str], labels: np.ndarray | Path) -> list[Path]:
-        rest = (self.which, self.class_names, self.keep_ids)
+    def _write(
+        self, results: ScanResults, sources: Sequence[str], labels: np.ndarray | Path, stack: str | None
+    ) -> list[Path]:
+        rest = (self.which, self.class_names, self.keep_ids, stack)
         earlier = seg_files(results)
         files = write_segmentations(sources[0], labels, results.folder, *rest)
         for old in set(earlier) - set(files):  # of other frames, labels or identifiers

@@ -57,6 +57,18 @@ def find_subjects(layout: str, dataset_dir: Source, strict: bool = True) -> list
     return sorted((_check_files(subject, strict) for subject in subjects), key=lambda s: s["subject"])
 
 
+def with_stack(subjects: Sequence[Mapping], stack: str | int | None = None, strict: bool = False) -> list[Subject]:
+    """The subjects, each with the series of its DICOM files that is to be read, and how; see ``dicom_cine.find_scan``.
+
+    Args:
+        subjects: entries of a data list; what they state themselves holds.
+        stack: number, UID or description of the series; None for the short-axis cine.
+        strict: refuse stacks that are unusual.
+    """
+    stated = {} if stack is None else {"stack": str(stack)}
+    return [{**stated, **({"strict": True} if strict else {}), **subject} for subject in subjects]
+
+
 def _check_ids(subjects: list[Subject]) -> None:
     """Checks that ids are unique and valid as folder names: nothing may be written elsewhere."""
     seen: dict[str, Subject] = {}

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nisf.io.dicom_headers import Picture, read_pictures
-from nisf.io.dicom_stack import Stack, line_through, only_stack, short_axis
+from nisf.io.dicom_grid import StackGrid, interpolated
+from nisf.io.dicom_headers import read_examination
+from nisf.io.dicom_picture import Picture
+from nisf.io.dicom_pixels import PixelReader
+from nisf.io.dicom_stack import PlacedStack, only_stack, placed_stack, short_axis
 from nisf.utils.errors import InputError
 
 #: From DICOM's world coordinates (left, posterior, superior) to ours (right, anterior, superior).
@@ -21,27 +24,34 @@ class DicomScan:
     """A stack read from DICOM files, a cine or a still.
 
     Attributes:
-        slices: pictures by slice and frame; slices ordered along cross(X, Y) in DICOM's world.
-        affine: voxel index to world, RAS mm [4, 4], rounded to float32 as in a NIfTI header.
+        slices: pictures by slice and frame, from one end of the stack to the other.
+        grid: where the voxels are, in DICOM's world.
         starts: seconds of each frame after the R wave by the trigger times, ascending; empty where unknown.
         beat: seconds from beat to beat, 0 where unknown.
         person: ``heart_rate`` (beats a minute), ``sex`` (F or M), ``height_cm``, ``weight_kg``, None where unknown.
         label: readable name of the series that it came from, for the screen alone.
-        left: a line, for the screen alone, about each series that is left out.
+        left: a line, for the screen alone, about each series or group of files that is left out.
+        notes: what is unusual about the files, and what was done.
     """
 
     slices: list[list[Picture]]
-    affine: np.ndarray
+    grid: StackGrid
     starts: tuple[float, ...]
     beat: float
     person: dict[str, float | str | None]
     label: str
     left: list[str]
+    notes: list[str]
+
+    @property
+    def affine(self) -> np.ndarray:
+        """Voxel index to world, RAS mm [4, 4], rounded to float32 as in a NIfTI header."""
+        return (RAS @ self.grid.affine).astype(np.float32).astype(float)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """X, Y, Z, T: columns, rows, slices, frames."""
-        return (*self.slices[0][0].size, len(self.slices), len(self.slices[0]))
+        """X, Y, Z, T: columns, rows, places of slices, frames."""
+        return (*self.grid.size, self.grid.places[-1] + 1, len(self.slices[0]))
 
     @property
     def frame_duration(self) -> float:
@@ -49,61 +59,61 @@ class DicomScan:
         count = len(self.starts)
         return float(self.starts[-1] - self.starts[0]) / (count - 1) if count > 1 else 0.0
 
+    @property
+    def kept_slices(self) -> list[int] | None:
+        """Places that have a slice; None where all have."""
+        return None if len(self.grid.places) == self.shape[2] else self.grid.places
+
     def array(self) -> np.ndarray:
-        """Pixel values, rescaled as the headers say, float32 [X, Y, Z, T].
+        """Pixel values, rescaled as the headers say, float32 [X, Y, Z, T]; 0 in places without a slice.
 
         Raises:
             InputError: the pixels of a file are damaged, cut off or compressed in a way that cannot be undone.
         """
-        out = np.empty(self.shape, np.float32)
-        opened: tuple[str, np.ndarray] = ("", np.empty(0))
-        for z, pictures in enumerate(self.slices):
+        out, reader = np.zeros(self.shape, np.float32), PixelReader()
+        for place, pictures in zip(self.grid.places, self.slices):
             for t, picture in enumerate(pictures):
-                if opened[0] != picture.path:  # an enhanced file holds many pictures
-                    opened = (picture.path, _pixels(picture.path))
-                pixels = opened[1][picture.number]
-                if pixels.shape != picture.size[::-1]:
-                    raise InputError(f"{picture.path}: its pixels do not have the size in its header; export it again")
-                out[:, :, z, t] = pixels.T * np.float64(picture.slope) + picture.intercept
+                pixels = reader.read(picture) * np.float64(picture.slope) + picture.intercept
+                other = self.grid.pixel_map(picture, place)
+                out[:, :, place, t] = (pixels if other is None else interpolated(pixels, other, self.grid.size)).T
         return out
 
 
-def find_scan(source: str | os.PathLike) -> DicomScan:
+def find_scan(source: str | os.PathLike, wanted: str | None = None, strict: bool = False) -> DicomScan:
     """Finds the short-axis cine in a folder of DICOM files, or in one enhanced file, by the headers alone.
 
+    Args:
+        source: folder or file.
+        wanted: number, UID or description of a series that is taken instead, whatever its plane.
+        strict: refuse a stack that is unusual instead of noting what was done about it.
+
     Raises:
-        InputError: there is no DICOM image, pictures of several patients, no short-axis cine, or an incomplete one.
+        InputError: there is no DICOM image, pictures of several patients, no short-axis cine, or a broken one; with
+            ``strict``, one with ``notes``.
     """
-    return _scan(*short_axis(read_pictures(source), str(source)))
+    examination = read_examination(source)
+    choice = short_axis(examination, wanted)
+    placed = placed_stack(choice.chosen, str(source), "short-axis cine" if wanted is None else f"series {wanted}")
+    scan = _scan(placed, choice.chosen.title, [*choice.left, *examination.told()], choice.notes)
+    if strict and scan.notes:
+        raise InputError(f"{source}: {scan.notes[0]}; mend the files, or leave --strict out")
+    return scan
 
 
 def find_stack(source: str | os.PathLike) -> DicomScan:
     """The one stack in a folder of DICOM files or in a file, of any plane, cine or still.
 
     Raises:
-        InputError: there is no DICOM image, pictures of several patients, several stacks, or an incomplete one.
+        InputError: there is no DICOM image, pictures of several patients, several stacks, or a broken one.
     """
-    return _scan(only_stack(read_pictures(source), str(source)))
+    stack = only_stack(read_examination(source))
+    return _scan(placed_stack(stack, str(source), "stack"), stack.title)
 
 
-def _scan(stack: Stack, left: Sequence[str] = ()) -> DicomScan:
-    slices = stack.slices
+def _scan(placed: PlacedStack, title: str, left: Sequence[str] = (), notes: Sequence[str] = ()) -> DicomScan:
+    slices = placed.slices
     times = _starts(slices), _beat(slices)
-    return DicomScan(slices, affine_of(slices), *times, _person(slices), stack.title, list(left))
-
-
-def affine_of(slices: Sequence[Sequence[Picture]]) -> np.ndarray:
-    """Voxel index (column, row, slice) to RAS mm, [4, 4]; see PS3.3 C.7.6.2.1.1 of the DICOM standard.
-
-    A single slice steps by its thickness, by 1 mm where that is unknown.
-    """
-    first = slices[0][0]
-    origin, step = line_through(np.array([pictures[0].position for pictures in slices]))
-    affine = np.eye(4)
-    affine[:3, 0] = first.directions[0] * first.spacing[0]
-    affine[:3, 1] = first.directions[1] * first.spacing[1]
-    affine[:3, 2], affine[:3, 3] = step if len(slices) > 1 else first.normal * (first.thickness or 1.0), origin
-    return (RAS @ affine).astype(np.float32).astype(float)
+    return DicomScan(slices, placed.grid, *times, _person(slices), title, list(left), [*notes, *placed.notes])
 
 
 def _starts(slices: Sequence[Sequence[Picture]]) -> tuple[float, ...]:
@@ -146,17 +156,3 @@ def _median(values: Sequence[float | None], low: float, high: float) -> float | 
     """Median of the plausible values (scanners write 0 for what nobody typed in)."""
     good = [v for v in values if v is not None and low <= v <= high]
     return float(np.median(good)) if good else None
-
-
-def _pixels(path: str) -> np.ndarray:
-    """Stored values [pictures, rows, columns] of a file."""
-    import pydicom
-
-    try:
-        array = np.asarray(pydicom.dcmread(path, force=True).pixel_array)
-    except Exception as error:  # pydicom fails in many ways, and has no decoder for some compressions
-        raise InputError(
-            f"{path}: its pixels cannot be read ({' '.join(str(error).split())[:200]}); "
-            "export the series again, uncompressed"
-        ) from error
-    return array if array.ndim == 3 else array[None]

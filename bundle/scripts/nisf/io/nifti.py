@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 import re
 import zlib
@@ -13,8 +14,17 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from nibabel.spatialimages import HeaderDataError
 
+from nisf.geometry.orientation import unlike_axes
+from nisf.io.archives import archive_stem
 from nisf.utils.errors import InputError
 from nisf.utils.files import check_readable, whole_file
+
+logger = logging.getLogger(__name__)
+
+#: What nibabel raises for files that are no images or have a header that cannot be.
+_UNREADABLE = (
+    *(nib.filebasedimages.ImageFileError, HeaderDataError, OSError, EOFError, ValueError, OverflowError, zlib.error),
+)
 
 
 def save_nifti(
@@ -55,9 +65,9 @@ def save_nifti(
 
 
 def stem_of(path: str | Path) -> str:
-    """File name without folder and without .nii, .nii.gz or another single ending; a folder's whole name."""
+    """File name without folder and without .nii.gz, .tar.gz or another single ending; a folder's whole name."""
     path = Path(path)
-    return path.name if path.is_dir() else image_stem(path) or path.stem
+    return path.name if path.is_dir() else image_stem(path) or archive_stem(path) or path.stem
 
 
 #: Seconds in the time units of NIfTI; a file without a unit means seconds.
@@ -84,8 +94,15 @@ def new_header(shape: tuple[int, ...], affine: np.ndarray, frame_duration: float
     return header
 
 
-def open_nifti(path: str) -> nib.spatialimages.SpatialImage:
-    """The opened file, its voxels not yet read; with the voxel sizes of the header where the affine has lost them.
+def open_nifti(path: str, tell: bool = False) -> nib.spatialimages.SpatialImage:
+    """The opened file, its voxels not yet read.
+
+    Its affine has the voxel sizes of the header where it has lost them, and the axes of the array where these were
+    exchanged without it, see ``orientation.unlike_axes``.
+
+    Args:
+        path: file.
+        tell: whether to say so in a line where axes were exchanged.
 
     Raises:
         InputError: it is missing, damaged or of another kind.
@@ -93,13 +110,13 @@ def open_nifti(path: str) -> nib.spatialimages.SpatialImage:
     check_readable(path)
     try:
         image = nib.load(path)
-    except (nib.filebasedimages.ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path}: is empty, cut off or no image; give a whole NIfTI file (.nii or .nii.gz)") from error
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise InputError(f"{path}: is no volume; give a NIfTI file (.nii or .nii.gz)")
     if any(size < 1 for size in image.shape):
         raise InputError(f"{path}: its header gives the shape {image.shape}; copy the file again or repair the header")
-    return _sized(image) if isinstance(image, nib.Nifti1Image) else image
+    return _with_own_axes(path, _sized(image), tell) if isinstance(image, nib.Nifti1Image) else image
 
 
 def _sized(image: nib.Nifti1Image) -> nib.Nifti1Image:
@@ -111,6 +128,25 @@ def _sized(image: nib.Nifti1Image) -> nib.Nifti1Image:
     if not np.allclose(voxel_sizes(affine), 1, atol=1e-4) or np.allclose(sizes, 1, atol=1e-4) or not (sizes > 0).all():
         return image
     affine[:3, : len(sizes)] *= sizes
+    return type(image)(image.dataobj, affine, image.header)
+
+
+def _with_own_axes(path: str, image: nib.Nifti1Image, tell: bool) -> nib.Nifti1Image:
+    """The image, with the columns of its affine exchanged where an array was transposed without it."""
+    affine = np.array(image.affine)
+    if len(image.shape) < 3 or not np.isfinite(affine).all() or not voxel_sizes(affine).all():
+        return image
+    unlike = unlike_axes(affine, image.shape)
+    if unlike is None:
+        return image
+    thick, few = unlike
+    if tell:
+        logger.warning(
+            "%s: with the voxel sizes of its affine the stack would be %.0f mm long, so array axis %d is taken for the "
+            "one across the slices, as if axes %d and %d had been exchanged without their affine",
+            *(path, voxel_sizes(affine)[thick] * image.shape[thick], few + 1, *sorted((thick + 1, few + 1))),
+        )
+    affine[:, [thick, few]] = affine[:, [few, thick]]
     return type(image)(image.dataobj, affine, image.header)
 
 

@@ -7,8 +7,10 @@ import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from nisf.io.dicom_cine import DicomScan, find_scan, find_stack
+from nisf.io.sidecar import sidecar_path
 from nisf.io.voxel_files import voxel_files
 from nisf.utils.digest import digest_of_input, digest_of_settings
 from nisf.utils.errors import InputError
@@ -32,7 +34,7 @@ class Source:
         """The source of an entry of a data list; it reads every file once."""
         files = sources_of(subject)
         try:
-            images = [digest_of_image(path) for path in files]
+            images = [digest_of_image(path, partial(find_scan, wanted=subject.get("stack"))) for path in files]
         except (OSError, InputError):  # loading the scan will say what is wrong
             return cls(_resolved(files))
         content = {
@@ -64,8 +66,8 @@ def _resolved(files: Sequence[str]) -> tuple[str, ...]:
 
 
 def digest_of_image(path: str | os.PathLike, find: Callable[[str | os.PathLike], DicomScan] = find_scan) -> str:
-    """Digest of an image's content: of its file, also of one with the voxels that its header names, or of all files of
-    the stack that is read from a DICOM folder, whatever their names and order.
+    """Digest of an image's content: of its file, also of those beside it with its voxels or frame times, or of all
+    files of the stack that is read from a DICOM folder, whatever their names and order.
 
     Args:
         path: file or folder.
@@ -78,7 +80,8 @@ def digest_of_image(path: str | os.PathLike, find: Callable[[str | os.PathLike],
     if os.path.isdir(path):
         pictures = {picture.path for pictures in find(path).slices for picture in pictures}
         return _together(sorted(digest_of_input(file) for file in pictures))
-    files = [path, *voxel_files(path)]
+    told = sidecar_path(path)
+    files = [path, *voxel_files(path), *([told] if told else [])]
     digests = [digest_of_input(file) for file in files]
     return digests[0] if len(digests) == 1 else _together(digests)
 

@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from nisf.io.images import ITK_ENDINGS
 from nisf.utils.errors import InputError
+
+#: Endings of image files that ITK reads.
+ITK_ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
 
 #: Number of bytes at the beginning of a file in which its header and list of files are.
 HEADER = 1 << 20

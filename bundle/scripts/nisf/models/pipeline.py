@@ -27,7 +27,7 @@ WORDS = {
     "unet_weights": "the U-Net has other weights",
     "series": "other series were fitted too",
     "mask": "a mask hides a part of the scan",
-    "hold_out": "slices or frames were held out",
+    "hold_out": "slices or frames were held out or are missing",
     "network": "the network has another shape",
 }
 

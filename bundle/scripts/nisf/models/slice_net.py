@@ -203,6 +203,44 @@ def _read_turned(
     return found.rot90(turns, (1, 2))
 
 
+@torch.no_grad()
+def mirror_ratio(
+    network: SliceNet,
+    frames: torch.Tensor,
+    spacing: Sequence[float],
+    found: torch.Tensor,
+    kept_slices: Sequence[int] | None = None,
+    bf16: bool = False,
+    turns_of: Callable[[np.ndarray, Sequence[float]], int] | None = None,
+) -> float:
+    """How much more a network that has never seen a mirrored organ doubts the frames than their mirror images.
+
+    Doubt is the entropy of the probabilities per voxel of the organ, in two of the frames.
+
+    Args:
+        found: class probabilities of the frames as they are, from ``read_frames``.
+        network, frames, spacing, kept_slices, bf16, turns_of: as in ``read_frames``.
+
+    Returns:
+        above 1 if the mirror images leave less doubt; 0 if they show no organ, 1 if the frames show none.
+    """
+    kept = list(range(frames.shape[3])) if kept_slices is None else list(kept_slices)
+    shown = unet_frames(frames.shape[-1], 2)
+    classes = largest_pieces(likeliest(found[..., shown]), kept)
+    if not classes.any():
+        return 1.0
+    mirrored = classes.flip(1)
+    turns = 0 if turns_of is None else turns_of(mirrored.numpy(), spacing)
+    other = _read_turned(network, frames[..., shown].flip(2), spacing, kept, bf16, mirrored, turns)
+    return _doubt(found[..., shown], classes) / _doubt(other, largest_pieces(likeliest(other), kept))
+
+
+def _doubt(probabilities: torch.Tensor, classes: torch.Tensor) -> float:
+    """Entropy of probabilities [K, X, Y, Z, T] per voxel of the organ in ``classes`` [X, Y, Z, T]; inf without one."""
+    entropy = -torch.xlogy(probabilities, probabilities).sum()
+    return float(entropy) / int((classes > 0).sum()) if classes.any() else float("inf")
+
+
 def _middle(classes: torch.Tensor) -> tuple[float, float] | None:
     """Mean position along x and y of the voxels [X, Y, Z, T] that are not background; None if all are."""
     inside = classes.nonzero()[:, :2].double()

@@ -73,5 +73,8 @@ class HoldOutd(MapTransform):
             before = item[key]
             kept = {"kept_slices": ("slices", before.shape[3]), "kept_frames": ("frames", before.shape[4])}
             found = {name: self.kept_of(*what) for name, what in kept.items() if self.held[what[0]] is not None}
+            missing = scan_of(before).kept_slices  # slices that the files lack
+            if missing is not None and "kept_slices" in found:
+                found["kept_slices"] = sorted(set(found["kept_slices"]) & set(missing))
             item[key] = with_scan(before, replace(scan_of(before), **found))
         return item

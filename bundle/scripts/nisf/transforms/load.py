@@ -102,20 +102,24 @@ class LoadCined(MapTransform):
     def _image(self, item: dict) -> tuple[np.ndarray, np.ndarray, Scan]:
         paths = item[self.image_key]
         files = [str(p) for p in paths] if isinstance(paths, (list, tuple)) else [str(paths)]
-        stored = read_scan(files[0])
-        first, affine = stored.array, stored.affine
+        stored = read_scan(files[0], item.get("stack"), bool(item.get("strict")), self.fourth_axis == "time")
+        first, affine, starts = stored.array, stored.affine, stored.starts
         arrays = [first]
         for path in files[1:]:
             other = read_scan(path)
+            starts += other.starts
             _check_same_grid(path, "frame", other.array.shape, other.affine, first.shape, affine, files[0])
             arrays.append(other.array)
         for path, array in zip(files, arrays):
             _check_intensities(path, array)
         stacked = first if len(arrays) == 1 else np.concatenate(arrays, axis=3)
-        duration = stored.frame_duration if self.fourth_axis == "time" else 0.0
+        if len(files) > 1 and not all(a < b for a, b in zip(starts, starts[1:])):
+            starts = ()
+        step = (starts[-1] - starts[0]) / (len(starts) - 1) if len(starts) == len(files) > 1 else stored.frame_duration
+        duration = step if self.fourth_axis == "time" else 0.0
         image = stacked[None] if self.fourth_axis == "time" else np.moveaxis(stacked, 3, 0)[..., None]
         count = image.shape[-1]
-        times = item.get("times") or frame_times(files[0], count, stored.starts, stored.beat, self.cycle)
+        times = item.get("times") or frame_times(files[0], count, starts, stored.beat, self.cycle)
         if len(times) != count:
             raise InputError(
                 f"{files[0]}: has {count} frames, but the data list has {len(times)} times; correct the list"
@@ -134,6 +138,8 @@ class LoadCined(MapTransform):
             size_known=size is not None or item.get("pixel_size_known") is not False,
             voxel_mm=size,
             header=header,
+            stack=item.get("stack"),
+            kept_slices=stored.kept_slices,
         )
         return np.ascontiguousarray(image), affine, scan
 

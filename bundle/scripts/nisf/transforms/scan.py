@@ -36,10 +36,14 @@ class UNetProb:
     Attributes:
         values: class probabilities [K, X, Y, Z, T'] on the image's grid, uint8 (255 for one) or float in [0, 1].
         frames: numbers of the T' frames.
+        mirrored: whether the heart in the image is mirrored, and was read in its mirror image along y.
+        turns: quarter turns in plane by which it lies turned, in the mirror image if it is mirrored.
     """
 
     values: torch.Tensor
     frames: list[int]
+    mirrored: bool = False
+    turns: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +74,7 @@ class Scan:
         size_known: whether the pixel size is known, as the data list says; fractions can be measured without it.
         voxel_mm: voxel size along the file's axes as stated by the user, mm; None where it is the file's own.
         header: NIfTI header of the image's grid, if the file itself is not NIfTI or has another voxel size.
+        stack: series of the DICOM files that was asked for; None for the short-axis cine.
         frame: coordinate frame of the image's grid, once it is set.
         kept_slices, kept_frames: slices and frames that a fit may see; None for all of them.
         mask: voxels [X, Y, Z] that a fit may see; None for all of them.
@@ -87,6 +92,7 @@ class Scan:
     size_known: bool = True
     voxel_mm: tuple[float, float, float] | None = None
     header: nib.Nifti1Header | None = None
+    stack: str | None = None
     frame: CoordinateFrame | None = None
     kept_slices: list[int] | None = None
     kept_frames: list[int] | None = None

@@ -31,14 +31,12 @@ def _axes(array_axes: Sequence[str] | str | None, target: str) -> list[str] | No
     """The setting ``array_axes`` as a list; raises as ``CanonicalOrientationd``."""
     if not array_axes:
         return None
-    words = array_axes.replace(",", " ").split() if isinstance(array_axes, str) else list(array_axes)
     if target != "short_axis":
-        raise InputError(f"--array_axes is for short-axis stacks, but orientation is {target}; leave it out")
+        raise InputError(f"--orientation is for short-axis stacks, but these are prepared as {target}; leave it out")
     try:
-        orientation.stated_permutation(words)
+        return orientation.stated_axes(array_axes)
     except ValueError as error:
-        raise InputError(f"--{error}; correct it") from error
-    return words
+        raise InputError(f"--orientation {error}; correct it") from error
 
 
 class CanonicalOrientationd(TurnTransform):
@@ -49,7 +47,7 @@ class CanonicalOrientationd(TurnTransform):
         target: ``short_axis``: x to the lateral wall, y to the inferior wall, slices last from base to apex, decided
             from the affine, or from the item's ``array_axes`` if they are stated; or axis codes as ``RAS``.
         array_axes: directions of the array axes of every item that states none itself, see
-            ``orientation.stated_permutation``: three words, also as one text; None: by the affine.
+            ``orientation.stated_axes``; None: by the affine.
 
     Raises:
         InputError: ``array_axes`` are no three directions, or are given with another target.
@@ -73,30 +71,31 @@ class CanonicalOrientationd(TurnTransform):
         stated = item.get("array_axes")
         if not stated and not orientation.has_orientation(affine):
             logger.warning(
-                "%s: the affine has lost the scan's orientation, assumed %s; if that is wrong, state --array_axes, or "
-                "array_axes in the data list",
+                "%s: the affine has lost the scan's orientation, assumed %s; if that is wrong, state --orientation, "
+                "or array_axes in the data list",
                 item[self.keys[0]].meta.get("filename_or_obj", "image"),
                 USUAL_AXES,
             )
             stated = USUAL_AXES
+        image = item[self.keys[0]]
         if not stated:
-            return orientation.short_axis_permutation(affine, self._slice_axis(item[self.keys[0]], affine))
+            return orientation.short_axis_permutation(affine, self._slice_axis(image, affine))
         try:
-            return orientation.stated_permutation(stated)
+            return orientation.stated_permutation(stated, affine, self._slice_axis(image, affine, tell=False))
         except ValueError as error:
-            name = item[self.keys[0]].meta.get("filename_or_obj", "image")
-            raise InputError(f"{name}: {error}; correct the data list") from error
+            name = image.meta.get("filename_or_obj", "image")
+            raise InputError(f"{name}: array_axes {error}; correct the data list") from error
 
     @staticmethod
-    def _slice_axis(image: MetaTensor, affine: np.ndarray) -> int:
-        """As DICOM says, else by the grid; with a warning the last axis."""
+    def _slice_axis(image: MetaTensor, affine: np.ndarray, tell: bool = True) -> int:
+        """As DICOM says, else by the grid; with a warning, if it is to ``tell``, the last axis."""
         header = scan_of(image).header
         stated = None if header is None else header.get_dim_info()[2]
         found = orientation.slice_axis_of(affine, image.shape[1:4]) if stated is None else stated
-        if found is None:
+        if found is None and tell:
             logger.warning(
                 "%s: neither voxel sizes nor directions tell which array axis runs across the slices, assumed the "
-                "last; if that is wrong, state --array_axes, or array_axes in the data list",
+                "last; if that is wrong, state --orientation, or array_axes in the data list",
                 image.meta.get("filename_or_obj", "image"),
             )
         return 2 if found is None else found

@@ -6,7 +6,6 @@ intensities alone, as the fit does.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 
@@ -17,11 +16,10 @@ from monai.transforms import Transform
 from monai.utils import convert_to_tensor
 
 from nisf.geometry.orientation import has_orientation, spacing_of
-from nisf.models.slice_net import APART, SliceNet, largest_pieces, read_frames, scaled, unet_frames
+from nisf.models.slice_net import APART, SliceNet, largest_pieces, mirror_ratio, read_frames, scaled, unet_frames
 from nisf.transforms.scan import UNetProb, scan_of, with_scan
+from nisf.transforms.slice_order import seems_mirrored, taper_of
 from nisf.utils.tensors import likeliest
-
-logger = logging.getLogger(__name__)
 
 
 class AddUNetProbd(Transform):
@@ -35,6 +33,7 @@ class AddUNetProbd(Transform):
         frames: maximum number of frames to read; None for all.
         bf16: as in ``SliceNet.probabilities``.
         turns_of: as in ``read_frames``.
+        body: classes of an organ that may be mirrored; such a one is read in its mirror image. None reads all as it is.
         image_key: key of the image [C, X, Y, Z, T].
     """
 
@@ -44,10 +43,11 @@ class AddUNetProbd(Transform):
         frames: int | None = None,
         bf16: bool = True,
         turns_of: Callable[[np.ndarray, Sequence[float]], int] | None = None,
+        body: Sequence[int] | None = None,
         image_key: str = "image",
     ) -> None:
         self.network, self.frames, self.bf16, self.image_key = network, frames, bf16, image_key
-        self.turns_of = turns_of
+        self.turns_of, self.body = turns_of, body
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with U-Net probabilities and ``unet_class``."""
@@ -61,25 +61,32 @@ class AddUNetProbd(Transform):
         plain = convert_to_tensor(scaled(image.as_tensor()[..., frames].float()))  # MONAI's transforms make MetaTensors
         spacing = spacing_of(np.asarray(image.affine))
         probabilities = read_frames(self.network, plain, spacing, kept, self.bf16, self.turns_of)
+        mirrored = not item.get("array_axes") and self._is_mirrored(image, plain, probabilities, kept)
+        if mirrored:
+            probabilities = read_frames(self.network, plain.flip(2), spacing, kept, self.bf16, self.turns_of).flip(2)
         raw = likeliest(probabilities)
         classes = largest_pieces(raw, kept)
-        self._tell(image, 0 if self.turns_of is None else self.turns_of(classes.numpy(), spacing))
+        turns = self._turns((classes.flip(1) if mirrored else classes).numpy(), np.asarray(image.affine))
         # separate pieces are taken for background, though not with certainty
         apart = torch.full((len(probabilities), 1), APART / (len(probabilities) - 1))
         apart[0] = 1 - APART
         probabilities[:, (raw != classes)] = apart
-        item[self.image_key] = with_scan(image, replace(scan, unet_prob=UNetProb(probabilities, frames)))
+        item[self.image_key] = with_scan(
+            image, replace(scan, unet_prob=UNetProb(probabilities, frames, mirrored, turns))
+        )
         item["unet_class"] = MetaTensor(classes.unsqueeze(0), meta=dict(image.meta))
         return item
 
-    def _tell(self, image: MetaTensor, turns: int) -> None:
-        """One line about a heart that does not lie as the file says; a quarter turn may be the anatomy's."""
-        known = has_orientation(np.asarray(image.affine))
-        if turns == 2 or (turns and not known):
-            logger.log(
-                logging.WARNING if known else logging.INFO,
-                "%s: the heart in the image is turned by about %d degrees in plane%s, and is read upright",
-                image.meta.get("filename_or_obj", "image"),
-                90 * turns if turns < 3 else -90,
-                ", though its affine says otherwise" if known else "",
-            )
+    def _is_mirrored(
+        self, image: MetaTensor, frames: torch.Tensor, probabilities: torch.Tensor, kept: Sequence[int] | None
+    ) -> bool:
+        if self.body is None:
+            return False
+        affine = np.asarray(image.affine)
+        given = (self.network, frames, spacing_of(affine), probabilities, kept, self.bf16, self.turns_of)
+        classes = largest_pieces(likeliest(probabilities), kept).numpy()
+        lies = taper_of(classes, self.body, kept), self._turns(classes, affine)
+        return seems_mirrored(mirror_ratio(*given), *lies, has_orientation(affine))
+
+    def _turns(self, classes: np.ndarray, affine: np.ndarray) -> int:
+        return 0 if self.turns_of is None else self.turns_of(classes, spacing_of(affine))

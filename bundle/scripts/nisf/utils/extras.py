@@ -10,6 +10,7 @@ from nisf.utils.errors import InputError
 EXTRAS = {
     "train": ("sklearn", "tensorboard"),
     "mlflow": ("mlflow", "sqlalchemy", "alembic"),
+    "dicom": ("gdcm",),
     "dicom-seg": ("highdicom",),
     "itk": ("itk",),
     "ray": ("ray", "pyarrow"),

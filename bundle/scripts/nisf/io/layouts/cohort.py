@@ -62,6 +62,8 @@ FIELDS = {
     "crops": (lambda v: _is_list(v, _is_text), "a list of paths"),
     "voxel_mm": (lambda v: _is_list(v, _is_number) and len(v) == 3, "a list of three sizes in mm"),
     "pixel_size_known": (lambda v: isinstance(v, bool), "true or false"),
+    "stack": (_is_text, "the number, UID or description of a DICOM series"),
+    "strict": (lambda v: isinstance(v, bool), "true or false"),
     "array_axes": (lambda v: _is_list(v, _is_text), "a list of three directions"),
 }
 

@@ -6,8 +6,11 @@ import logging
 import os
 from collections import Counter
 
+from nisf.io.archives import archive_stem
 from nisf.io.dicom_headers import dicom_paths, is_dicom, kind_of
+from nisf.io.dicom_identity import is_of_each_file
 from nisf.io.layouts.common import DERIVED, make_subject
+from nisf.io.layouts.frames import tell_of_frames
 from nisf.io.nifti import image_stem
 from nisf.utils.errors import InputError
 from nisf.utils.files import walk_files
@@ -22,24 +25,32 @@ def read_images(source, strict=True) -> list[dict]:
     Each NIfTI, MetaImage or NRRD file is a subject, and so is each DICOM examination (see `dicom_folders`). The id is
     the file's stem or the folder's name; where these repeat (a/sa.nii.gz, b/sa.nii.gz), the folders' names go before
     it. In a folder, files named as in DERIVED (*_gt, *_seg, ...) are skipped; a file given by name is always
-    taken.
+    taken. So is a zip or tar archive of one scan; those in a folder are taken where it holds nothing else.
     """
     paths: list[str] = []
     for item in [source] if isinstance(source, (str, os.PathLike)) else source:
         item = os.path.abspath(item)
         if not os.path.isdir(item):
-            if strict and image_stem(item) is None and not is_dicom(item):
-                raise InputError(f"{item} is no image file; give NIfTI, MetaImage, NRRD or a folder of DICOM files.")
+            if strict and image_stem(item) is None and archive_stem(item) is None and not is_dicom(item):
+                raise InputError(
+                    f"{item} is no image file; give NIfTI, MetaImage, NRRD, a folder of DICOM files or an "
+                    "archive of one."
+                )
             paths.append(item)
             continue
-        found = [p for p in walk_files(item) if image_stem(p)]
+        files = walk_files(item)
+        found = [p for p in files if image_stem(p)]
         paths += [p for p in found if not image_stem(p).endswith(DERIVED)]
         passed = sum(image_stem(p).endswith(DERIVED) for p in found)
         if passed:
             logger.info("%s: skipped %d files named %s.", item, passed, ", ".join("*" + d for d in DERIVED))
-        paths += dicom_folders(item)
+        tell_of_frames(found)
+        examinations = dicom_folders(item)
+        paths += examinations
+        if not found and not examinations:
+            paths += [p for p in files if archive_stem(p)]
     paths = sorted(set(paths))
-    stems = [image_stem(p) or os.path.basename(p).removesuffix(".dcm") for p in paths]
+    stems = [image_stem(p) or archive_stem(p) or os.path.basename(p).removesuffix(".dcm") for p in paths]
     base = os.path.commonpath([os.path.dirname(p) for p in paths]) if paths else ""
     long = [os.path.join(os.path.relpath(os.path.dirname(p), base), s) for p, s in zip(paths, stems)]
     many = Counter(map(name_key, stems))
@@ -47,27 +58,51 @@ def read_images(source, strict=True) -> list[dict]:
     return [make_subject(name, path) for name, path in zip(names, paths)]
 
 
+def scan_in(folder: str | os.PathLike, archive: str) -> str:
+    """The only scan in the folder of an unpacked archive: a file, or a folder of DICOM files.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    found = [subject["image"] for subject in read_images(str(folder))]
+    if len(found) == 1 and archive_stem(found[0]) is None:
+        return found[0]
+    what = f"{len(found)} scans" if found else "no image and no DICOM files"
+    raise InputError(f"{archive}: holds {what}; give an archive of one scan, or unpack it and give the folder")
+
+
 def dicom_folders(folder) -> list[str]:
     """The folders below `folder`, itself included, that hold one DICOM examination each.
 
-    An examination's folder is the one that holds all images of its study; where one contains the other they count as
-    one (which the reader refuses if both have a scan). What is no image (DICOMDIR, reports, segmentations of earlier
-    runs) counts nowhere. A damaged file makes a scan of its folder only where no other scan has it.
+    An examination's folder is the one that holds all images of its study (of its patient or series where every file
+    has a study of its own); where one contains the other they count as one (which the reader refuses if both have a
+    scan). What is no image (DICOMDIR, reports, segmentations of earlier runs) counts nowhere. A damaged file makes a
+    scan of its folder only where no other scan has it.
     """
     named = [p for p in dicom_paths(folder) if image_stem(p) is None]
     if len({os.path.dirname(p) for p in named}) < 2:  # one image is enough
         return [os.path.dirname(p) for p in named if kind_of(p).image][:1]
+    kinds = {path: kind_of(path) for path in named}
+    damaged = {os.path.dirname(path) for path, kind in kinds.items() if kind.damaged}
+    images = {path: kind for path, kind in kinds.items() if kind.image and not kind.damaged}
+    belongs = _believed([kind for kind in images.values() if kind.alone])
     places: dict[str, str] = {}
-    damaged: set[str] = set()
-    for path in named:
-        kind, place = kind_of(path), os.path.dirname(path)
-        if kind.damaged:
-            damaged.add(place)
-        elif kind.image:
-            places[kind.study] = os.path.commonpath([places.get(kind.study, place), place])
+    for path, kind in images.items():
+        place = os.path.dirname(path)
+        name = getattr(kind, belongs) if belongs else place
+        places[name] = os.path.commonpath([places.get(name, place), place])
     found = _outermost(set(places.values()))
     alone = {d for d in damaged if not any(_within(d, p) or _within(p, d) for p in found)}
     return sorted(found | _outermost(alone))
+
+
+def _believed(kinds) -> str | None:
+    """Which identifier holds the files of an examination together; None where each file has others."""
+    for name in ("study", "patient", "series"):
+        values = [getattr(kind, name) for kind in kinds]
+        if not is_of_each_file(values) and (any(values) or not kinds):
+            return name
+    return None
 
 
 def _outermost(folders: set[str]) -> set[str]:

@@ -1,0 +1,84 @@
+"""Unusual DICOM folders: what the user sees and what comes out.
+
+    python benchmarks/unusual_folders.py [--sunnybrook FOLDER]
+
+The folders are made from a small phantom by ``tests/helpers/corpus_cases.py``; voxels are compared with the phantom's.
+Prints a table in Markdown. With the folder of a Sunnybrook patient (NIfTI cine and LV contours) that is also written
+as DICOM with UIDs as that collection has them, of their own in every file and malformed, and segmented; the Dice of
+the LV is taken in the slices and frames that have contours. Exit status 1 if any outcome is not as it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from about import machine
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from helpers.corpus import outcome_of, the_subject  # noqa: E402
+from helpers.corpus_cases import CASES  # noqa: E402
+from helpers.corpus_folders import UIDS, own_uids  # noqa: E402
+from helpers.dicom_help import change  # noqa: E402
+from helpers.phantom_dicom import Examination  # noqa: E402
+
+
+def table() -> int:
+    """Prints the table; returns how many outcomes are not as they must be."""
+    subject, wrong = the_subject(), 0
+    print("| folder | what the user sees | result |\n|---|---|---|")
+    for case in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            outcome = outcome_of(case, subject, Path(folder) / "scan")
+        wrong += not outcome.right
+        print(f"| {case.name} | {outcome.seen} | {outcome.result}{'' if outcome.right else ' (WRONG)'} |")
+    print(f"\n{len(CASES)} folders, {wrong} not as they must be")
+    return wrong
+
+
+def sunnybrook(source: Path) -> None:
+    """Writes the patient as DICOM, segments it and prints the LV's Dice."""
+    (contours,) = source.glob("*_lv_gt.nii.gz")
+    scan = nib.load(str(contours).replace("_lv_gt", ""))
+    array, truth = np.asarray(scan.dataobj).astype(np.int16), np.asarray(nib.load(contours).dataobj)
+    with tempfile.TemporaryDirectory() as place:
+        folder, out = Path(place) / "scan", Path(place) / "out"
+        beat = 1000 * float(scan.header.get_zooms()[3]) * array.shape[3]
+        Examination(folder, 3, beat).add(4, "SHORT AXIS CINE", array, scan.affine)
+        change(folder, own_uids(*UIDS, "SOPInstanceUID", text="1.3.6.1.4.1.9328.50.16.0{}"))
+        done = subprocess.run(["nisf", "segment", folder, "-o", out], capture_output=True, text=True, check=True)
+        labels = nib.load(out / "scan" / "scan_seg.nii.gz")
+        turn = np.linalg.inv(labels.affine) @ scan.affine
+        found = np.asarray(labels.dataobj)
+        found = found[:, :, ::-1] if turn[2, 2] < 0 else found
+    print(f"lines on standard error: {len(done.stderr.splitlines())}")
+    for frame in np.flatnonzero(truth.any(axis=(0, 1, 2))):
+        drawn = truth[..., frame] == 1
+        ours = (found[..., frame] == 1) & drawn.any(axis=(0, 1))
+        print(f"frame {frame}: LV Dice {2 * (ours & drawn).sum() / (ours.sum() + drawn.sum()):.3f}")
+
+
+def main() -> None:
+    """Runs what the command line asks for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sunnybrook", type=Path, help="folder of the patient")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    print(machine(), "\n")
+    wrong = table()
+    if options.sunnybrook:
+        sunnybrook(options.sunnybrook)
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
