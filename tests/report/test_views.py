@@ -13,6 +13,7 @@ from skimage.draw import polygon2mask
 
 from nisf.plots.contours import PARTS
 from nisf.report.views import FRAMES, axes_of, fewer, heart_box, plane_views, sheet, slices_view
+from nisf.sampling.coarse_to_fine import UNEVEN
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,9 @@ def test_a_plane_s_pixels_stand_where_its_affine_says(scan, planes):
     pixels, points = pixels[inside], points[inside]
     assert len(points) > 10
     expected = scan.fitted.read(points, view.times[1])[0].numpy() * 255
-    np.testing.assert_allclose([view.grey[0, x, y, 1] for x, y, _ in pixels], expected, atol=1.5)
+    np.testing.assert_allclose(
+        [view.grey[0, x, y, 1] for x, y, _ in pixels], expected, atol=1 + 255 * UNEVEN
+    )  # interpolated where it is nearly even
 
 
 def test_fewer_times_are_spread_over_the_cycle():
