@@ -3,9 +3,10 @@
     python benchmarks/unusual_folders.py [--sunnybrook FOLDER]
 
 The folders are made from a small phantom by ``tests/helpers/corpus_cases.py``; voxels are compared with the phantom's.
-Prints a table in Markdown. With the folder of a Sunnybrook patient (NIfTI cine and LV contours) that is also written
-as DICOM with UIDs as that collection has them, of their own in every file and malformed, and segmented; the Dice of
-the LV is taken in the slices and frames that have contours. Exit status 1 if any outcome is not as it must be.
+Prints a table in Markdown, and whether the volunteer's cines, with UIDs of their own in every file, come out as their
+NIfTI file. With the folder of a Sunnybrook patient (NIfTI cine and LV contours) that is also written as DICOM with UIDs
+as that collection has them, of their own in every file and malformed, and segmented; the Dice of the LV is taken in the
+slices and frames that have contours. Exit status 1 if any outcome is not as it must be.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from helpers.corpus_folders import UIDS, own_uids  # noqa: E402
 from helpers.dicom_help import change  # noqa: E402
 from helpers.phantom_dicom import Examination  # noqa: E402
 
+from nisf.io.dicom_cine import find_scan  # noqa: E402
+
 
 def table() -> int:
     """Prints the table; returns how many outcomes are not as they must be."""
@@ -42,6 +45,23 @@ def table() -> int:
         print(f"| {case.name} | {outcome.seen} | {outcome.result}{'' if outcome.right else ' (WRONG)'} |")
     print(f"\n{len(CASES)} folders, {wrong} not as they must be")
     return wrong
+
+
+def volunteer() -> int:
+    """Writes the volunteer's three cines as DICOM with UIDs of their own in every file; 1 if other voxels come out."""
+    source = Path(__file__).resolve().parent.parent / "bundle" / "examples" / "volunteer"
+    with tempfile.TemporaryDirectory() as folder:
+        for number, name in enumerate(("2ch", "4ch", "sax"), 3):
+            scan = nib.load(source / f"{name}.nii.gz")
+            beat = 1000 * float(scan.header.get_zooms()[3]) * scan.shape[3]
+            array = np.asarray(scan.dataobj).astype(np.int16)
+            Examination(Path(folder), number, beat).add(number, name, array, scan.affine, PatientID="volunteer")
+        change(folder, own_uids(*UIDS, "SOPInstanceUID", text="1.2.840.113619.0{}"))
+        found = find_scan(folder)
+        flip = np.linalg.inv(scan.affine) @ found.affine
+        same = np.array_equal(found.array()[:, :, :: -1 if flip[2, 2] < 0 else 1], array)
+    print(f"volunteer: {found.label}, {'the same voxels as' if same else 'OTHER VOXELS THAN'} the NIfTI file")
+    return not same
 
 
 def sunnybrook(source: Path) -> None:
@@ -74,7 +94,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     print(machine(), "\n")
-    wrong = table()
+    wrong = table() + volunteer()
     if options.sunnybrook:
         sunnybrook(options.sunnybrook)
     sys.exit(bool(wrong))

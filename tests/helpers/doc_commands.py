@@ -229,7 +229,7 @@ def _parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Names
 
 def known_options() -> set[str]:
     """Every option of every program, for options mentioned alone in a sentence."""
-    found: set[str] = {"help"} | TRACKING | {one.dest for one in get_args_parser()._actions}
+    found: set[str] = {"help", main.VERBOSE.strip("-")} | TRACKING | {one.dest for one in get_args_parser()._actions}
     for one in (*main.COMMANDS.values(), main.COMMANDS["cohort"]["run"]):
         if callable(one):
             found |= set(inspect.signature(one).parameters)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nisf.cli.library_warnings import library_warnings
 from nisf.cli.parser import command
 from nisf.utils.errors import InputError
 
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
 
 
 @command
-def inspect(
-    source: str = "", output: str | None = None, stack: str | None = None, json: bool = False, verbose: bool = False
-) -> None:
+def inspect(source: str = "", output: str | None = None, stack: str | None = None, json: bool = False) -> None:
     """Lists the series of a folder or file, and what nisf segment would read of them and why.
 
     For each series: slices, frames, size, distances, plane, and what is unusual. Nothing is segmented. A contact sheet
@@ -33,7 +30,6 @@ def inspect(
         output: contact sheet to write, a PNG file; <source>_contact.png in the current folder unless given.
         stack: as in nisf segment.
         json: print the list as JSON, alone on standard output.
-        verbose: show every warning of the libraries that read the files, in place of their number.
     """
     from nisf.io.listing import list_scans
     from nisf.io.nifti import stem_of
@@ -41,8 +37,7 @@ def inspect(
 
     if not source:
         raise InputError("name a folder or a file: nisf inspect FOLDER")
-    with library_warnings(verbose):
-        scans = list_scans(source, stack)
+    scans = list_scans(source, stack)
     path = Path(output or f"{stem_of(Path(source).resolve())}_contact.png")
     tiles = [(_tile_text(one), one.taken, one.pictures) for scan in scans for one in scan.stacks]
     sheet = contact_sheet(tiles, path) if tiles else None

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from nisf.cli.grid import mesh, sample
 from nisf.cli.inspect import inspect
 from nisf.cli.models import doctor, evaluate, phantom, train
+from nisf.cli.library_warnings import library_warnings
 from nisf.cli.parser import HELP, arranged, help_of, nearest, overview
 from nisf.cli.scans import cohort_run, report, segment, view
 from nisf.utils.errors import InputError, sentence_of
@@ -28,7 +29,13 @@ COMMANDS = {
     "doctor": doctor,
 }
 
-ABOUT = "nisf segments scans off the grid with neural implicit functions. Research use only, not for diagnosis."
+ABOUT = (
+    "nisf segments scans off the grid with neural implicit functions. Research use only, not for diagnosis. With "
+    "--verbose every command shows each warning of the libraries that it uses, in place of their number."
+)
+
+#: Option of every command.
+VERBOSE = "--verbose"
 
 FIRST = "nisf segment SCAN.nii.gz -o OUT\nnisf report OUT"
 
@@ -65,7 +72,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must not end a run
         stream.reconfigure(errors="backslashreplace")
     try:
-        run(sys.argv[1:])
+        with library_warnings(VERBOSE in sys.argv):
+            run([word for word in sys.argv[1:] if word != VERBOSE])
     except KeyboardInterrupt as error:
         print(f"nisf: {error or AGAIN.get(sys.argv[1], 'stopped')}", file=sys.stderr)
         sys.exit(130)

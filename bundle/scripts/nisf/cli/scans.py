@@ -28,7 +28,6 @@ def segment(
     orientation: str | None = None,
     stack: str | None = None,
     strict: bool = False,
-    verbose: bool = False,
     dicom_seg: bool | Literal["phases", "all"] | None = None,
     keep_ids: bool = False,
     slicer: bool = False,
@@ -79,7 +78,6 @@ def segment(
             inspect lists them.
         strict: refuse DICOM folders with something unusual, a missing slice or frame, a slice with another field, a
             plane that is no usual short axis, in place of a warning.
-        verbose: show every warning of the libraries that read the files, in place of their number.
         dicom_seg: for DICOM scans, also write DICOM SEG objects, of ED and ES, or with --dicom_seg all of every frame.
         keep_ids: keep the patient's identity in DICOM SEG objects; no other file ever holds it.
         slicer: also write segmentations of ED and ES, and a sequence of all frames' labels, as 3D Slicer opens them.
@@ -90,14 +88,13 @@ def segment(
         adam: fit by the paper's Adam steps in place of Gauss-Newton.
     """
     from nisf import runs
-    from nisf.cli.library_warnings import library_warnings
     from nisf.cli.parser import summary_on_stdout
     from nisf.utils.quick_start import import_monai
 
     if not scans or not output:
         raise InputError("name one or more scans and a result folder: nisf segment SCAN... -o OUTPUT")
     import_monai()
-    with summary_on_stdout(output, json), library_warnings(verbose):
+    with summary_on_stdout(output, json):
         runs.segment(
             scans,
             output,
