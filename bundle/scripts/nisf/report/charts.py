@@ -12,6 +12,8 @@ from html import escape
 import numpy as np
 from matplotlib import colormaps
 
+from nisf.measures.intervals import LEVEL_TEXT
+
 #: Wall thickness in mm of the palest and the darkest colour, the same in every report.
 WALL = (4.0, 16.0)
 
@@ -56,7 +58,7 @@ def _segment(one: Mapping, inner: float, outer: float, middle: float, width: flo
     fill, ink = ("#e8eaee", "#555") if value is None else wall_colour(float(value))
     said = "not known" if value is None else f"{value:.1f} {unit}"
     if value is not None and one.get("low") is not None and one.get("high") is not None:
-        said += f" (95% interval {one['low']:.1f} to {one['high']:.1f})"
+        said += f" ({LEVEL_TEXT} interval {one['low']:.1f} to {one['high']:.1f})"
     title = escape(f"{one['segment']} {one.get('name', '')}: {said}")
     x, y = at((inner + outer) / 2, math.radians(middle)).split()
     text = "–" if value is None else f"{value:.1f}"
