@@ -100,7 +100,7 @@ def measured(entry: Mapping, folder: Path, kind: str, subject: Subject | None) -
     """
     results = ScanResults.of_subject(folder, entry)
     saved, kept = read_latent(results.latent), results.folder / "measured.json"
-    if kept.is_file() and "level" in (found := json.loads(kept.read_text())):
+    if kept.is_file() and "interval_level" in (found := json.loads(kept.read_text())):
         return found, saved
     fitted = load(results.latent, saved.digest)
     by_slices = volumes_by_slices(results.label_files(saved.files), NAMES, len(fitted.frame.times))
@@ -220,7 +220,7 @@ def rows_of(found: list[dict], intervals: Intervals = Intervals()) -> dict[str, 
             name, about = one["name"], {"subject": number, "size": sizes[one["name"]]}
             row = {
                 "value": one["value"],
-                "deviation": _deviation(one["value"], one["high"], scan["level"]),
+                "deviation": _deviation(one["value"], one["high"], scan["interval_level"]),
                 "labels": one["by_slices"],
             }
             known = truth["slices"].get(name, truth["values"].get(name))
@@ -228,7 +228,7 @@ def rows_of(found: list[dict], intervals: Intervals = Intervals()) -> dict[str, 
             if (value := one["whole_heart"]) is not None:
                 row = {
                     "value": value,
-                    "deviation": _deviation(value, one["whole_heart_high"], scan["level"]),
+                    "deviation": _deviation(value, one["whole_heart_high"], scan["interval_level"]),
                     "labels": None,
                 }
                 known = truth["values"].get(name)
@@ -236,7 +236,7 @@ def rows_of(found: list[dict], intervals: Intervals = Intervals()) -> dict[str, 
         for one, true in zip((scan["wall_thickness"] or {"segments": []})["segments"], truth["thickness"]):
             row = {
                 "value": one["value"],
-                "deviation": _deviation(one["value"], one["high"], scan["level"]),
+                "deviation": _deviation(one["value"], one["high"], scan["interval_level"]),
                 "truth": true,
             }
             row |= {"subject": number, "size": one["value"], "labels": None}

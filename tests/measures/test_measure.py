@@ -82,7 +82,7 @@ def test_intervals_are_those_of_hearts_of_all_drawn_sizes(found):
     # a heart that is larger by a part ejects the same part
     assert values(found, "high")["LVEF"] - values(found, "low")["LVEF"] < 1
     assert all(row["low"] <= row["value"] <= row["high"] for row in found["measures"])
-    assert (found["interval"], found["level"]) == ("posterior", LEVEL)
+    assert (found["interval"], found["interval_level"]) == ("posterior", LEVEL)
     wider = measure(a_scan(draws=12), intervals=Intervals({"LVEDV": Widening(0.2)}))
     assert (wider["interval"], values(wider, "interval")["LVEDV"]) == ("calibrated", "calibrated")
     assert values(wider, "high")["LVEDV"] > 1.19 * values(wider)["LVEDV"]
@@ -129,7 +129,7 @@ def test_without_draws_a_cycle_or_a_person_what_hangs_on_them_is_left_out():
     assert set(NAMES) - set(values(found)) == {"CO", "PER", "PFR"}
     assert set(NAMES) - set(values(measure(a_scan(), person=Person(heart_rate=60)))) == {"PER", "PFR"}
     assert all(row[key] is None for row in found["measures"] for key in ("low", "high", "indexed", "by_slices"))
-    assert (found["interval"], found["level"]) == ("posterior", LEVEL)
+    assert (found["interval"], found["interval_level"]) == ("posterior", LEVEL)
 
 
 def test_another_organ_has_a_volume_a_class():
@@ -188,7 +188,7 @@ def test_files_of_a_scan_agree_with_each_other_and_with_its_labels(folders, firs
     assert json.loads((folder / "measures.json").read_text()) == first
     assert {"subject", "scan", "phases", "measures", "curves", "wall_thickness", "quality", "versions"} <= set(first)
     rows = list(csv.DictReader((folder / "measures.csv").read_text().splitlines()))
-    assert list(rows[0]) == list(COLUMNS)
+    assert list(rows[0]) == list(COLUMNS) and {row["interval_level"] for row in rows} == {str(LEVEL)}
     for row, one in zip(rows, first["measures"]):
         assert (row["name"], row["unit"], float(row["value"])) == (one["name"], one["unit"], one["value"])
         assert float(row["low"]) == one["low"]

@@ -90,7 +90,7 @@ def measure(
         "body_surface_area": surface,
         "sex": person.sex,
         "conventions": TEXTS,
-        "level": LEVEL,
+        "interval_level": LEVEL,
         "measures": [row_of(name, titles[name], one, surface, intervals) for name, one in named.items()],
         "refused": refused,
         "curves": curves_of(volumes, by_slices, seconds, intervals, volumes.of("LV")[0].max() if unsized else None),
