@@ -20,7 +20,13 @@ def entry(name, edv=120.0, trusted=None, flags=(), error=""):
         "by_slices": edv + 1,
     }
     quality = {"trusted": trusted, "predicted_dice": None if trusted is None else 0.9, "flags": list(flags)}
-    measures = {"subject": name, "phases": {"ED": 0, "ES": 3}, "measures": [row], "interval_level": 0.92, "quality": quality}
+    measures = {
+        "subject": name,
+        "phases": {"ED": 0, "ES": 3},
+        "measures": [row],
+        "interval_level": 0.92,
+        "quality": quality,
+    }
     return Entry(name, {} if error else measures, error)
 
 

@@ -24,8 +24,9 @@ def write_measures(found: Mapping, folder: str | Path) -> tuple[Path, Path]:
         folder: folder of the scan.
     """
     folder = Path(folder)
-    level = {"interval_level": found["interval_level"]}
-    rows = [{**row, **level} for row in (*found["measures"], *thickness_rows(found))]
+    rows = [*found["measures"], *thickness_rows(found), *motion_rows(found)]
+    level = found["interval_level"]
+    rows = [{**row, "interval_level": None if row.get("low") is None else level} for row in rows]
     first = write_text(folder / "measures.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
     return first, write_text(folder / "measures.csv", csv_text(rows, COLUMNS))
 
@@ -42,5 +43,22 @@ def thickness_rows(found: Mapping) -> list[dict]:
             "convention": wall["convention"],
             "of": FUNCTION,
         }
+        for row in (wall["segments"] if wall else [])
+    ]
+
+
+def motion_rows(found: Mapping) -> list[dict]:
+    """The segments' thickening and inward motion as such rows, named WTK1 to WTK16 and WM1 to WM16."""
+    wall = found.get("wall_motion")
+    return [
+        {
+            "name": f"{short}{row['segment']}",
+            "title": f"{title}, {row['name']}",
+            "unit": wall["units"][key],
+            "value": row[key],
+            "convention": wall["convention"],
+            "of": FUNCTION,
+        }
+        for short, key, title in (("WTK", "thickening", "wall thickening"), ("WM", "motion", "inward wall motion"))
         for row in (wall["segments"] if wall else [])
     ]
