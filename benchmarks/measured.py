@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 import torch
 from scipy.ndimage import map_coordinates
+from scipy.stats import norm
 
 from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.orientation import permuted_affine, stated_permutation
@@ -99,7 +100,7 @@ def measured(entry: Mapping, folder: Path, kind: str, subject: Subject | None) -
     """
     results = ScanResults.of_subject(folder, entry)
     saved, kept = read_latent(results.latent), results.folder / "measured.json"
-    if kept.is_file() and "numbers" in (found := json.loads(kept.read_text())):
+    if kept.is_file() and "interval_level" in (found := json.loads(kept.read_text())):
         return found, saved
     fitted = load(results.latent, saved.digest)
     by_slices = volumes_by_slices(results.label_files(saved.files), NAMES, len(fitted.frame.times))
@@ -219,17 +220,25 @@ def rows_of(found: list[dict], intervals: Intervals = Intervals()) -> dict[str, 
             name, about = one["name"], {"subject": number, "size": sizes[one["name"]]}
             row = {
                 "value": one["value"],
-                "deviation": _deviation(one["value"], one["high"]),
+                "deviation": _deviation(one["value"], one["high"], scan["interval_level"]),
                 "labels": one["by_slices"],
             }
             known = truth["slices"].get(name, truth["values"].get(name))
             rows.setdefault(name, []).append({**row, **about, "truth": known})
             if (value := one["whole_heart"]) is not None:
-                row = {"value": value, "deviation": _deviation(value, one["whole_heart_high"]), "labels": None}
+                row = {
+                    "value": value,
+                    "deviation": _deviation(value, one["whole_heart_high"], scan["interval_level"]),
+                    "labels": None,
+                }
                 known = truth["values"].get(name)
                 rows.setdefault(f"{name} {WHOLE_HEART}", []).append({**row, **about, "truth": known})
         for one, true in zip((scan["wall_thickness"] or {"segments": []})["segments"], truth["thickness"]):
-            row = {"value": one["value"], "deviation": _deviation(one["value"], one["high"]), "truth": true}
+            row = {
+                "value": one["value"],
+                "deviation": _deviation(one["value"], one["high"], scan["interval_level"]),
+                "truth": true,
+            }
             row |= {"subject": number, "size": one["value"], "labels": None}
             rows.setdefault("thickness", []).append(row)
     columns = {name: {k: np.array([r[k] for r in of], dtype=float) for k in of[0]} for name, of in rows.items()}
@@ -246,6 +255,6 @@ def _values(scan: Mapping) -> dict[str, float]:
     return {one["name"]: one["value"] for one in scan["measures"]}
 
 
-def _deviation(value: float | None, high: float | None) -> float:
-    """Standard deviation of the draws, from the posterior's interval, whose upper end is never clipped."""
-    return float("nan") if value is None or high is None else (high - value) / Widening().scale
+def _deviation(value: float | None, high: float | None, level: float) -> float:
+    """Standard deviation of the draws, from the posterior's interval of a level, whose upper end is not clipped."""
+    return float("nan") if value is None or high is None else (high - value) / norm.ppf(0.5 + level / 2)

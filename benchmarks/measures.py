@@ -26,7 +26,7 @@ from options import data_of, of_measures
 from nisf.measures.agreement import agreement
 from nisf.measures.cardiac import TITLES
 from nisf.measures.conventions import WHOLE_HEART
-from nisf.measures.intervals import load_intervals
+from nisf.measures.intervals import LEVEL_TEXT, load_intervals
 from nisf.measures.size import SIZELESS
 from nisf.plots.style import save_png
 from nisf.utils.files import write_text
@@ -134,7 +134,7 @@ def main() -> None:
     same = np.mean([scan["phases"] == scan["truth"]["phases"] for scan in found])
     unlike = sum(intervals.for_scan(scan["numbers"]).unlike.factor > 1 for scan in found)
     print(f"{len(found)} subjects; ED and ES frames as the truth's in {same:.0%}; {unlike} unlike the calibration")
-    print(f"intervals: {intervals.uncalibrated or 'calibrated'}")
+    print(f"{LEVEL_TEXT} intervals: {intervals.uncalibrated or 'calibrated'}")
     if kind == "phantom":
         print("\n".join(table(rows, WANTED_WHOLE, relative=True)))
     else:

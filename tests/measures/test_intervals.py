@@ -4,16 +4,28 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from nisf.measures.cardiac import sizes_of
-from nisf.measures.intervals import Intervals, Widening, intervals_path, load_intervals, save_intervals
+from nisf.measures.intervals import (
+    LEVEL,
+    LEVEL_TEXT,
+    Intervals,
+    Widening,
+    intervals_path,
+    load_intervals,
+    save_intervals,
+)
 from nisf.utils.errors import InputError
+
+#: Standard deviations on either side of the mean in which a normal distribution is as often as an interval says.
+SPREAD = norm.ppf(0.5 + LEVEL / 2)
 
 
 def test_without_a_widening_the_interval_is_the_draws():
     draws = np.random.default_rng(0).normal(50, 4, (4000, 2))
     low, high = Intervals().of("LVEDV", np.array([50.0, 3.0]), draws)
-    np.testing.assert_allclose([low[0], high[0]], [50 - 1.96 * 4, 50 + 1.96 * 4], atol=0.3)
+    np.testing.assert_allclose([low[0], high[0]], [50 - SPREAD * 4, 50 + SPREAD * 4], atol=0.3)
     assert low[1] == 0  # no volume is negative
     assert Intervals().kind("LVEDV") == "posterior"
     assert np.isnan(Intervals().of("LVEDV", np.array(50.0), draws[:0, 0])).all()
@@ -44,10 +56,11 @@ def test_they_lie_beside_the_weights_and_hold_for_what_is_made_alike(tmp_path):
     assert other == Intervals(uncalibrated="prior_weight is 0.001 in place of 0.0001") and not other.widenings
     assert load_intervals(weights, {}).uncalibrated == "the result does not say what it was made with"
     assert load_intervals(tmp_path / "new.pt", made) == Intervals()
-    earlier = {**json.loads(intervals_path(weights).read_text()), "version": 1}  # its parts were of the value itself
-    intervals_path(weights).write_text(json.dumps(earlier))
+    content = json.loads(intervals_path(weights).read_text())
+    assert content["level"] == LEVEL and LEVEL_TEXT == f"{100 * LEVEL:.0f}%"
+    intervals_path(weights).write_text(json.dumps({**content, "version": 2}))  # its intervals were to hold 95%
     assert load_intervals(weights, made) == Intervals(uncalibrated="its file is of another version")
-    for broken in ("{", '{"version": 2, "pipeline": {}, "made_with": {}, "measures": {"LVEF": {"width": 2}}}'):
+    for broken in ("{", '{"version": 3, "pipeline": {}, "made_with": {}, "measures": {"LVEF": {"width": 2}}}'):
         intervals_path(weights).write_text(broken)
         with pytest.raises(InputError, match="model_intervals.json: is damaged"):
             load_intervals(weights, made)

@@ -12,10 +12,11 @@ import torch
 from helpers.analytic import BEAT, CAVITY, OUTER, a_scan, ball, rise
 from helpers.one_name import relabel
 from helpers.tiny import phantom_scans
+from scipy.stats import norm
 
 from nisf.io.results import ScanResults
 from nisf.measures.cardiac import DENSITY
-from nisf.measures.intervals import Intervals, Widening
+from nisf.measures.intervals import LEVEL, Intervals, Widening
 from nisf.measures.measure import measure, measure_folder, written_classes
 from nisf.measures.person import Person
 from nisf.measures.tables import COLUMNS
@@ -25,6 +26,9 @@ from nisf.utils.tensors import save_tensors
 
 NAMES = ["LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVSV", "RVEF", "CO", "PER", "PFR"]
 SECONDS = 0.8
+
+#: Standard deviations on either side of the mean in which a normal distribution is as often as an interval says.
+SPREAD = norm.ppf(0.5 + LEVEL / 2)
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +78,11 @@ def test_intervals_are_those_of_hearts_of_all_drawn_sizes(found):
     sizes = np.array([1 + 0.01 * float(latent[0]) for latent, _ in a_scan(draws=12).draws])
     for row in found["measures"][:2]:
         by_sizes = np.array([added_up(size * CAVITY * (1 if row["name"] == "LVEDV" else 1 - BEAT)) for size in sizes])
-        assert row["high"] - row["low"] == pytest.approx(2 * 1.96 * by_sizes.std(ddof=1), rel=0.12)  # a cap fades
+        assert row["high"] - row["low"] == pytest.approx(2 * SPREAD * by_sizes.std(ddof=1), rel=0.12)  # a cap fades
     # a heart that is larger by a part ejects the same part
     assert values(found, "high")["LVEF"] - values(found, "low")["LVEF"] < 1
     assert all(row["low"] <= row["value"] <= row["high"] for row in found["measures"])
-    assert found["interval"] == "posterior"
+    assert (found["interval"], found["interval_level"]) == ("posterior", LEVEL)
     wider = measure(a_scan(draws=12), intervals=Intervals({"LVEDV": Widening(0.2)}))
     assert (wider["interval"], values(wider, "interval")["LVEDV"]) == ("calibrated", "calibrated")
     assert values(wider, "high")["LVEDV"] > 1.19 * values(wider)["LVEDV"]
@@ -86,7 +90,7 @@ def test_intervals_are_those_of_hearts_of_all_drawn_sizes(found):
     whole = measure(a_scan(draws=12), intervals=Intervals({"LVEDV whole heart": Widening(), "LVEF": Widening(0.5)}))
     assert values(whole, "high")["LVEF"] == 100 and values(whole, "low")["LVEF"] < 10  # no part is more than the whole
     by_sizes = ball(CAVITY * sizes)
-    high = values(whole, "whole_heart")["LVEDV"] + 1.96 * by_sizes.std(ddof=1)
+    high = values(whole, "whole_heart")["LVEDV"] + SPREAD * by_sizes.std(ddof=1)
     assert values(whole, "whole_heart_high")["LVEDV"] == pytest.approx(high, rel=0.002)
 
 
@@ -125,7 +129,7 @@ def test_without_draws_a_cycle_or_a_person_what_hangs_on_them_is_left_out():
     assert set(NAMES) - set(values(found)) == {"CO", "PER", "PFR"}
     assert set(NAMES) - set(values(measure(a_scan(), person=Person(heart_rate=60)))) == {"PER", "PFR"}
     assert all(row[key] is None for row in found["measures"] for key in ("low", "high", "indexed", "by_slices"))
-    assert found["interval"] == "posterior"
+    assert (found["interval"], found["interval_level"]) == ("posterior", LEVEL)
 
 
 def test_another_organ_has_a_volume_a_class():
@@ -185,6 +189,7 @@ def test_files_of_a_scan_agree_with_each_other_and_with_its_labels(folders, firs
     assert {"subject", "scan", "phases", "measures", "curves", "wall_thickness", "quality", "versions"} <= set(first)
     rows = list(csv.DictReader((folder / "measures.csv").read_text().splitlines()))
     assert list(rows[0]) == list(COLUMNS)
+    assert all(row["interval_level"] == (str(LEVEL) if row["low"] else "") for row in rows) and rows[0]["low"]
     for row, one in zip(rows, first["measures"]):
         assert (row["name"], row["unit"], float(row["value"])) == (one["name"], one["unit"], one["value"])
         assert float(row["low"]) == one["low"]

@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 from helpers.report_scans import HOSTILE, SEGMENTS
 
+from nisf.measures.intervals import LEVEL_TEXT
 from nisf.report.charts import THICKENING, bulls_eye, histogram, wall_colour
 
 
 def test_names_from_files_are_escaped():
     segment = {"segment": 1, "name": HOSTILE, "value": 5.0, "low": None, "high": None}
     assert HOSTILE in "".join(xml.fromstring(bulls_eye([segment])).itertext())
+
+
+def test_a_segments_interval_says_its_level():
+    segment = {"segment": 1, "name": "basal anterior", "value": 9.0, "low": 8.0, "high": 10.0}
+    assert f"({LEVEL_TEXT} interval 8.0 to 10.0)" in bulls_eye([segment])
 
 
 def test_segments_lie_where_the_heart_association_puts_them():

@@ -20,7 +20,13 @@ def entry(name, edv=120.0, trusted=None, flags=(), error=""):
         "by_slices": edv + 1,
     }
     quality = {"trusted": trusted, "predicted_dice": None if trusted is None else 0.9, "flags": list(flags)}
-    measures = {"subject": name, "phases": {"ED": 0, "ES": 3}, "measures": [row], "quality": quality}
+    measures = {
+        "subject": name,
+        "phases": {"ED": 0, "ES": 3},
+        "measures": [row],
+        "interval_level": 0.92,
+        "quality": quality,
+    }
     return Entry(name, {} if error else measures, error)
 
 
@@ -74,6 +80,7 @@ def test_the_table_holds_all_scans_and_all_numbers(cohort, tmp_path):
     rows = {row["scan"]: row for row in csv.DictReader(table.open(newline=""))}
     assert len(rows) == 17 and list(rows) == sorted(rows)
     assert float(rows["far"]["LVEDV"]) == 400 and float(rows["far"]["LVEDV_low"]) == 395
+    assert rows["far"]["interval_level"] == "0.92"
     assert float(rows["far"]["LVEDV_by_slices"]) == 401 and rows["far"]["ES"] == "3"
     assert rows["bad"]["trusted"] == "False" and rows["flagged"]["flags"] == "basal"
     assert rows["broken"]["error"] == "no file" and rows["broken"]["LVEDV"] == ""

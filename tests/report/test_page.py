@@ -8,6 +8,7 @@ import torch
 from helpers.parsed_page import Parsed
 from helpers.report_scans import HOSTILE, SEGMENTS, measured, read_again
 
+from nisf.measures.intervals import LEVEL_TEXT
 from nisf.report.page import number, scan_page
 from nisf.report.views import slices_view
 from nisf.utils.tensors import save_tensors
@@ -91,7 +92,7 @@ def test_a_volume_by_slices_stands_beside_that_of_the_whole_heart_and_what_is_re
     refused = [{"measures": ["PER"], "reason": "Two frames have no peak rates."}]
     unlike = "This scan is unlike those."
     words = Parsed(page_of(folder, measures=[{**row, **whole}], refused=refused, unlike=unlike)).words
-    assert "Value 95% interval Whole heart" in words and "99 mL 90 to 108 107 101 to 113" in words
+    assert f"Value {LEVEL_TEXT} interval Whole heart" in words and "99 mL 90 to 108 107 101 to 113" in words
     assert "Value: slices added up, as experts count." in words
     assert "Two frames have no peak rates." in words and unlike in words
     plain = Parsed(page_of(folder, measures=[row])).words
@@ -127,7 +128,7 @@ def test_what_is_not_known_is_left_out(folder):
     found = Parsed(page_of(folder, measures=[row], curves={}, wall_thickness=None, phases={}))
     ids = {attributes.get("id") for _, attributes in found.elements}
     assert not ids & {"curves", "wall", "surface"} and "1.23 mL" in found.words
-    assert "Reference" not in found.words and "95% interval" in found.words
+    assert "Reference" not in found.words and f"{LEVEL_TEXT} interval" in found.words
 
 
 @pytest.mark.parametrize("names, missing", [(["LVSV"], True), (["LVSV", "CO"], False), (["LVEDV"], False)])

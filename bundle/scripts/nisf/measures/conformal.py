@@ -75,19 +75,20 @@ def _terms(
     return quantile / 2, quantile / 2 / usual, promised
 
 
-def quantile_of(scores: np.ndarray, subjects: int) -> tuple[float, float]:
+def quantile_of(scores: np.ndarray, subjects: int, level: float = LEVEL) -> tuple[float, float]:
     """The conformal quantile of scores, and the fraction that it promises whatever their distribution.
 
-    For ``LEVEL`` it is the (N + 1) ``LEVEL``-th of N ordered scores, between two of them in proportion, which exists
-    from 19 on. With fewer it is the largest, which promises N / (N + 1), or Student's quantile of normal errors if
+    It is the (N + 1) ``level``-th of N ordered scores, between two of them in proportion, which exists at 92% from 12
+    on. With fewer it is the largest, which promises N / (N + 1), or Student's quantile of normal errors if
     that is larger.
 
     Args:
         scores: absolute errors in units of their scale, [N].
         subjects: number of subjects that they are from.
+        level: fraction of cases that the quantile should contain.
     """
-    if (subjects + 1) * LEVEL <= subjects:
+    if (subjects + 1) * level <= subjects:
         places = np.arange(1, len(scores) + 1)
-        return float(np.interp((len(scores) + 1) * LEVEL, places, np.sort(scores))), LEVEL
-    normal = t.ppf(0.5 + LEVEL / 2, subjects - 1) * np.sqrt(np.mean(scores**2))
+        return float(np.interp((len(scores) + 1) * level, places, np.sort(scores))), level
+    normal = t.ppf(0.5 + level / 2, subjects - 1) * np.sqrt(np.mean(scores**2))
     return float(max(scores.max(), normal)), subjects / (subjects + 1)

@@ -1,4 +1,4 @@
-"""Cardiac measures of a scan: volumes, function, mass and wall thickness, each with a 95% interval.
+"""Cardiac measures of a scan: volumes, function, mass and wall thickness, each with an interval.
 
 From a fitted scan (``measure``), or from a result folder of ``nisf segment`` into files (``measure_folder``). Values
 are read from the fitted function in the scan's slices and added up as experts do; beside them stand those of the whole
@@ -22,7 +22,7 @@ from nisf.io.results import ScanResults
 from nisf.measures.by_labels import with_origin
 from nisf.measures.cardiac import TITLES, cardiac_values, sizes_of
 from nisf.measures.conventions import TEXTS, WHOLE_HEART
-from nisf.measures.intervals import Intervals, load_intervals
+from nisf.measures.intervals import LEVEL, Intervals, load_intervals
 from nisf.measures.person import Person
 from nisf.measures.recording import RATES, refusals
 from nisf.measures.rows import Found, curves_of, motion_of, row_of, thickness_of
@@ -93,6 +93,7 @@ def measure(
         "body_surface_area": surface,
         "sex": person.sex,
         "conventions": TEXTS,
+        "interval_level": LEVEL,
         "measures": [row_of(name, titles[name], one, surface, intervals) for name, one in named.items()],
         "refused": refused,
         "curves": curves_of(volumes, by_slices, seconds, intervals, volumes.of("LV")[0].max() if unsized else None),

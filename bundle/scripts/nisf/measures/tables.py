@@ -11,7 +11,7 @@ from nisf.utils.files import write_text
 from nisf.utils.text import csv_text
 
 COLUMNS = (
-    *("name", "title", "unit", "value", "low", "high", "convention", "interval"),
+    *("name", "title", "unit", "value", "low", "high", "convention", "interval", "interval_level"),
     *("whole_heart", "whole_heart_low", "whole_heart_high", "by_slices", "indexed", "indexed_unit", "of"),
 )
 
@@ -25,6 +25,8 @@ def write_measures(found: Mapping, folder: str | Path) -> tuple[Path, Path]:
     """
     folder = Path(folder)
     rows = [*found["measures"], *thickness_rows(found), *motion_rows(found)]
+    level = found["interval_level"]
+    rows = [{**row, "interval_level": None if row.get("low") is None else level} for row in rows]
     first = write_text(folder / "measures.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
     return first, write_text(folder / "measures.csv", csv_text(rows, COLUMNS))
 

@@ -12,6 +12,8 @@ from html import escape
 import numpy as np
 from matplotlib import colormaps
 
+from nisf.measures.intervals import LEVEL_TEXT
+
 #: Values of the palest and the darkest colour, the same in every report: thickness of the wall in mm, thickening in per
 #: cent, motion in mm.
 THICKNESS, THICKENING, MOTION = (4.0, 16.0), (0.0, 100.0), (0.0, 12.0)
@@ -64,7 +66,7 @@ def _said(one: Mapping, value: float | None, unit: str) -> str:
     """The words shown when a segment is touched."""
     said = "not known" if value is None else f"{_short(value, unit)} {unit}"
     if value is not None and one.get("low") is not None and one.get("high") is not None:
-        said += f" (95% interval {one['low']:.1f} to {one['high']:.1f})"
+        said += f" ({LEVEL_TEXT} interval {one['low']:.1f} to {one['high']:.1f})"
     return f"{one['segment']} {one.get('name', '')}: {said}"
 
 

@@ -19,7 +19,7 @@ WIDTH, HEIGHT, INSIDE = 480, 330, (44, 12, 26, 44)
 def draw_curves(
     ax: Axes, curves: Mapping, marks: Mapping[str, float] | None = None, frame_times: Sequence[float] = ()
 ) -> None:
-    """Draws volumes over the cycle with their 95% bands, and dots for the volumes by slices.
+    """Draws volumes over the cycle with the bands of their intervals, and dots for the volumes by slices.
 
     Args:
         ax: empty axes.

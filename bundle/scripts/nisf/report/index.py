@@ -173,7 +173,7 @@ def _table(entries: Sequence[Entry]) -> str:
         measures, phases = entry.measures, entry.measures.get("phases") or {}
         row = {"subject": measures.get("subject") or entry.name, "scan": entry.name}
         row |= {word: phases.get(word) for word in ("ED", "ES")}
-        row |= {key: measures.get(key) for key in ("heart_rate", "body_surface_area", "sex")}
+        row |= {key: measures.get(key) for key in ("heart_rate", "body_surface_area", "sex", "interval_level")}
         row |= {key: entry.quality.get(key) for key in ("predicted_dice", "trusted")}
         row["flags"] = " ".join(str(flag.get("name", "")) for flag in entry.quality.get("flags") or [])
         row["labels"] = entry.labels

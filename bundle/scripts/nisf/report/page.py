@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from nisf.geometry.grid import mean_step
 from nisf.measures import reference_ranges
+from nisf.measures.intervals import LEVEL_TEXT
 from nisf.measures.volume_curve import cycle_seconds
 from nisf.plots.style import class_colour
 from nisf.report.charts import MOTION, THICKENING, bulls_eye
@@ -88,6 +89,7 @@ def scan_page(
         key=key_measures(measures),
         rows=rows(measures),
         notes=notes(measures),
+        level=LEVEL_TEXT,
         sex=measures.get("sex") if measures.get("sex") in reference_ranges.SEXES else None,
         reference=reference_ranges,
         missing=scan.missing,
