@@ -124,7 +124,7 @@ def still(fresh):
 
 def test_layers_change_the_picture_and_back(still):
     before = still.execute_script(PIXELS)
-    for name in ("contours", "classes", "doubt", "lines"):
+    for name in ("contours", "classes", "doubt", "uncertainty", "lines"):
         button = still.find_element("css selector", f"[data-layer={name}]")
         pressed = button.get_attribute("aria-pressed")
         button.click()
