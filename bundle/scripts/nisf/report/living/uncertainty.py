@@ -6,7 +6,7 @@ import numpy as np
 
 from nisf.geometry.grid import Grid
 from nisf.measures.volumes import unsure
-from nisf.report.living.function import packed
+from nisf.report.living.packing import packed
 from nisf.report.scan_folder import ScanFolder
 from nisf.report.views import MARGIN, fewer, labelled_points
 from nisf.sampling.fitted_scan import FittedScan
