@@ -14,9 +14,7 @@ from nisf.utils.errors import InputError
 MOST_DRAWS = 256
 
 
-def view_all(
-    folder: str | Path, model: str | Path | None = None, open_page: bool = True, draws: int = 0
-) -> list[Path]:
+def view_all(folder: str | Path, model: str | Path | None = None, open_page: bool = True, draws: int = 0) -> list[Path]:
     """Writes the living page of every scan below a folder, and opens it in a browser if it is a single one.
 
     Args:
