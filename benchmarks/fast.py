@@ -1,6 +1,7 @@
 """Savings and cost of ``--fast``: processor seconds per scan and Dice at ED and ES, with and without it.
 
     python benchmarks/fast.py --config acdc --dataset_dir ACDC [--subjects 3] [--json FILE]
+    python benchmarks/fast.py --config hearts --layout mnms --splits MNMS/splits.json --dataset_dir MNMS
 
 The first validation subjects of a data set, by ``api.Segmenter``. Seconds are processor time for reading,
 U-Net, fit and sampling, so that other work on the machine does not count; loading the weights is left out.
@@ -37,11 +38,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="acdc")
     parser.add_argument("--dataset_dir", required=True)
+    parser.add_argument("--layout", help="of the data set; that of the config unless given")
+    parser.add_argument("--splits", help="JSON file of subject ids by section; the config's rule unless given")
     parser.add_argument("--subjects", type=int, default=3)
     parser.add_argument("--json", metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()
     settings = settings_of([options.config])
-    subjects = load_split(settings["layout"], options.dataset_dir, "validation", rule=settings["split_rule"])
+    layout, rule = options.layout or settings["layout"], options.splits or settings["split_rule"]
+    subjects = load_split(layout, options.dataset_dir, "validation", rule=rule)
     rows = []
     for name, config in (("default", [options.config]), ("fast", [options.config, "fast"])):
         segmenter = Segmenter(config, device="cpu")

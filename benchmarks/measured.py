@@ -25,7 +25,7 @@ from nisf.measures.intervals import Intervals, Widening
 from nisf.measures.measure import DRAWS, measure, numbers_of, volumes_by_slices
 from nisf.measures.person import Person
 from nisf.measures.volumes import slice_volumes
-from nisf.measures.wall_thickness import thickness_values
+from nisf.measures.wall_thickness import FoundWall, thickness_values
 from nisf.phantom.cohort import Subject, make_subject
 from nisf.sampling.fitted_scan import MODELS, FittedScan, network_of
 from nisf.utils.bundle import run_bundle
@@ -129,7 +129,7 @@ def phantom_truth(subject: Subject, fitted: FittedScan, entry: Mapping) -> dict:
         "values": truth,
         "slices": {name: float(v[0]) for name, v in slices.items()},
         "phases": phases,
-        "thickness": thickness_values(known, times[phases["ED"]])[0].tolist(),
+        "thickness": thickness_values(known, FoundWall.of(known, times[phases["ED"]]))[0].tolist(),
     }
 
 
@@ -155,7 +155,7 @@ def label_truth(entry: Mapping, fitted: FittedScan) -> dict:
     affine = permuted_affine(frames[0].affine, ed.shape, order, flips)
     ed = np.flip(ed.transpose(order), [axis for axis, flip in enumerate(flips) if flip])
     known = KnownScan(**{**vars(fitted), "draws": ()}, known=lambda p, t: _between(ed, affine, p))
-    return {**found, "thickness": thickness_values(known, 0.0)[0].tolist()}
+    return {**found, "thickness": thickness_values(known, FoundWall.of(known, 0.0))[0].tolist()}
 
 
 def weights_here(saved: SavedFit) -> Path:

@@ -8,11 +8,13 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from helpers.corpus import the_subject
+from helpers.corpus_cases import CASES
 from helpers.dicom_help import change, examination
 from helpers.forked import run_command
 from helpers.phantom_dicom import stored, write_dicom
 from helpers.secrets import contents, found_in, secrets, values
-from helpers.seg_files import by_highdicom, by_itk
+from helpers.seg_files import by_highdicom, by_itk, places
 from helpers.tiny import TINY, disk_full_after
 from nibabel.affines import apply_affine
 
@@ -210,3 +212,20 @@ def test_full_disk_leaves_no_half_object(tmp_path):
     with disk_full_after(2000), pytest.raises(InputError, match="exam_seg_ED.dcm: cannot be written"):
         write_segmentations(folder, labels, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_missing_slice_is_in_no_object(tmp_path):
+    (case,) = [case for case in CASES if case.name == "a slice lost"]
+    folder = case.make(the_subject(), tmp_path / "exam")
+    scan = read_scan(folder)
+    labels = np.zeros(scan.array.shape, np.uint8)
+    labels[8:12, 8:12] = 1 + np.arange(scan.array.shape[2])[:, None] % 3
+    (file,) = write_segmentations(folder, labels, tmp_path / "out", {"ED": 0})
+    pixels = pydicom.dcmread(file)
+    drawn = {}
+    for (segment, place), plane in zip(places(pixels), pixels.pixel_array, strict=True):
+        z = int(np.rint(np.linalg.inv(scan.affine) @ [*place, 1])[2])
+        drawn.setdefault(z, set()).update({segment} if plane.any() else ())
+    assert sorted(drawn) == scan.kept_slices and len(drawn) == labels.shape[2] - 1
+    assert all(segments == {1 + z % 3} for z, segments in drawn.items())

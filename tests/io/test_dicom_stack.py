@@ -206,118 +206,14 @@ def test_slices_at_no_even_distances_are_refused(tmp_path):
         found(folder)
 
 
-def test_a_slice_with_another_field_is_read_where_it_is(tmp_path):
-    subject, folder = examination(tmp_path, others=False)
-    plain = find_scan(folder).array()
-    aside = subject.acquisition.affine[:3, 0] * 3 * [-1, -1, 1]
-
-    def move(data):
-        data.ImagePositionPatient = list(np.array(data.ImagePositionPatient, float) + aside)
-
-    assert change(folder, move, lambda data: data.InstanceNumber in (4, 5, 6)) == 3
-    scan = find_scan(folder)
-    (moved,) = [k for k, p in enumerate(scan.slices) if p[0].instance // 100_000 == 4]
-    others = [k for k in range(4) if k != moved]
-    np.testing.assert_array_equal(scan.array()[:, :, others], plain[:, :, others])
-    np.testing.assert_array_equal(scan.array()[3:, :, moved], plain[:-3, :, moved])
-    assert "another turn, pixel size or field in plane: read onto the grid of the others" in scan.notes[0]
-
-
-def test_slices_turned_in_plane_are_turned_back(tmp_path):
-    _, folder = examination(tmp_path, others=False)
-    plain = find_scan(folder)
-    array = plain.array()
-
-    def turn(data):  # columns become rows, and the new columns run backwards
-        pixels = np.rot90(data.pixel_array)
-        row, column = np.array(data.ImageOrientationPatient, float).reshape(2, 3)
-        end = np.array(data.ImagePositionPatient, float) + row * data.PixelSpacing[1] * (data.Columns - 1)
-        data.ImagePositionPatient, data.ImageOrientationPatient = list(end), [*column, *-row]
-        data.Rows, data.Columns = pixels.shape
-        data.PixelSpacing = data.PixelSpacing[::-1]
-        data.PixelData = np.ascontiguousarray(pixels).tobytes()
-
-    assert change(folder, turn, lambda data: data.InstanceNumber in (4, 5, 6)) == 3
-    scan = find_scan(folder)
-    np.testing.assert_allclose(scan.affine, plain.affine, atol=1e-4)
-    np.testing.assert_array_equal(scan.array(), array)
-
-
-def unique(keyword):
-    """Gives every file a UID of its own, some with components that begin with 0."""
-    return lambda data: setattr(data, keyword, f"1.2.840.0{data.SOPInstanceUID[-9:]}")
-
-
-UIDS = ("FrameOfReferenceUID", "SeriesInstanceUID", "StudyInstanceUID")
-
-
-@pytest.mark.parametrize("spread", [False, True])
-@pytest.mark.parametrize("changed", [UIDS[:1], UIDS])
-@pytest.mark.filterwarnings("ignore:Invalid value")
-def test_uids_of_every_file_split_nothing(tmp_path, whole, changed, spread):
-    _, folder = examination(tmp_path, spread=spread)
-    for keyword in changed:
-        change(folder, unique(keyword))
-    stack, left = found(folder)
-    assert [[p.position.tolist() for p in s] for s in stack.slices] == [
-        [p.position.tolist() for p in s] for s in whole[2].slices
-    ]
-    assert trigger_times(stack) == trigger_times(whole[2]) and len(left) == 4
-    assert dicom_folders(tmp_path) == [str(tmp_path)], "one scan, although its files are in three folders"
-
-
-@pytest.mark.parametrize("value", ["1.2.3", None])
-def test_uids_that_all_files_share_or_lack_join_nothing(tmp_path, whole, value):
-    _, folder = examination(tmp_path)
-
-    def edit(data):
-        for keyword in (*UIDS, "SOPInstanceUID"):
-            setattr(data, keyword, value) if value else delattr(data, keyword)
-
-    change(folder, edit)
-    stack, left = found(folder)
-    assert trigger_times(stack) == trigger_times(whole[2]) and len(left) == 4
-
-
-def test_a_cine_of_which_each_time_is_a_series(tmp_path, whole):
-    _, folder = examination(tmp_path, others=False)
-
-    def edit(data):
-        data.SeriesNumber = 70 + (data.InstanceNumber - 1) % 3
-        data.SeriesInstanceUID = f"1.2.3.{data.SeriesNumber}"
-        data.InstanceNumber = 1 + (data.InstanceNumber - 1) // 3
-
-    change(folder, edit)
-    assert trigger_times(found(folder)[0]) == trigger_times(whole[2])
-
-
-def take_again(folder, where):
-    """Copies files as a later acquisition with brighter pixels in the same series."""
-    for path in dicom_paths(folder):
-        data = pydicom.dcmread(path)
-        if where(data.InstanceNumber):
-            data.InstanceNumber += 12
-            data.SOPInstanceUID = pydicom.uid.generate_uid()
-            data.PixelData = (data.pixel_array + 1).tobytes()
-            data.save_as(f"{path}b")
-
-
-def test_a_slice_taken_again_in_the_same_series(tmp_path):
-    _, folder = examination(tmp_path, others=False)
-    take_again(folder, lambda instance: 6 < instance < 10)
-    stack, left = found(folder)
-    later = [[p.instance // 100_000 > 12 for p in s] for s in stack.slices]
-    assert sorted(map(tuple, later)) == [*[(False,) * 3] * 3, (True,) * 3] and left == [
-        "series 7 'cine_sax': only 1 slice"
-    ]
-
-
-def test_two_cines_in_one_series_are_two(tmp_path):
-    _, folder = examination(tmp_path, others=False)
-    take_again(folder, lambda instance: True)
-    stack, left = found(folder)
-    assert all(p.instance // 100_000 > 12 for s in stack.slices for p in s), "the later one"
-    assert left == ["series 7 'cine_sax': another short-axis cine, series 7 'cine_sax' is the later one"]
+def test_files_with_studies_of_their_own_are_one_scan(tmp_path):
+    _, folder = examination(tmp_path / "one")
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
+        change(folder, lambda data: setattr(data, keyword, f"1.2.{data.SOPInstanceUID[-9:]}"))
+    assert dicom_folders(tmp_path) == [str(folder)], "although its files are in three folders"
+    _, other = examination(tmp_path / "two", seed=6)
+    change(other, lambda data: setattr(data, "PatientID", "another"))
+    assert dicom_folders(tmp_path) == [str(folder), str(other)]
 
 
 def test_a_tilted_stack_is_taken_where_it_is_the_only_one_or_called_so(tmp_path):

@@ -188,7 +188,8 @@ def test_files_of_a_scan_agree_with_each_other_and_with_its_labels(folders, firs
     for row, one in zip(rows, first["measures"]):
         assert (row["name"], row["unit"], float(row["value"])) == (one["name"], one["unit"], one["value"])
         assert float(row["low"]) == one["low"]
-    assert [row["name"] for row in rows[len(first["measures"]) :]] == [f"WT{n}" for n in range(1, 17)]
+    by_segment = [f"{name}{n}" for name in ("WT", "WTK", "WM") for n in range(1, 17)]
+    assert [row["name"] for row in rows[len(first["measures"]) :]] == by_segment
     # the shipped calibration is that of other settings
     assert first["uncalibrated"] == "final_points is 1024 in place of 8192, and 1 more difference"
     assert {row["interval"] for row in first["measures"]} == {"posterior"}

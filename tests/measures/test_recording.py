@@ -17,7 +17,7 @@ def out(values, seconds=0.9):
     return {name for entry in refusals(values, seconds) for name in entry["measures"]}
 
 
-ES = {"LVESV", "LVSV", "LVEF", "RVESV", "RVSV", "RVEF", "CO"}
+ES = {"LVESV", "LVSV", "LVEF", "RVESV", "RVSV", "RVEF", "CO", "wall motion"}
 
 
 @pytest.mark.parametrize("frames", [12, 25, 40])

@@ -73,7 +73,7 @@ def test_draws_are_as_much_larger_as_their_hearts_are(curves):
     sizes = np.array([1 + 0.01 * float(latent[0]) for latent, _ in scan.draws])
     for name in ("LV", "MYO"):  # the RV stays where it is and is cut by the others
         own, others = curves.of(name)[0], curves.of(name)[1:]
-        np.testing.assert_allclose(others / own, np.repeat(sizes[:, None] ** 3, 4, axis=1), rtol=0.002)
+        np.testing.assert_allclose(others / own, np.repeat(sizes[:, None] ** 3, 4, axis=1), rtol=0.003)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -7,14 +7,16 @@ import pytest
 from helpers.analytic import BEAT, CAVITY, LARGEST, OUTER, a_scan, heart
 from helpers.true_scans import true_scan
 
-from nisf.measures.wall_thickness import SEGMENTS, segment_numbers, thickness_values
+from nisf.measures.wall import BESIDE, COARSE, wall_near, wall_of
+from nisf.measures.wall_thickness import SEGMENTS, FoundWall, segment_numbers, thickness_values
+from nisf.sampling.planes import heart_axes
 from nisf.utils.errors import InputError
 
 THICK = OUTER - CAVITY
 
 
 def segments(scan, time=LARGEST):
-    return thickness_values(scan, time)[0]
+    return thickness_values(scan, FoundWall.of(scan, time))[0]
 
 
 def test_a_shell_is_as_thick_everywhere_along_its_normal():
@@ -71,7 +73,7 @@ def test_numbers_of_segments_by_level_and_angle():
 
 def test_draws_of_larger_hearts_have_thicker_walls():
     scan = a_scan(draws=4)
-    found = thickness_values(scan, LARGEST)
+    found = thickness_values(scan, FoundWall.of(scan, LARGEST))
     sizes = np.array([1 + 0.01 * float(latent[0]) for latent, _ in scan.draws])
     np.testing.assert_allclose(found[1:].mean(axis=1) - found[0].mean(), THICK * (sizes - 1), atol=0.15)
 
@@ -82,4 +84,17 @@ def test_a_scan_without_a_ventricle_is_refused():
         return np.stack([classes[0] + classes[1] + classes[2], 0 * classes[1], 0 * classes[2], classes[3]])
 
     with pytest.raises(InputError, match="no LV or no RV"):
-        thickness_values(a_scan(no_left), 0.0)
+        FoundWall.of(a_scan(no_left), 0.0)
+
+
+def test_a_draws_wall_searched_near_the_fits_is_that_of_a_search_along_whole_rays():
+    scan = a_scan(draws=2)
+    axes = heart_axes(scan, LARGEST)
+    wall = wall_of(scan, LARGEST, axes, COARSE)
+    for drawn in scan.drawn():
+        drawn.latent = drawn.latent * 20  # a fifth larger or smaller: some of its surfaces are far from the fit's
+        near, whole = wall_near(drawn, LARGEST, axes, wall, 0.0), wall_of(drawn, LARGEST, axes, COARSE)
+        known = np.isfinite(whole.radius)[:, (wall.rays.level > 0) & (wall.rays.level < 1)]
+        assert known.mean() > 0.95
+        beside = (wall.rays.level > BESIDE[0]) & (wall.rays.level < BESIDE[1])
+        np.testing.assert_allclose(near.radius[:, beside], whole.radius[:, beside], atol=0.1)

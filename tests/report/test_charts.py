@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers.report_scans import HOSTILE, SEGMENTS
 
-from nisf.report.charts import bulls_eye, histogram, wall_colour
+from nisf.report.charts import THICKENING, bulls_eye, histogram, wall_colour
 
 
 def test_names_from_files_are_escaped():
@@ -31,6 +31,14 @@ def test_segments_lie_where_the_heart_association_puts_them():
         assert ("septal" in wall) == (x < -1) and ("lateral" in wall) == (x > 1)
         assert not wall.startswith("antero") and wall != "anterior" or y > 0
         assert not wall.startswith("infero") and wall != "inferior" or y < 0
+
+
+def test_per_cent_have_no_decimals_and_the_limits_of_their_own_colours():
+    segments = [{"segment": i + 1, "name": name, "value": 3.0, "thickening": 50.0} for i, name in enumerate(SEGMENTS)]
+    first, *_ = xml.fromstring(bulls_eye(segments, "%", "thickening", THICKENING, "thickening")).iter("g")
+    assert first.find("title").text == "1 basal anterior: 50 %" and first.find("text").text == "50"
+    # both are half-way; the text has the colour of its group
+    assert (first.find("path").get("fill"), first.get("fill")) == wall_colour(10.0)
 
 
 def test_a_thicker_wall_is_darker_and_its_number_readable():

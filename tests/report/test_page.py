@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 from helpers.parsed_page import Parsed
-from helpers.report_scans import HOSTILE, measured, read_again
+from helpers.report_scans import HOSTILE, SEGMENTS, measured, read_again
 
 from nisf.report.page import number, scan_page
 from nisf.report.views import slices_view
@@ -21,6 +21,14 @@ def folder(phantom_result, tmp_path):
 def page_of(folder, **changes):
     scan = read_again(folder)
     return scan_page(scan, measured(folder, **changes), slices_view(scan), [], None, None)
+
+
+def test_wall_motion_is_shown_where_it_is_known(folder):
+    rows = [{"segment": i + 1, "name": name, "thickening": 41.0, "motion": 7.3} for i, name in enumerate(SEGMENTS)]
+    motion = {"units": {"thickening": "%", "motion": "mm"}, "convention": "surfaces", "segments": rows}
+    shown, hidden = (page_of(folder, wall_motion=one) for one in (motion, None))
+    assert shown.count("basal anterior: 41 %") == shown.count("apical lateral: 7.3 mm") == 1
+    assert "Inward motion" in shown and "Inward motion" not in hidden and "Wall thickness at end diastole" in hidden
 
 
 def test_hostile_words_are_shown_and_are_no_elements(folder):

@@ -13,6 +13,7 @@ from skimage.draw import polygon2mask
 
 from nisf.plots.contours import PARTS
 from nisf.report.views import FRAMES, axes_of, fewer, heart_box, plane_views, sheet, slices_view
+from nisf.sampling.coarse_to_fine import UNEVEN
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def scan(phantom_result):
 
 @pytest.fixture(scope="module")
 def planes(scan):
-    return plane_views(scan)
+    return plane_views(scan, axes_of(scan))
 
 
 def area(polygons, number):
@@ -71,7 +72,7 @@ def test_the_box_holds_every_class_and_a_margin(scan):
     assert heart_box(replace(scan, labels=small))[:2] == ((13, 26), (17, 29))  # 14 mm are 5 voxels of 3 mm
     nothing = replace(scan, labels=np.zeros_like(scan.labels))
     assert heart_box(nothing) == tuple((0, n) for n in scan.labels.shape[:3])
-    assert axes_of(nothing) is None and plane_views(nothing) == []
+    assert axes_of(nothing) is None and plane_views(nothing, None) == []
 
 
 def test_without_the_image_the_reconstruction_is_shown(scan):
@@ -107,7 +108,9 @@ def test_a_plane_s_pixels_stand_where_its_affine_says(scan, planes):
     pixels, points = pixels[inside], points[inside]
     assert len(points) > 10
     expected = scan.fitted.read(points, view.times[1])[0].numpy() * 255
-    np.testing.assert_allclose([view.grey[0, x, y, 1] for x, y, _ in pixels], expected, atol=1.5)
+    np.testing.assert_allclose(
+        [view.grey[0, x, y, 1] for x, y, _ in pixels], expected, atol=1 + 255 * UNEVEN
+    )  # interpolated where it is nearly even
 
 
 def test_fewer_times_are_spread_over_the_cycle():

@@ -10,6 +10,7 @@ import torch
 from helpers.nifti_files import SHAPE, classes, oblique_affine, save, series
 from helpers.tiny import phantom_scans
 
+from nisf.geometry.orientation import spacing_of
 from nisf.io.nifti import save_nifti
 from nisf.transforms.load import UNLABELLED, LoadCined
 from nisf.transforms.scan import scan_of
@@ -36,6 +37,28 @@ def test_a_data_list_may_say_that_the_pixel_size_was_lost(tmp_path):
     said = {known: {"image": path, "pixel_size_known": known} for known in (True, False, None)}
     found = {known: scan_of(LoadCined()(item)["image"]).size_known for known, item in said.items()}
     assert found == {True: True, False: False, None: True} and scan_of(LoadCined()({"image": path})["image"]).size_known
+
+
+@pytest.mark.parametrize("stated", ["1.5,1.25,8", [1.5, 1.25, 8]])
+def test_a_lost_voxel_size_may_be_stated_for_all_scans_or_in_the_data_list(tmp_path, stated):
+    path, label = save(tmp_path / "p1.nii.gz", series()), save(tmp_path / "l.nii.gz", classes())
+    item = {"image": path, "label": label, "pixel_size_known": False}
+    for load, said in ((LoadCined(voxel_mm=stated), {}), (LoadCined(voxel_mm=[3, 3, 3]), {"voxel_mm": [1.5, 1.25, 8]})):
+        found = load({**item, **said})
+        scan, affine = scan_of(found["image"]), np.asarray(found["image"].affine)
+        assert scan.size_known and scan.voxel_mm == (1.5, 1.25, 8)
+        np.testing.assert_allclose(spacing_of(affine), (1.5, 1.25, 8))
+        unit = oblique_affine()[:3, :3] / spacing_of(oblique_affine())
+        np.testing.assert_allclose(affine[:3, :3] / (1.5, 1.25, 8), unit, atol=1e-6)
+        np.testing.assert_allclose(affine[:3, 3], oblique_affine()[:3, 3], atol=1e-5)
+        written = nib.load(save_nifti(tmp_path / "out.nii.gz", classes(), scan.header, 0.05))
+        np.testing.assert_allclose(written.affine, affine, atol=1e-5)
+
+
+@pytest.mark.parametrize("stated", ["1.4,1.4", "1.4,1.4,0", [1.4, 1.4, "thick"], 1.4, (1.4, 1.4, 200)])
+def test_what_is_no_voxel_size_is_refused(stated):
+    with pytest.raises(InputError, match="--voxel_mm is .*; give the voxel size along the three array axes in mm, as"):
+        LoadCined(voxel_mm=stated)
 
 
 def test_milliseconds_in_the_header_are_seconds_inside(tmp_path):

@@ -30,7 +30,7 @@ def unnamed_encodings(path):
         if not isinstance(node, ast.Call):
             continue
         of, name = getattr(node.func, "value", None), getattr(node.func, "attr", getattr(node.func, "id", ""))
-        if name not in TEXT or name == "open" and getattr(of, "id", None) in ("os", "Image", "gzip", "webbrowser"):
+        if name not in TEXT or name == "open" and getattr(of, "id", None) in ("os", "Image", "gzip", "webbrowser", "tarfile", "archive"):
             continue
         modes = [*node.args[TEXT[name] or 9 :][:1], *(one.value for one in node.keywords if one.arg == "mode")]
         binary = any(isinstance(mode, ast.Constant) and "b" in str(mode.value) for mode in modes)

@@ -147,9 +147,8 @@ class Segmenter:
 
     def _result(self, item: dict, fitted: FittedScan) -> Segmentation:
         scan, files = item["scan"], list(item["scan"].files)
-        image = LoadCined("image", fourth_axis=self.parser.get_parsed_content("fourth_axis"))(
-            {"image": files if len(files) > 1 else files[0], "stack": scan.stack}
-        )["image"]
+        load = LoadCined("image", fourth_axis=self.parser.get_parsed_content("fourth_axis"), voxel_mm=scan.voxel_mm)
+        image = load({"image": files if len(files) > 1 else files[0], "stack": scan.stack})["image"]
         return Segmentation(
             labels=plain_array(item["seg"])[0],
             image=plain_array(image)[0],

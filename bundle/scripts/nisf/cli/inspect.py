@@ -6,13 +6,14 @@ import json as json_text
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nisf.cli.library_warnings import library_warnings
 from nisf.cli.parser import command
-from nisf.io.listing import Listed, ScanListing, list_scans
-from nisf.io.nifti import stem_of
-from nisf.plots.contact_sheet import contact_sheet
 from nisf.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from nisf.io.listing import Listed, ScanListing
 
 
 @command
@@ -34,6 +35,10 @@ def inspect(
         json: print the list as JSON, alone on standard output.
         verbose: show every warning of the libraries that read the files, in place of their number.
     """
+    from nisf.io.listing import list_scans
+    from nisf.io.nifti import stem_of
+    from nisf.plots.contact_sheet import contact_sheet
+
     if not source:
         raise InputError("name a folder or a file: nisf inspect FOLDER")
     with library_warnings(verbose):

@@ -24,6 +24,7 @@ def segment(
     series: str | None = None,
     mask: str | None = None,
     cycle_ms: float | None = None,
+    voxel_mm: str | None = None,
     orientation: str | None = None,
     stack: str | None = None,
     strict: bool = False,
@@ -69,6 +70,8 @@ def segment(
         mask: with one scan, a NIfTI file on its grid, nonzero where voxels are valid.
         cycle_ms: time from one beat to the next in ms, for cines that end before the cycle does and do not tell it, as
             NIfTI; with the time between frames in each file it gives the frames their place in the cycle.
+        voxel_mm: voxel size in mm along the first, second and third array axis of all scans, where their files have
+            lost it; as 1.4,1.4,10. The results have it, and nisf report gives volumes.
         orientation: directions in which the first, second and third array axis of all scans point, where their affines
             are wrong or lost: out of lateral, septal, inferior, anterior, apex, base, as lateral,inferior,apex; or the
             codes of the patient's axes, as LPS for axes that point to left, posterior and superior.
@@ -114,6 +117,7 @@ def segment(
             series=runs.words_of(series) or None,
             mask=mask,
             cycle_ms=cycle_ms,
+            voxel_mm=voxel_mm,
             array_axes=orientation,
             stack=stack,
             strict=strict or None,
@@ -150,10 +154,13 @@ def report(
         reference: CSV file of your own values, with columns scan, LVEF and other measures; index.html compares them
             (Bland-Altman plots, bias, limits, slope).
     """
-    from nisf.report.command import report_all
+    from nisf.utils.quick_start import import_monai
 
     if not folder:
         raise InputError("name the result folder of nisf segment: nisf report FOLDER")
+    import_monai()
+    from nisf.report.command import report_all
+
     report_all(folder, people, reference=reference, height=height, weight=weight, sex=sex, heart_rate=heart_rate)
 
 
@@ -172,10 +179,13 @@ def view(folder: str = "", no_browser: bool = False, model: str | None = None, d
         model: weights; those named in the latent file unless given.
         draws: also a layer that shows how much this many draws from the posterior differ (16 are enough).
     """
-    from nisf.report.view_command import view_all
+    from nisf.utils.quick_start import import_monai
 
     if not folder:
         raise InputError("name the folder of a scan: nisf view OUT/scan")
+    import_monai()
+    from nisf.report.view_command import view_all
+
     view_all(folder, model, open_page=not no_browser, draws=draws)
 
 
@@ -192,6 +202,7 @@ def cohort_run(
     unet_model: str | None = None,
     device: str | None = None,
     cycle_ms: float | None = None,
+    voxel_mm: str | None = None,
     orientation: str | None = None,
     ray: str | None = None,
     workers: int | None = None,
@@ -219,6 +230,7 @@ def cohort_run(
         unet_model: as in nisf segment.
         device: cpu, cuda or cuda:N.
         cycle_ms: as in nisf segment.
+        voxel_mm: as in nisf segment.
         orientation: as in nisf segment.
         ray: address of a Ray cluster, or auto to start Ray on this machine.
         workers: with ray, number of workers; unless given, one for each GPU, or one for each group of threads where
@@ -232,8 +244,9 @@ def cohort_run(
 
     if not data or not output:
         raise InputError("name a folder or a data list and a result folder: nisf cohort run DATA -o OUTPUT")
-    stated = {"model": model, "unet_model": unet_model, "cycle_ms": cycle_ms, "array_axes": orientation}
-    options = {"fast": fast, "device": device, "skip_finished": not overwrite, **stated}
+    weights = {"model": model, "unet_model": unet_model}
+    stated = {"cycle_ms": cycle_ms, "voxel_mm": voxel_mm, "array_axes": orientation}
+    options = {"fast": fast, "device": device, "skip_finished": not overwrite, **weights, **stated}
     if ray is None:
         if any(value is not None for value in (workers, scan_minutes, part)):
             raise InputError("--workers, --scan_minutes and --part need Ray; give --ray auto too")

@@ -123,6 +123,8 @@ class SaveLatentd(ResultWriter):
             "class_names": self.class_names,
             "duration": float(scan.cycle),
             "size_known": scan.size_known,
+            "voxel_mm": scan.voxel_mm,
+            "stack": scan.stack,
             "person": dict(scan.person),
             "subject": scan.subject,
             "files": [Path(file).name for file in scan.files],

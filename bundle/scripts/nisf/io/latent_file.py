@@ -45,6 +45,7 @@ class SavedFit:
         labels: name of each label file written with the fit to the digest of its content; empty in files of earlier
             versions.
         size_known: whether the scan's pixel size is known, see ``Scan``.
+        voxel_mm, stack: voxel size and DICOM series that the user stated, see ``Scan``.
         path: the latent file; None for a fit that was not read from one.
     """
 
@@ -66,6 +67,8 @@ class SavedFit:
     recipe: Recipe = Recipe()
     labels: Mapping[str, str] = field(default_factory=dict)
     size_known: bool = True
+    voxel_mm: tuple[float, float, float] | None = None
+    stack: str | None = None
     path: Path | None = None
 
     @classmethod
@@ -108,6 +111,8 @@ class SavedFit:
             recipe=Recipe.from_dict(content.get("made_with") or {}),
             labels=dict(content.get("labels") or {}),
             size_known=bool(content.get("size_known", True)),
+            voxel_mm=tuple(content["voxel_mm"]) if content.get("voxel_mm") else None,
+            stack=content.get("stack"),
             path=path,
         )
 

@@ -25,12 +25,12 @@ from nisf.measures.conventions import TEXTS, WHOLE_HEART
 from nisf.measures.intervals import Intervals, load_intervals
 from nisf.measures.person import Person
 from nisf.measures.recording import RATES, refusals
-from nisf.measures.rows import Found, curves_of, row_of, thickness_of
+from nisf.measures.rows import Found, curves_of, motion_of, row_of, thickness_of
 from nisf.measures.size import SIZELESS, doubts, no_size
 from nisf.measures.tables import write_measures
 from nisf.measures.volume_curve import at_frames, cycle_seconds, phases_of, times_of_curve
 from nisf.measures.volumes import Volumes, class_list, slice_volumes, volume_curves
-from nisf.measures.wall_thickness import thickness_values
+from nisf.measures.wall_thickness import FoundWall, thickness_values
 from nisf.quality.record import Quality
 from nisf.sampling.fitted_scan import FittedScan, network_of, weights_of
 from nisf.utils.digest import digest_of_file
@@ -38,6 +38,9 @@ from nisf.utils.errors import InputError
 
 #: Number of posterior draws for the intervals.
 DRAWS = 16
+
+#: Entries by segment of the left ventricle's wall.
+WALL = ("wall_thickness", "wall_motion")
 
 
 def measure(
@@ -93,7 +96,7 @@ def measure(
         "measures": [row_of(name, titles[name], one, surface, intervals) for name, one in named.items()],
         "refused": refused,
         "curves": curves_of(volumes, by_slices, seconds, intervals, volumes.of("LV")[0].max() if unsized else None),
-        "wall_thickness": _thickness(fitted, times[phases["ED"]], intervals) if cardiac and not unsized else None,
+        **(_wall(fitted, phases, intervals) if cardiac and not unsized else dict.fromkeys(WALL)),
         "uncalibrated": intervals.uncalibrated or None,
         "unlike": intervals.unlike.sentence or None,
     }
@@ -147,12 +150,17 @@ def _organ(volumes: Volumes, by_slices: Mapping[str, np.ndarray]) -> dict[str, F
     return {f"{n} volume": Found(volumes.of(n)[:, 0], labels=labels.get(n)) for n in volumes.names}
 
 
-def _thickness(fitted: FittedScan, time: float, intervals: Intervals) -> dict | None:
-    """Entry ``wall_thickness`` of ``measures.json``; None if the heart's axis is not found."""
+def _wall(fitted: FittedScan, phases: Mapping[str, int | None], intervals: Intervals) -> dict[str, dict | None]:
+    """Entries ``WALL`` of ``measures.json``; None where the heart's axis is not found, or end systole is not known."""
+    entries, times, es = dict.fromkeys(WALL), fitted.frame.times, phases["ES"]
     try:
-        return thickness_of(thickness_values(fitted, time), intervals)
+        diastole = FoundWall.of(fitted, times[phases["ED"]])
+        entries["wall_thickness"] = thickness_of(thickness_values(fitted, diastole), intervals)
+        if es is not None:
+            entries["wall_motion"] = motion_of(diastole.wall, FoundWall.of(fitted, times[es]).wall)
     except InputError:
-        return None
+        pass
+    return entries
 
 
 def written_classes(names: Mapping[int, str], settings: Mapping[str, object]) -> dict[int, str]:

@@ -15,7 +15,7 @@ OPEN = 1.5
 FILLED = 0.5
 
 #: Measures of end systole, of ejection and of filling.
-SYSTOLE = ("LVESV", "LVSV", "LVEF", "RVESV", "RVSV", "RVEF", "CO")
+SYSTOLE = ("LVESV", "LVSV", "LVEF", "RVESV", "RVSV", "RVEF", "CO", "wall motion")
 EJECTION, FILLING = ("PER",), ("PFR",)
 RATES = (*EJECTION, *FILLING)
 

@@ -10,6 +10,8 @@ import numpy as np
 from nisf.measures.conventions import SLICES, WHOLE_HEART
 from nisf.measures.intervals import Intervals
 from nisf.measures.volumes import Volumes
+from nisf.measures.wall import Wall
+from nisf.measures.wall_motion import inward_motion, thickening
 from nisf.measures.wall_thickness import SEGMENTS
 
 
@@ -95,6 +97,16 @@ def thickness_of(values: np.ndarray, intervals: Intervals) -> dict:
         for number, name in enumerate(SEGMENTS)
     ]
     return {"unit": "mm", "convention": "surfaces", "segments": rows}
+
+
+def motion_of(diastole: Wall, systole: Wall) -> dict:
+    """Entry ``wall_motion`` from the wall at end diastole and end systole; there are no intervals."""
+    columns = {"thickening": thickening(diastole, systole), "motion": inward_motion(diastole, systole)}
+    rows = [
+        {"segment": number + 1, "name": name, **{key: number_of(values[number]) for key, values in columns.items()}}
+        for number, name in enumerate(SEGMENTS)
+    ]
+    return {"units": {"thickening": "%", "motion": "mm"}, "convention": "surfaces", "segments": rows}
 
 
 def number_of(value: float | None) -> float | None:

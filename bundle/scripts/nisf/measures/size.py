@@ -27,4 +27,5 @@ def doubts(spacing: Sequence[float]) -> list[dict]:
 def no_size(why: str) -> dict:
     """An entry of ``refused``: measures in mL, g, mm and what follows from them."""
     reason = f"{why}: no volumes, mass, rates or thickness. Fractions do not depend on it."
+    reason += " nisf segment --voxel_mm states it."
     return {"measures": ["volumes", "mass", "rates", "wall thickness"], "reason": reason}

@@ -24,7 +24,7 @@ def write_measures(found: Mapping, folder: str | Path) -> tuple[Path, Path]:
         folder: folder of the scan.
     """
     folder = Path(folder)
-    rows = [*found["measures"], *thickness_rows(found)]
+    rows = [*found["measures"], *thickness_rows(found), *motion_rows(found)]
     first = write_text(folder / "measures.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
     return first, write_text(folder / "measures.csv", csv_text(rows, COLUMNS))
 
@@ -41,5 +41,22 @@ def thickness_rows(found: Mapping) -> list[dict]:
             "convention": wall["convention"],
             "of": FUNCTION,
         }
+        for row in (wall["segments"] if wall else [])
+    ]
+
+
+def motion_rows(found: Mapping) -> list[dict]:
+    """The segments' thickening and inward motion as such rows, named WTK1 to WTK16 and WM1 to WM16."""
+    wall = found.get("wall_motion")
+    return [
+        {
+            "name": f"{short}{row['segment']}",
+            "title": f"{title}, {row['name']}",
+            "unit": wall["units"][key],
+            "value": row[key],
+            "convention": wall["convention"],
+            "of": FUNCTION,
+        }
+        for short, key, title in (("WTK", "thickening", "wall thickening"), ("WM", "motion", "inward wall motion"))
         for row in (wall["segments"] if wall else [])
     ]

@@ -14,7 +14,7 @@ from nisf.geometry.grid import mean_step
 from nisf.measures import reference_ranges
 from nisf.measures.volume_curve import cycle_seconds
 from nisf.plots.style import class_colour
-from nisf.report.charts import bulls_eye
+from nisf.report.charts import MOTION, THICKENING, bulls_eye
 from nisf.report.curves import curves_svg, has_band, names_of
 from nisf.report.scan_folder import ScanFolder
 from nisf.report.views import View
@@ -99,11 +99,26 @@ def scan_page(
         curves=Markup(curves_svg(curves, phases, scan.times)) if has_curves(curves) else None,
         banded=any(isinstance(one, Mapping) and has_band(one) for one in curves.values()),
         wall=Markup(bulls_eye(wall["segments"], wall.get("unit", "mm"))) if wall.get("segments") else None,
+        moved=wall_motion(measures),
         surface=surface,
         versions=measures.get("versions") or scan.saved.versions,
         settings=without_folders(measures.get("settings") or scan.saved.settings),
         data=data,
     )
+
+
+def wall_motion(measures: Mapping) -> list[tuple[str, Markup]]:
+    """Title and bull's eye of the wall's thickening and of its motion; empty where end systole is not known."""
+    found = measures.get("wall_motion") or {}
+    kinds = (
+        ("thickening", "Wall thickening from end diastole to end systole, %", THICKENING),
+        ("motion", "Inward motion of the endocardium, mm", MOTION),
+    )
+    return [
+        (title, Markup(bulls_eye(found["segments"], found["units"][key], key, limits, title)))
+        for key, title, limits in kinds
+        if found.get("segments")
+    ]
 
 
 def without_folders(settings: Mapping | None) -> dict:

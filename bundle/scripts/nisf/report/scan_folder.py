@@ -90,7 +90,8 @@ def _image(saved: SavedFit, fitted: FittedScan) -> np.ndarray:
     if not paths:
         raise InputError("the latent file does not say where the scan is")
     axis = "time" if fitted.network.in_channels == 1 else "channel"
-    image = LoadCined("image", fourth_axis=axis)({"image": paths if len(paths) > 1 else paths[0]})["image"]
+    load = LoadCined("image", fourth_axis=axis, voxel_mm=saved.voxel_mm)
+    image = load({"image": paths if len(paths) > 1 else paths[0], "stack": saved.stack})["image"]
     return on_fitted_grid(image[0].numpy(), np.asarray(image.affine), fitted, Path(paths[0]).name)
 
 

@@ -13,6 +13,7 @@ from nibabel.affines import apply_affine
 from nisf.geometry.grid import Grid
 from nisf.plots import contours
 from nisf.report.scan_folder import ScanFolder
+from nisf.sampling.coarse_to_fine import CoarseToFine
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.sampling.planes import PLANES, SEARCH, HeartAxes, heart_axes, long_axis_plane
 from nisf.utils.errors import InputError
@@ -25,6 +26,9 @@ SLICES, FRAMES = 24, 20
 
 #: In mm: side of a long-axis plane before it is cropped to the heart, its pixel, and that of a reconstructed slice.
 SIZE, PIXEL, COARSE = 240.0, 1.5, 2.0
+
+#: Pixels between the first samples of a plane along each side, and the lower bound of probabilities there.
+STEP, LEAST = 4, 1e-7
 
 #: JPEG quality, and size of its blocks, to which frames are padded so that neighbours do not blend.
 QUALITY, BLOCK = 88, 8
@@ -109,10 +113,9 @@ def slices_view(scan: ScanFolder) -> View:
     return View("short axis", np.moveaxis(grey, 2, 0), polygons, words, times, spacing, tuple(chosen))
 
 
-def plane_views(scan: ScanFolder, frame: int = 0) -> list[View]:
-    """4-chamber and 2-chamber plane through the heart's axes at a frame (ED), read from the fitted function; none where
+def plane_views(scan: ScanFolder, axes: HeartAxes | None) -> list[View]:
+    """4-chamber and 2-chamber plane through the heart's axes (``axes_of``), read from the fitted function; none where
     there is no heart."""
-    axes = axes_of(scan, frame)
     return [] if axes is None else [_plane_view(scan, name, axes) for name in PLANES]
 
 
@@ -137,16 +140,23 @@ def _plane_view(scan: ScanFolder, name: str, axes: HeartAxes) -> View:
 
 def _read(fitted: FittedScan, grid: Grid, slices: Sequence[int], times: Sequence[float]) -> tuple:
     """Grey values uint8 [X, Y, Z', T] and class probabilities [K, X, Y, Z', T]; black background beyond the stack."""
+    shape = (*grid.shape[:2], len(slices))
     points = grid.world().reshape(*grid.shape, 3)[:, :, list(slices)].reshape(-1, 3)
     first, classes = fitted.network.in_channels, fitted.network.num_classes
+
+    def evaluate(voxels: np.ndarray, time: float) -> np.ndarray:
+        found = fitted.read(points[np.ravel_multi_index(voxels.T, shape)], time).numpy()
+        return np.concatenate([found[:first], np.log(np.maximum(found[first:], LEAST))])
+
     limit = np.linalg.norm(fitted.frame.affine[:3, 2]) / 2
     known = fitted.beyond(points) <= limit
     values = np.zeros((1 + classes, len(points), len(times)), dtype=np.float32)
     values[1] = 1
     for t, time in enumerate(times):
-        read = fitted.read(points[known], time).numpy()
-        values[0, known, t], values[1:, known, t] = read[0], read[first:]
-    values = values.reshape(1 + classes, *grid.shape[:2], len(slices), len(times))
+        read = CoarseToFine(shape, (STEP, STEP, 1), lambda v: evaluate(v, time), first, classes).values
+        read = read.reshape(first + classes, -1)[:, known]
+        values[0, known, t], values[1:, known, t] = read[0], np.exp(read[first:])
+    values = values.reshape(1 + classes, *shape, len(times))
     return np.clip(values[0] * 255, 0, 255).astype(np.uint8), values[1:]
 
 

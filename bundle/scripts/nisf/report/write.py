@@ -14,12 +14,13 @@ from nisf.io.results import ScanResults, find_results
 from nisf.measures.measure import measure_results
 from nisf.measures.person import Person
 from nisf.report.index import Entry, write_cohort_pages
+from nisf.report.living.data import diastole_of
 from nisf.report.living.write import write_view
 from nisf.report.page import scan_page
 from nisf.report.scan_folder import read_scan
 from nisf.report.summary import summary_picture
 from nisf.report.surface import surface_data
-from nisf.report.views import plane_views, slices_view
+from nisf.report.views import axes_of, plane_views, slices_view
 from nisf.sampling.fitted_scan import FittedScan, network_of, weights_of
 from nisf.utils.errors import InputError, reason_of
 from nisf.utils.files import write_text
@@ -112,10 +113,9 @@ def report_scan(
     else:
         measures = read_measures(results.measures)
     scan = read_scan(results, saved, fitted)
-    diastole = (measures.get("phases") or {}).get("ED") or 0
-    slices, planes = slices_view(scan), plane_views(scan, diastole)
-    surface = surface_data(scan)
-    write_view(results, scan, measures, slices, surface)
+    axes = axes_of(scan, diastole_of(measures))
+    slices, planes, surface = slices_view(scan), plane_views(scan, axes), surface_data(scan)
+    write_view(results, scan, measures, slices, surface, axes)
     write_text(results.page, scan_page(scan, measures, slices, planes, surface, back))
     summary_picture(results.picture, scan, measures, slices, planes)
     return measures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,15 +10,16 @@ import numpy as np
 import torch
 from nibabel.affines import apply_affine
 
-from nisf.fit.blending import Correction, Node, cut_off
+from nisf.fit.blending import Correction, cut_off
 from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.frame import CoordinateFrame
 from nisf.io.latent_file import SavedFit, read_latent
 from nisf.models.nisf import NISF
 from nisf.models.weights import OtherTime, digest_of, load_weights
+from nisf.sampling.shared_places import SharedPlaces
 from nisf.sampling.uncertainty import uncertainty_maps
 from nisf.utils.bundle import bundle_root
-from nisf.utils.compile import compiled
+from nisf.utils.compile import compiled, points_at_once
 from nisf.utils.errors import InputError
 
 #: Points from which compiling the network (about 10 s on two cores) pays.
@@ -41,7 +42,7 @@ class FittedScan:
         subject: name of the subject.
         duration: seconds of the cycle, see ``io.latent_file.SavedFit``; 0 if unknown.
         draws: posterior draws, each a latent [L] and the frame in its own pose.
-        chunk: points evaluated at once.
+        chunk: points evaluated at once; by default as ``points_at_once`` of the network's device.
         drawn_about: for a draw the fit whose correction it has, or None.
     """
 
@@ -53,7 +54,7 @@ class FittedScan:
     subject: str = ""
     duration: float = 0.0
     draws: Sequence[tuple[torch.Tensor, CoordinateFrame]] = ()
-    chunk: int = 16384
+    chunk: int | None = None
     drawn_about: FittedScan | None = None
 
     @classmethod
@@ -106,17 +107,19 @@ class FittedScan:
         Returns:
             [C + K, N] in [0, 1], float32, on the CPU.
         """
-        about = self.drawn_about
-        of_fit = [] if about is None else about._at_nodes(about._nodes(points, time), compile)
-        return self._read(points, time, of_fit, compile)
+        if self.drawn_about is None:
+            return self._corrected(self.logits(points, time, compile), self._added(points, time))
+        return next(_read_draws(self.drawn_about, [self], points, time, compile))
 
     @torch.no_grad()
     def logits(self, points: np.ndarray, time: float = 0.0, compile: bool = False) -> torch.Tensor:
         """Logits of the network alone, without the U-Net, [C + K, N] on the CPU; arguments as of ``read``."""
         voxels = self.voxels(points)
         count, time = len(voxels), float(time) % 1.0
-        chunk = self.chunk if compile else min(self.chunk, max(count, 1))
-        fast = compiled(self.network, compile, self.network.latent_mean.device)
+        device = self.network.latent_mean.device
+        chunk = self.chunk or points_at_once(device)
+        chunk = chunk if compile else min(chunk, max(count, 1))
+        fast = compiled(self.network, compile, device)
         latent = self.latent.to(self.network.latent_mean).unsqueeze(0)
         out = torch.empty(self.network.in_channels + self.network.num_classes, count)
         for start in range(0, count, chunk):
@@ -150,11 +153,8 @@ class FittedScan:
             raise InputError(
                 f"{self.subject or 'the fitted scan'}: has no draws; load it with some, for example draws=16"
             )
-        drawn, first = self.drawn(), self.network.in_channels
-        if self.correction is None:
-            return torch.stack([one.read(points, time)[first:] for one in drawn])
-        of_fit = self._at_nodes(self._nodes(points, time))  # once for all draws
-        return torch.stack([one._read(points, time, of_fit)[first:] for one in drawn])
+        first = self.network.in_channels
+        return torch.stack([one[first:] for one in _read_draws(self, self.drawn(), points, time)])
 
     def uncertainty(self, points: np.ndarray, time: float = 0.0) -> torch.Tensor:
         """Uncertainty maps of the ``draws`` at world points [N, 3]: [K + 2, N], see ``sample_uncertainty``.
@@ -164,33 +164,21 @@ class FittedScan:
         """
         return uncertainty_maps(self.draw_classes(points, time))
 
-    def _read(
-        self, points: np.ndarray, time: float, of_fit: Sequence[torch.Tensor] = (), compile: bool = False
-    ) -> torch.Tensor:
-        """``read``, for a draw with the fit's log probabilities at the nodes of the correction."""
-        logits = self.logits(points, time, compile)
-        if self.correction is None:
+    def _added(self, points: np.ndarray, time: float) -> torch.Tensor | None:
+        """What the U-Net adds to the classes' log probabilities at world points, [K, N]; None without a U-Net."""
+        return None if self.correction is None else self.correction.at(self.voxels(points), float(time) % 1.0)
+
+    def _corrected(self, logits: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
+        """``read`` from the logits of the network alone and what is added to the classes'."""
+        if added is None:
             return self.network.probabilities(logits.unsqueeze(0))[0].cpu()
         first = self.network.in_channels
-        classes = cut_off(logits[first:]) + self.correction.at(self.voxels(points), float(time) % 1.0)
-        nodes = self._nodes(points, time) if self.drawn_about else []
-        for node, fit, own in zip(nodes, of_fit, self._at_nodes(nodes, compile)):
-            classes += node.weight * (fit - own)
+        classes = cut_off(logits[first:]) + added
         return torch.cat([logits[:first].sigmoid(), (classes / float(self.network.temperature)).softmax(dim=0)])
 
-    def _nodes(self, points: np.ndarray, time: float) -> list[Node]:
-        """Nodes of the correction for world points [N, 3]."""
-        return [] if self.correction is None else self.correction.nodes(self.voxels(points), float(time) % 1.0)
-
-    def _at_nodes(self, nodes: Sequence[Node], compile: bool = False) -> list[torch.Tensor]:
-        """Log probabilities of the network alone at nodes, [K, N] each."""
-        found = []
-        for node in nodes:
-            # points of a lattice above each other have the same nodes
-            where, back = np.unique(node.voxels.round(4), axis=0, return_inverse=True)
-            logits = self.logits(apply_affine(self.frame.affine, where), node.time, compile)
-            found.append(cut_off(logits[self.network.in_channels :])[:, back.ravel()])
-        return found
+    def _at(self, places: SharedPlaces, compile: bool) -> list[torch.Tensor]:
+        """Logits of the network alone at each list of places, [C + K, N]."""
+        return places.values(lambda voxels, time: self.logits(apply_affine(self.frame.affine, voxels), time, compile))
 
     def voxels(self, points: np.ndarray) -> np.ndarray:
         """World points [N, 3] to fractional voxels [N, 3] of the fitted grid."""
@@ -199,6 +187,28 @@ class FittedScan:
     def beyond(self, points: np.ndarray) -> np.ndarray:
         """Distance of world points [N, 3] outside the fitted grid, mm, [N]; values there are extrapolated."""
         return self.frame.beyond(points)
+
+
+def _read_draws(
+    fit: FittedScan, draws: Sequence[FittedScan], points: np.ndarray, time: float, compile: bool = False
+) -> Iterator[torch.Tensor]:
+    """``FittedScan.read`` of draws about a fit. What the fit is asked for is evaluated once for all of them, and what
+    a draw and the nodes of its correction have in common once for both."""
+    if fit.correction is None:
+        yield from (one.read(points, time, compile) for one in draws)
+        return
+    voxels, time = fit.voxels(points), float(time) % 1.0
+    nodes, first = fit.correction.nodes(voxels, time), fit.network.in_channels
+    lists = [(node.voxels, node.time) for node in nodes]
+    of_fit = fit._at(SharedPlaces.of(lists), compile)
+    places, added = SharedPlaces.of([(voxels, time), *lists]), fit._added(points, time)
+    for one in draws:
+        logits, *own = one._at(places, compile)
+        more = sum(
+            node.weight * (cut_off(theirs[first:]) - cut_off(mine[first:]))
+            for node, theirs, mine in zip(nodes, of_fit, own)
+        )
+        yield one._corrected(logits, added + more)
 
 
 def weights_of(saved: SavedFit, model: str | Path | None = None) -> Path:

@@ -12,6 +12,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Transform
 
+from nisf.geometry.voxel_size import with_size
 from nisf.io.frame_times import seconds_of_cycle
 from nisf.io.images import read_image, read_volume
 from nisf.transforms.scan import WorldPoints, scan_of, with_scan
@@ -73,6 +74,7 @@ class LoadPartiald(Transform):
 
 def _masked(image: MetaTensor, path: str) -> MetaTensor:
     array, affine = read_volume(path)
+    affine = with_size(affine, scan_of(image).voxel_mm)
     if array.shape[:3] != tuple(image.shape[1:4]) or not np.allclose(affine, np.asarray(image.affine), atol=1e-2):
         raise InputError(f"{path}: the mask's grid is not that of the scan; give a mask for this scan")
     valid = torch.from_numpy((array != 0).all(axis=3))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,10 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
+from nisf.geometry.voxel_size import stated_size, with_size
 from nisf.io.frame_times import check_times, frame_times, seconds_of_cycle
 from nisf.io.images import read_scan
+from nisf.io.nifti import new_header
 from nisf.transforms.scan import Scan, with_scan
 from nisf.utils.errors import InputError
 
@@ -57,11 +59,14 @@ class LoadCined(MapTransform):
         num_classes: number of classes of the inside labels, background included.
         fourth_axis: what a 4D file's last axis is, ``time`` or ``channel``.
         cycle_ms: ms from beat to beat, for scans whose data list gives no times; None: as their files say.
+        voxel_mm: voxel size along the array's axes, mm, as ``[1.4, 1.4, 10]`` or ``1.4,1.4,10``, of scans whose files
+            have lost it and whose data list gives none; image, labels and results then have it. None: by each affine.
 
     Raises:
         InputError: a file is missing, damaged, 2D, a single slice, constant, or has NaN or unknown label values; image
             and label have different grids; the data list's times, labelled frames or label map do not match; or
-            ``cycle_ms`` is no number above 0, or does not fit the frames (``io.frame_times``).
+            ``cycle_ms`` is no number above 0, or does not fit the frames (``io.frame_times``); or ``voxel_mm`` is no
+            size of voxels.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class LoadCined(MapTransform):
         num_classes: int = 4,
         fourth_axis: str = "time",
         cycle_ms: float | None = None,
+        voxel_mm: Sequence[float] | str | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys=True)
         self.image_key, self.label_key = (*self.keys, None)[:2]
@@ -77,7 +83,7 @@ class LoadCined(MapTransform):
         if fourth_axis not in ("time", "channel"):
             raise InputError(f"fourth_axis is '{fourth_axis}'; it can be 'time' or 'channel'")
         self.fourth_axis = fourth_axis
-        self.cycle = seconds_of_cycle(cycle_ms)
+        self.cycle, self.size = seconds_of_cycle(cycle_ms), stated_size(voxel_mm)
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with tensors in place of paths."""
@@ -119,18 +125,27 @@ class LoadCined(MapTransform):
                 f"{files[0]}: has {count} frames, but the data list has {len(times)} times; correct the list"
             )
         check_times(files[0], times)
+        size, header = self._size(item), stored.header
+        if size is not None:
+            affine = with_size(affine, size)
+            header = new_header(first.shape if len(files) == 1 else first.shape[:3], affine, duration)
         scan = Scan(
             times=tuple(float(t) for t in times),
             subject=str(item.get("subject", Path(files[0]).name.split(".")[0])),
             files=tuple(files),
             frame_duration=duration,
             person=stored.person,
-            size_known=item.get("pixel_size_known") is not False,
-            header=stored.header,
+            size_known=size is not None or item.get("pixel_size_known") is not False,
+            voxel_mm=size,
+            header=header,
             stack=item.get("stack"),
             kept_slices=stored.kept_slices,
         )
         return np.ascontiguousarray(image), affine, scan
+
+    def _size(self, item: Mapping) -> tuple[float, float, float] | None:
+        """The voxel size stated for an item, by its data list or for all."""
+        return stated_size(item.get("voxel_mm")) or self.size
 
     def _label(self, item: Mapping, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
         paths = item[self.label_key]
@@ -148,9 +163,8 @@ class LoadCined(MapTransform):
                 continue
             found = read_scan(str(path))
             expected = (*shape[1:4], 1) if per_frame else shape[1:]
-            _check_same_grid(
-                str(path), "label", found.array.shape, found.affine, expected, affine, _first(item[self.image_key])
-            )
+            own = with_size(found.affine, self._size(item))
+            _check_same_grid(str(path), "label", found.array.shape, own, expected, affine, _first(item[self.image_key]))
             values = self._mapped(str(path), found.array, item.get("label_map"))
             for t in [frame] if per_frame else labelled:
                 label[0, ..., t] = values[..., 0 if per_frame else t]

@@ -72,7 +72,8 @@ class Scan:
         frame_duration: seconds per frame; 0 if unknown.
         person: what a DICOM header says about patient and heartbeat, see ``io.dicom_cine.DicomScan``.
         size_known: whether the pixel size is known, as the data list says; fractions can be measured without it.
-        header: NIfTI header of the file's grid, if the file itself is not NIfTI.
+        voxel_mm: voxel size along the file's axes as stated by the user, mm; None where it is the file's own.
+        header: NIfTI header of the image's grid, if the file itself is not NIfTI or has another voxel size.
         stack: series of the DICOM files that was asked for; None for the short-axis cine.
         frame: coordinate frame of the image's grid, once it is set.
         kept_slices, kept_frames: slices and frames that a fit may see; None for all of them.
@@ -89,6 +90,7 @@ class Scan:
     frame_duration: float = 0.0
     person: Mapping[str, float | str | None] = field(default_factory=dict)
     size_known: bool = True
+    voxel_mm: tuple[float, float, float] | None = None
     header: nib.Nifti1Header | None = None
     stack: str | None = None
     frame: CoordinateFrame | None = None

@@ -33,6 +33,12 @@ def in_bf16(device: torch.device | str, enabled: bool = True) -> torch.autocast:
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=enabled and has_bf16(device))
 
 
+def points_at_once(device: torch.device | str) -> int:
+    """Number of points at which a network is evaluated at once: few enough that a layer's values stay in a processor's
+    cache, which is twice as fast as more of them, and enough to keep a GPU busy."""
+    return 2048 if torch.device(device).type == "cpu" else 65536
+
+
 def compiler_of() -> str | None:
     """Path of the C++ compiler that torch would call; None where there is none."""
     name = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")

@@ -60,6 +60,7 @@ FIELDS = {
     "phases": (lambda v: isinstance(v, dict) and all(map(_is_whole, v.values())), 'as {"ED": 0, "ES": 9}'),
     "label_map": (lambda v: isinstance(v, dict) and all(map(_is_whole, v.values())), 'as {"0": 0, "500": 1}'),
     "crops": (lambda v: _is_list(v, _is_text), "a list of paths"),
+    "voxel_mm": (lambda v: _is_list(v, _is_number) and len(v) == 3, "a list of three sizes in mm"),
     "pixel_size_known": (lambda v: isinstance(v, bool), "true or false"),
     "stack": (_is_text, "the number, UID or description of a DICOM series"),
     "strict": (lambda v: isinstance(v, bool), "true or false"),

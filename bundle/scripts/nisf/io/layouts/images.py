@@ -7,8 +7,7 @@ import os
 from collections import Counter
 
 from nisf.io.archives import archive_stem
-from nisf.io.dicom_headers import dicom_paths, is_dicom, kind_of
-from nisf.io.dicom_identity import is_of_each_file
+from nisf.io.dicom_headers import FileKind, dicom_paths, is_dicom, kind_of
 from nisf.io.layouts.common import DERIVED, make_subject
 from nisf.io.layouts.frames import tell_of_frames
 from nisf.io.nifti import image_stem
@@ -74,7 +73,7 @@ def scan_in(folder: str | os.PathLike, archive: str) -> str:
 def dicom_folders(folder) -> list[str]:
     """The folders below `folder`, itself included, that hold one DICOM examination each.
 
-    An examination's folder is the one that holds all images of its study (of its patient or series where every file
+    An examination's folder is the one that holds all images of its study (of its patient or series where a file
     has a study of its own); where one contains the other they count as one (which the reader refuses if both have a
     scan). What is no image (DICOMDIR, reports, segmentations of earlier runs) counts nowhere. A damaged file makes a
     scan of its folder only where no other scan has it.
@@ -85,24 +84,21 @@ def dicom_folders(folder) -> list[str]:
     kinds = {path: kind_of(path) for path in named}
     damaged = {os.path.dirname(path) for path, kind in kinds.items() if kind.damaged}
     images = {path: kind for path, kind in kinds.items() if kind.image and not kind.damaged}
-    belongs = _believed([kind for kind in images.values() if kind.alone])
-    places: dict[str, str] = {}
+    held = Counter(key for kind in images.values() for key in _keys(kind))
+    places: dict[object, str] = {}
     for path, kind in images.items():
         place = os.path.dirname(path)
-        name = getattr(kind, belongs) if belongs else place
+        name = next((key for key in _keys(kind) if held[key] > 1 or not kind.alone), place)
         places[name] = os.path.commonpath([places.get(name, place), place])
     found = _outermost(set(places.values()))
     alone = {d for d in damaged if not any(_within(d, p) or _within(p, d) for p in found)}
     return sorted(found | _outermost(alone))
 
 
-def _believed(kinds) -> str | None:
-    """Which identifier holds the files of an examination together; None where each file has others."""
-    for name in ("study", "patient", "series"):
-        values = [getattr(kind, name) for kind in kinds]
-        if not is_of_each_file(values) and (any(values) or not kinds):
-            return name
-    return None
+def _keys(kind: FileKind) -> list[tuple[str, str]]:
+    """What may hold a file and others together, the best first."""
+    told = [(name, getattr(kind, name)) for name in ("study", "patient", "series") if getattr(kind, name)]
+    return told or [("study", "")]
 
 
 def _outermost(folders: set[str]) -> set[str]:

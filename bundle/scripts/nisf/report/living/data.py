@@ -15,7 +15,7 @@ from nisf.report.living.function import function_data
 from nisf.report.living.meshes import packed_surface
 from nisf.report.living.uncertainty import uncertainty_data
 from nisf.report.scan_folder import ScanFolder
-from nisf.report.views import View, axes_of, fewer, heart_box, labelled_points
+from nisf.report.views import View, fewer, heart_box, labelled_points
 from nisf.sampling.planes import HeartAxes, long_axis_plane
 
 #: Side of a plane at first, mm.
@@ -28,7 +28,14 @@ QUALITY = 70
 FRAMES = 20
 
 
-def living_data(scan: ScanFolder, measures: Mapping, slices: View, surface: Mapping | None) -> dict:
+def diastole_of(measures: Mapping) -> int:
+    """Number of the frame of end diastole; the first where it is not known."""
+    return (measures.get("phases") or {}).get("ED") or 0
+
+
+def living_data(
+    scan: ScanFolder, measures: Mapping, slices: View, surface: Mapping | None, axes: HeartAxes | None
+) -> dict:
     """The page's data for JSON.
 
     Args:
@@ -36,10 +43,11 @@ def living_data(scan: ScanFolder, measures: Mapping, slices: View, surface: Mapp
         measures: content of measures.json, empty where there is none.
         slices: the scan's slices, ``slices_view``.
         surface: surfaces from ``surface_data``, or None.
+        axes: the heart's axes at end diastole, or None.
     """
-    diastole = (measures.get("phases") or {}).get("ED") or 0
+    diastole = diastole_of(measures)
     phases = {word: scan.times[i] for word, i in (measures.get("phases") or {}).items() if i is not None}
-    point, planes = starting_planes(scan, axes_of(scan, diastole))
+    point, planes = starting_planes(scan, axes)
     curves = measures.get("curves") or {}
     known = closed(curves) if names_of(curves) else None
     return {

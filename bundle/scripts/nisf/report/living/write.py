@@ -11,13 +11,14 @@ from markupsafe import Markup
 from nisf.io.latent_file import read_latent
 from nisf.io.results import ScanResults
 from nisf.plots.style import class_colour
-from nisf.report.living.data import living_data
+from nisf.report.living.data import diastole_of, living_data
 from nisf.report.living.modules import joined
 from nisf.report.page import key_measures, render
 from nisf.report.scan_folder import ScanFolder, read_scan
 from nisf.report.surface import surface_data
-from nisf.report.views import View, slices_view
+from nisf.report.views import View, axes_of, slices_view
 from nisf.sampling.fitted_scan import FittedScan, network_of
+from nisf.sampling.planes import HeartAxes
 from nisf.utils.files import write_text
 
 logger = logging.getLogger(__name__)
@@ -38,19 +39,27 @@ def view(results: ScanResults, measures: Mapping, model: str | Path | None = Non
     """
     saved = read_latent(results.latent)
     scan = read_scan(results, saved, FittedScan.of(saved, network_of(saved, model), draws))
-    return write_view(results, scan, measures, slices_view(scan), surface_data(scan))
+    axes = axes_of(scan, diastole_of(measures))
+    return write_view(results, scan, measures, slices_view(scan), surface_data(scan), axes)
 
 
 def write_view(
-    results: ScanResults, scan: ScanFolder, measures: Mapping, slices: View, surface: Mapping | None
+    results: ScanResults,
+    scan: ScanFolder,
+    measures: Mapping,
+    slices: View,
+    surface: Mapping | None,
+    axes: HeartAxes | None,
 ) -> Path:
-    """``view`` of a scan that has been read, with its slices and surfaces."""
-    return write_text(results.view, living_page(scan, measures, slices, surface))
+    """``view`` of a scan that has been read, with its slices, surfaces and axes."""
+    return write_text(results.view, living_page(scan, measures, slices, surface, axes))
 
 
-def living_page(scan: ScanFolder, measures: Mapping, slices: View, surface: Mapping | None) -> str:
+def living_page(
+    scan: ScanFolder, measures: Mapping, slices: View, surface: Mapping | None, axes: HeartAxes | None
+) -> str:
     """The page as HTML; arguments as of ``living_data``."""
-    data = living_data(scan, measures, slices, surface)
+    data = living_data(scan, measures, slices, surface, axes)
     return render(
         "living.html",
         title=str(measures.get("subject") or scan.saved.subject or scan.name),
