@@ -41,7 +41,14 @@ bundle: venv
 wheel: venv
 	.ci/wheel $(BIN)/python
 
-docs: venv
+# The page of nisf view that the book shows.
+HEART := output/heart/sax/view.html
+$(HEART): $(STAMP) bundle/examples/volunteer/sax.nii.gz $(wildcard bundle/models/*.pt bundle/scripts/nisf/report/living/* \
+    bundle/scripts/nisf/report/living/web/* bundle/scripts/nisf/report/templates/living.*)
+	$(BIN)/nisf segment bundle/examples/volunteer/sax.nii.gz -o output/heart
+	$(BIN)/nisf view output/heart/sax --draws 8 --no_browser
+
+docs: venv $(HEART)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lint: venv

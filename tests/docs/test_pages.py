@@ -100,6 +100,19 @@ def test_each_wrong_link_name_and_equation_stops_the_build(tmp_path, caplog):
         assert said in caplog.text
 
 
+def test_a_page_shows_the_living_heart_where_there_is_one(tmp_path):
+    (tmp_path / "docs" / "how-to").mkdir(parents=True)
+    (tmp_path / "docs" / "how-to" / "view.md").write_text("# View\n\n<!-- living heart -->\n\nEnd\n")
+    heart, site = tmp_path / "view.html", tmp_path / "site"
+    settings = {"docs_dir": str(tmp_path / "docs"), "site_dir": str(site), "strict": True, "nav": ["how-to/view.md"]}
+    for there in (False, True):
+        heart.write_text("<p>alive</p>") if there else None
+        build(load_config(str(ROOT / "mkdocs.yml"), extra={"living_heart": str(heart)}, **settings))
+        page = (site / "how-to" / "view.html").read_text()
+        assert ('<iframe src="living_heart.html"' in page) == there and "living heart -->" not in page
+    assert (site / "how-to" / "living_heart.html").read_text() == "<p>alive</p>"
+
+
 # ---- settings
 
 

@@ -26,6 +26,7 @@ def test_the_page_is_written_and_opened(phantom_result, browser, tmp_path, capsy
     run(["view", str(folder), "--no_browser"])
     page = folder / "view.html"
     text = page.read_text()
+    assert 'data-layer="uncertainty"' not in text  # without draws
     assert "Not measured yet" not in text and capsys.readouterr().out.startswith(f"{page}: ")
     assert not browser.exists()
     (folder / "measures.json").unlink()
@@ -42,3 +43,9 @@ def test_no_folder_and_a_folder_without_results(tmp_path):
         run(["view"])
     with pytest.raises(InputError, match="holds no results"):
         run(["view", str(tmp_path)])
+
+
+@pytest.mark.parametrize("draws", ["1", "-4", "257"])
+def test_draws_that_cannot_be_had(phantom_result, draws):
+    with pytest.raises(InputError, match=f"^--draws {draws}: give 2 to 256 draws, or 0 for none$"):
+        run(["view", str(phantom_result), "--draws", draws, "--no_browser"])

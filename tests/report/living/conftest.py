@@ -17,7 +17,7 @@ def living_scan(phantom_result, tmp_path_factory):
     folder = shutil.copytree(phantom_result, tmp_path_factory.mktemp("living") / "heart")
     measured(folder, subject=HOSTILE)
     results = ScanResults.of_folder(folder)
-    view(results, read_measures(results.measures))
+    view(results, read_measures(results.measures), draws=2)
     return folder
 
 

@@ -124,7 +124,7 @@ def still(fresh):
 
 def test_layers_change_the_picture_and_back(still):
     before = still.execute_script(PIXELS)
-    for name in ("contours", "classes", "doubt", "lines"):
+    for name in ("contours", "classes", "doubt", "uncertainty", "lines"):
         button = still.find_element("css selector", f"[data-layer={name}]")
         pressed = button.get_attribute("aria-pressed")
         button.click()
@@ -214,7 +214,9 @@ def phone(laptop):
     width, height = SIZES["phone"]
     metrics = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": True}
     laptop.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    laptop.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
     yield laptop
+    laptop.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
     laptop.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
@@ -225,11 +227,36 @@ def test_a_phone_and_a_hostile_name(phone, living_scan, opened):
     assert inner == 390 >= scroll
     assert phone.execute_script(OVERLAPS, BLOCKS) == []
     assert min(phone.execute_script("return living.views.map((view) => view.canvas.clientWidth)")) > 330
-    field = "return living.state.planes[0].field"
-    before = phone.execute_script(field)
-    fingers = "const c = living.views[0].canvas, r = c.getBoundingClientRect();" + "".join(
-        f"c.dispatchEvent(new PointerEvent('{kind}', {{ pointerId: {n}, clientX: r.left + {x}, clientY: r.top + 9 }}));"
-        for kind, n, x in (("pointerdown", 1, 100), ("pointerdown", 2, 150), ("pointermove", 2, 200))
-    )
-    phone.execute_script("HTMLCanvasElement.prototype.setPointerCapture = () => {};" + fingers)
-    assert phone.execute_script(field) == pytest.approx(before / 2, rel=0.02)
+
+
+def touch(page, kind, *places):
+    """A touch of fingers at places [x, y] of the window."""
+    points = [{"x": float(x), "y": float(y), "id": n} for n, (x, y) in enumerate(places)]
+    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+
+
+def test_fingers_swipe_pinch_and_scroll(phone, living_scan, opened):
+    find = opened(phone, living_scan / "view.html")
+    phone.execute_script("document.getElementById('plane0').scrollIntoView({ block: 'center' })")
+    box = "const b = arguments[0].getBoundingClientRect(); return [b.left, b.top, b.width];"
+    left, top, wide = phone.execute_script(box, find("plane0"))
+    scrolled = phone.execute_script("return scrollY")
+    point, normal, field, *_ = shown(phone)
+    touch(phone, "Start", (left + 40, top + 60))
+    for step in range(1, 5):
+        touch(phone, "Move", (left + 40 + 10 * step, top + 60 + 30 * step))
+    touch(phone, "End")
+    moved = shown(phone)
+    under = "const [i, j] = living.state.planes[0].where(living.state.point); return [i + 0.5, j + 0.5];"
+    found = np.array(phone.execute_script(under)) * wide / 257
+    assert np.allclose(found, (80, 180), atol=1.5) and not np.allclose(moved[0], point, atol=5)
+    touch(phone, "Start", (left + 100, top + 90), (left + 150, top + 90))
+    touch(phone, "Move", (left + 75, top + 90), (left + 175, top + 90))
+    touch(phone, "End")
+    assert shown(phone)[2] == pytest.approx(field / 2, rel=0.03) and np.allclose(shown(phone)[0], moved[0])
+    assert phone.execute_script("return scrollY") == scrolled  # a plane takes the finger, the page about it scrolls
+    touch(phone, "Start", (left + 30, top - 20))
+    for step in range(1, 6):
+        touch(phone, "Move", (left + 30, top - 20 - 20 * step))
+    touch(phone, "End")
+    wait(lambda: phone.execute_script("return scrollY") > scrolled + 30)

@@ -44,7 +44,7 @@ def test_a_fitted_heart(laptop, living_scan, opened, kind, count):
     opened(laptop, living_scan / "view.html")
     fitted = FittedScan.load(living_scan / "heart_latent.pt")
     away, other = differences(laptop, fitted, kind, 0.37, count)
-    assert away.max() < 1e-4 and other < 1e-3
+    assert away.max() < 1e-3 and other < 1e-3
 
 
 @pytest.mark.parametrize("kind", ["gpu", "cpu"])
@@ -74,5 +74,5 @@ def test_a_turned_plane_is_what_the_copied_command_writes(laptop, living_scan, o
     read = np.concatenate([read[0][..., None], read[1]], axis=-1)
     own = np.array(values).reshape(257, 257, rows).swapaxes(0, 1)  # rows run down the page
     assert read.shape == own.shape
-    assert np.abs(own - read)[::4, ::4].max() < 1e-4
+    assert np.abs(own - read)[::4, ::4].max() < 1e-3
     assert (read[::4, ::4, 0] == 0).any()  # some of it is beyond what is given

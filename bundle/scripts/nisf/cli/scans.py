@@ -162,7 +162,7 @@ def report(
 
 
 @command
-def view(folder: str = "", no_browser: bool = False, model: str | None = None) -> None:
+def view(folder: str = "", no_browser: bool = False, model: str | None = None, draws: int = 0) -> None:
     """Writes a segmented scan as a page in which the fitted function runs, and opens it: planes laid by hand.
 
     FOLDER/view.html is one file that needs no server and no network: three planes to drag, turn and zoom at any time of
@@ -174,6 +174,7 @@ def view(folder: str = "", no_browser: bool = False, model: str | None = None) -
             is written and none opened.
         no_browser: write the page without opening it.
         model: weights; those named in the latent file unless given.
+        draws: also a layer that shows how much this many draws from the posterior differ (16 are enough).
     """
     from nisf.utils.quick_start import import_monai
 
@@ -182,7 +183,7 @@ def view(folder: str = "", no_browser: bool = False, model: str | None = None) -
     import_monai()
     from nisf.report.view_command import view_all
 
-    view_all(folder, model, open_page=not no_browser)
+    view_all(folder, model, open_page=not no_browser, draws=draws)
 
 
 @command

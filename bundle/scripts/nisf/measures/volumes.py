@@ -194,7 +194,7 @@ def volume_curves(
     values *= _refined(fitted, times, values, convention)
     draws = np.ones((len(fitted.draws), *values.shape))
     few = _few(values[_first(fitted)]) if fitted.draws else []
-    near = {place: _unsure(classes[place], region.inside) & _even(region.inside) for place in few}
+    near = {place: unsure(classes[place], region.inside) & _even(region.inside) for place in few}
     half = {place: _half_ranges(_logits(classes[place][1:]), region) for place in few}
     ratios = np.ones((len(fitted.draws), len(values), len(few)))
     for column, (place, where) in enumerate(near.items()):
@@ -225,8 +225,13 @@ def _few(curve: np.ndarray) -> np.ndarray:
     return np.unique([*even, curve.argmax(), curve.argmin()])
 
 
-def _unsure(classes: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Mask [N] of the points next to one of another class, or whose class is not certain."""
+def unsure(classes: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Mask [N] of the points next to one of another class, or whose class is not certain.
+
+    Args:
+        classes: class probabilities, [K, N].
+        inside: points of a lattice that are asked, [X, Y, Z], N of them true.
+    """
     label, sure = np.zeros(inside.shape, int), np.ones(inside.shape, bool)
     label[inside], sure[inside] = classes.argmax(axis=0), classes.max(axis=0) > 1 - SEEN
     around = generate_binary_structure(3, 1)

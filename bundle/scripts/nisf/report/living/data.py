@@ -13,6 +13,7 @@ from nisf.plots.style import class_colour
 from nisf.report.curves import closed, names_of
 from nisf.report.living.function import function_data
 from nisf.report.living.meshes import packed_surface
+from nisf.report.living.uncertainty import uncertainty_data
 from nisf.report.scan_folder import ScanFolder
 from nisf.report.views import View, fewer, heart_box, labelled_points
 from nisf.sampling.planes import HeartAxes, long_axis_plane
@@ -63,6 +64,7 @@ def living_data(
         "curves": known and {"time": known["time"], **{name: _ends(known[name]) for name in names_of(known)}},
         "scan": None if scan.image is None else _scan(scan, slices),
         "surface": surface and packed_surface(surface),
+        "uncertainty": uncertainty_data(scan),
         "latent": f"{scan.name}_latent.pt",
     }
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
 from dataclasses import astuple
 
 import numpy as np
@@ -13,17 +11,24 @@ from nisf.fit.blending import Correction
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.orientation import spacing_of
 from nisf.models.nisf import NISF
+from nisf.report.living.packing import halves, packed
+from nisf.report.living.residuals import packed_residuals
 from nisf.sampling.fitted_scan import FittedScan
+
+#: Steps of the largest weight of a row.
+MOST_STEPS = 32767
 
 
 def function_data(fitted: FittedScan) -> dict:
     """The function for JSON, as ``web/model.js`` reads it: sizes, frame, and numbers as base64 of zlib streams.
 
     ``weights`` holds float32: the first layer's part of place and time [2 H, places], the latent's part and bias [2 H],
-    the latent's residual [H]; of each further layer weight [2 H, H] and bias [2 H]; of the first image channel and the
-    classes weight [1 + K, H] and bias [1 + K].
+    the latent's residual [H]; of each further layer bias [2 H] and step [2 H]; of the first image channel and the
+    classes weight [1 + K, H] and bias [1 + K]. ``steps`` holds the weights [2 H, H] of the further layers as int16, low
+    bytes before high bytes, to be multiplied with the step of their row.
     """
     network = fitted.network
+    weights, steps = _weights(network, fitted.latent)
     return {
         "hidden": network.hidden_size,
         "places": network.place_dims,
@@ -32,27 +37,26 @@ def function_data(fitted: FittedScan) -> dict:
         "omega": network.omega0,
         "sigma": network.sigma0,
         "temperature": float(network.temperature),
-        "weights": packed(np.concatenate([part.ravel() for part in _weights(network, fitted.latent)])),
+        "weights": packed(np.concatenate([part.ravel() for part in weights])),
+        "steps": packed(halves(np.concatenate([part.ravel() for part in steps]).astype("<i2"))),
         "frame": _frame(fitted.frame),
         "correction": None if fitted.correction is None else _correction(fitted.correction),
     }
 
 
-def packed(numbers: np.ndarray) -> str:
-    """Base64 of the zlib stream of an array's bytes, little-endian."""
-    little = np.ascontiguousarray(numbers.astype(numbers.dtype.newbyteorder("<"), copy=False))
-    return base64.b64encode(zlib.compress(little.tobytes(), 9)).decode("ascii")
-
-
 @torch.no_grad()
-def _weights(network: NISF, latent: torch.Tensor) -> list[np.ndarray]:
+def _weights(network: NISF, latent: torch.Tensor) -> tuple[list[np.ndarray], list[np.ndarray]]:
     of_latent, residual = network.modulation(latent.to(network.latent_mean))
     parts = [network.first.linear.weight[:, : network.place_dims], of_latent, residual]
+    steps = []
     for layer in network.layers:
-        parts += [layer.linear.weight, layer.linear.bias]
+        weight = layer.linear.weight
+        step = (weight.abs().amax(dim=1, keepdim=True) / MOST_STEPS).clamp_min(torch.finfo(torch.float32).tiny)
+        parts += [layer.linear.bias, step]
+        steps.append((weight / step).round().cpu().numpy())
     image, classes = network.intensity_head, network.class_head
     parts += [torch.cat([image.weight[:1], classes.weight]), torch.cat([image.bias[:1], classes.bias])]
-    return [part.detach().cpu().float().numpy() for part in parts]
+    return [part.detach().cpu().float().numpy() for part in parts], steps
 
 
 def _frame(frame: CoordinateFrame) -> dict:
@@ -71,10 +75,8 @@ def _frame(frame: CoordinateFrame) -> dict:
 
 def _correction(correction: Correction) -> dict:
     values = correction.values.numpy().transpose(0, 4, 3, 2, 1)  # [K, T', Z', Y, X]
-    # neighbouring rows are alike: their differences, which wrap at 256, take less room
-    rows = np.diff(values.view(np.uint8), axis=3, prepend=np.uint8(0))
     return {
-        "packed": packed(rows),
+        "residuals": packed_residuals(values),
         "shape": [int(n) for n in correction.values.shape[1:4]],
         "scale": float(correction.scale),
         "slices": [int(s) for s in correction.slices],

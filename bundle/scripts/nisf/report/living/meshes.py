@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nisf.report.living.function import packed
+from nisf.report.living.packing import halves, packed
 
 
 def packed_surface(surface: Mapping) -> dict:
@@ -26,9 +26,8 @@ def packed_surface(surface: Mapping) -> dict:
             points.append(vertices.reshape(-1, 3).T.ravel())
             corners.append(triangles)
     plain = {key: value for key, value in surface.items() if key != "time_points"}
-    return {**plain, "sizes": sizes, "points": _halves(points), "corners": _halves(corners)}
+    return {**plain, "sizes": sizes, "points": _steps(points), "corners": _steps(corners)}
 
 
-def _halves(parts: list[np.ndarray]) -> str:
-    steps = np.diff(np.concatenate(parts), prepend=np.uint16(0)).astype("<u2")
-    return packed(np.ascontiguousarray(steps.view(np.uint8).reshape(-1, 2).T))
+def _steps(parts: list[np.ndarray]) -> str:
+    return packed(halves(np.diff(np.concatenate(parts), prepend=np.uint16(0)).astype("<u2")))

@@ -24,19 +24,21 @@ from nisf.utils.files import write_text
 logger = logging.getLogger(__name__)
 
 
-def view(results: ScanResults, measures: Mapping, model: str | Path | None = None) -> Path:
+def view(results: ScanResults, measures: Mapping, model: str | Path | None = None, draws: int = 0) -> Path:
     """Writes ``view.html`` of a scan; returns its path.
 
     Args:
         results: files of the scan.
         measures: content of measures.json; empty where the scan is not measured, and the page then has no volumes.
         model: weights; those that the latent file names unless given.
+        draws: number of posterior draws for the layer of their differences; 0 for a page without it.
 
     Raises:
-        InputError: a file is missing or damaged, or the folder cannot be written.
+        InputError: a file is missing or damaged, the folder cannot be written, or draws are asked of a fit that has no
+            posterior.
     """
     saved = read_latent(results.latent)
-    scan = read_scan(results, saved, FittedScan.of(saved, network_of(saved, model)))
+    scan = read_scan(results, saved, FittedScan.of(saved, network_of(saved, model), draws))
     axes = axes_of(scan, diastole_of(measures))
     return write_view(results, scan, measures, slices_view(scan), surface_data(scan), axes)
 

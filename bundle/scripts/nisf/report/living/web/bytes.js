@@ -5,9 +5,8 @@ export async function unpacked(text) {
   return new Response(stream).arrayBuffer();
 }
 
-// Undoes the differences along rows of a grid [planes, rows, columns] of int8, in place; they wrap at 256.
-export function summed(values, rows, columns) {
-  for (let start = 0; start < values.length; start += rows * columns)
-    for (let i = start + columns; i < start + rows * columns; i++) values[i] += values[i - columns];
-  return values;
+// Numbers of two bytes from all low bytes and then all high bytes.
+export function joinedHalves(buffer) {
+  const halves = new Uint8Array(buffer), count = halves.length / 2;
+  return Uint16Array.from({ length: count }, (_, i) => halves[i] + 256 * halves[count + i]);
 }

@@ -25,13 +25,18 @@ export function gestures(view, state, hovered) {
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, event);
-    if (fingers.size === 2) return void ((held = null), (pinch = spread()));
+    if (fingers.size === 2) { // the first finger was one of two: what it moved goes back
+      if (held) state.move(held.from);
+      held = null;
+      pinch = spread();
+      return;
+    }
     const at = place(event);
     if (state.measuring) {
       view.ruler = [...(view.ruler.length < 2 ? view.ruler : []), plane.at(...at)];
       return state.changed();
     }
-    held = { at, turns: event.shiftKey, other: nearest(at) };
+    held = { at, turns: event.shiftKey, other: nearest(at), from: state.point };
     if (!held.turns && !held.other) state.move(plane.at(...at));
   };
   canvas.onpointermove = (event) => {

@@ -9,6 +9,7 @@ import { probed, sentence, volumeText } from "./readout.js";
 import { Refiner } from "./refine.js";
 import { Scan } from "./scan.js";
 import { State } from "./state.js";
+import { Uncertainty } from "./uncertainty.js";
 import { View } from "./view.js";
 
 const find = (id) => document.getElementById(id);
@@ -44,7 +45,8 @@ async function start() {
   const said = () => { find("engine").textContent = `${evaluator.words}.`; };
   evaluator.onchange = said;
   said();
-  const parts = { state, model, scan, colours: about.colours, limit: about.limit };
+  const uncertainty = about.uncertainty && (await Uncertainty.of(about.uncertainty));
+  const parts = { state, model, scan, uncertainty, colours: about.colours, limit: about.limit };
   const views = state.planes.map((plane, n) => new View(find(`plane${n}`), plane, parts));
 
   // What is wanted most: the coarsest picture at this time, then, while playing, the times to come, then sharpness.
@@ -67,13 +69,12 @@ async function start() {
     refiner.wake();
   });
 
-  const probe = (view, point) => {
-    const n = views.indexOf(view);
-    find(`probe${n}`).textContent = point ? sentence(probed(model, state.time, point, about.limit), about.names) : "";
-  };
+  const words = (point) => sentence(probed(model, state.time, point, about.limit), about.names,
+    uncertainty && uncertainty.atPoint(state.time, point));
+  const probe = (view, point) => { find(`probe${views.indexOf(view)}`).textContent = point ? words(point) : ""; };
   views.forEach((view) => gestures(view, state, probe));
   state.watchers.push(() => {
-    const text = `At the cross: ${sentence(probed(model, state.time, state.point, about.limit), about.names)}`;
+    const text = `At the cross: ${words(state.point)}`;
     find("cross").setAttribute("aria-live", state.playing ? "off" : "polite"); // not read aloud frame by frame
     if (find("cross").textContent !== text) find("cross").textContent = text;
     for (const one of document.querySelectorAll("[data-volume]")) {
@@ -89,7 +90,7 @@ async function start() {
   };
   if (about.frames.length > 1) clock(state, find, about.frames, prepared);
   if (about.surface) await surface();
-  Object.assign(living, { Evaluator, modelOf, model, evaluator, views, refiner, levels: LEVELS });
+  Object.assign(living, { Evaluator, modelOf, model, uncertainty, evaluator, views, refiner, levels: LEVELS });
   state.changed();
 }
 

@@ -1,9 +1,9 @@
 // The surfaces as the surface's script takes them, from differences with their low and high bytes apart.
-import { unpacked } from "./bytes.js";
+import { joinedHalves, unpacked } from "./bytes.js";
 
 async function numbers(text) {
-  const halves = new Uint8Array(await unpacked(text)), count = halves.length / 2, found = new Uint16Array(count);
-  for (let i = 0, last = 0; i < count; i++) found[i] = last += halves[i] + 256 * halves[count + i];
+  const found = joinedHalves(await unpacked(text));
+  for (let i = 1; i < found.length; i++) found[i] += found[i - 1];
   return found;
 }
 

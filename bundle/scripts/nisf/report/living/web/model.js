@@ -1,23 +1,27 @@
 // The fitted function: weights with the latent folded in, and what the U-Net adds.
-import { summed, unpacked } from "./bytes.js";
+import { joinedHalves, unpacked } from "./bytes.js";
+import { stacksOf } from "./residuals.js";
 
 // The arrays of a page's function. `about` holds sizes and the frame; weights and correction are packed.
 export async function modelOf(about) {
   const numbers = new Float32Array(await unpacked(about.weights));
+  const steps = new Int16Array(joinedHalves(await unpacked(about.steps)).buffer);
   let at = 0;
   const take = (count) => numbers.subarray(at, (at += count));
   const { hidden, places, layers, rows } = about;
   const first = { weight: take(2 * hidden * places), bias: take(2 * hidden), residual: take(hidden) };
-  const inner = Array.from({ length: layers - 1 }, () => ({ weight: take(2 * hidden * hidden), bias: take(2 * hidden) }));
+  const inner = Array.from({ length: layers - 1 }, (_, layer) => {
+    const bias = take(2 * hidden), step = take(2 * hidden), start = layer * 2 * hidden * hidden;
+    const weight = Float32Array.from({ length: 2 * hidden * hidden }, (_, i) => steps[start + i] * step[Math.floor(i / hidden)]);
+    return { weight, bias };
+  });
   const heads = { weight: take(rows * hidden), bias: take(rows) };
   const correction = about.correction && { ...about.correction };
   if (correction) {
-    const values = new Int8Array(await unpacked(correction.packed));
-    const [x, y, z] = correction.shape;
-    summed(values, y, x);
-    delete correction.packed;
+    const [x, y, z] = correction.shape, classes = rows - 1, moments = correction.times.length, voxels = x * y * z;
+    const values = await stacksOf(correction.residuals, correction.shape, classes, moments);
+    delete correction.residuals;
     // [classes, times, slices, rows, columns] as it came; [times][slices, rows, columns, classes] as it is read
-    const classes = rows - 1, moments = correction.times.length, voxels = x * y * z;
     correction.stride = 4 * Math.ceil(classes / 4);
     correction.values = correction.times.map((_, t) => {
       const found = new Int8Array(voxels * correction.stride);
@@ -28,7 +32,7 @@ export async function modelOf(about) {
       return found;
     });
   }
-  return { ...about, weights: null, first, inner, heads, correction };
+  return { ...about, weights: null, steps: null, first, inner, heads, correction };
 }
 
 // What depends on time alone: the bias of the first layer, and the U-Net's frames before and after.

@@ -12,11 +12,13 @@ export function probed(model, time, point, limit) {
   return { away, values: evaluated(model, momentOf(model, time), located(model, voxel)) };
 }
 
-export function sentence({ away, values }, names) {
+// `deviation` is that of the likeliest class's probability over draws; null where there are none.
+export function sentence({ away, values }, names, deviation = null) {
   if (!values) return `${away.toFixed(0)} mm beyond the stack: not given`;
   const found = [...values.subarray(1)].map((p, k) => [p, names[k]]).filter(([p]) => p >= 0.005).sort((a, b) => b[0] - a[0]);
   const words = found.map(([p, name]) => `${name} ${percent(p)}`).join(", ");
-  return `${words}; intensity ${values[0].toFixed(2)}${away > 0 ? `; ${away.toFixed(1)} mm beyond the stack` : ""}`;
+  const differs = deviation === null ? "" : `; draws differ by ±${percent(deviation)}`;
+  return `${words}${differs}; intensity ${values[0].toFixed(2)}${away > 0 ? `; ${away.toFixed(1)} mm beyond the stack` : ""}`;
 }
 
 const number = (value) => value.toFixed(Math.abs(value) < 20 ? 1 : 0);

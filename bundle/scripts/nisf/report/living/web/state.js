@@ -7,7 +7,7 @@ export class State {
     Object.assign(this, { about, seconds: seconds || 1, time: about.time, playing: false, speed: 1, watchers: [] });
     this.planes = about.planes.map((plane) => new Plane(plane));
     this.point = about.point;
-    this.layers = { image: "function", contours: true, classes: false, doubt: false, lines: true };
+    this.layers = { image: "function", contours: true, classes: false, doubt: false, uncertainty: false, lines: true };
     this.measuring = false;
     this.planes.forEach((plane) => plane.through(this.point));
   }

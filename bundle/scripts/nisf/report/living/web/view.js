@@ -8,8 +8,8 @@ import { N, dot, plus } from "./plane.js";
 const KEPT = 24;
 
 export class View {
-  constructor(canvas, plane, { state, model, scan, colours, limit }) {
-    Object.assign(this, { canvas, plane, state, model, scan, colours, limit, pictures: new Map(), ruler: [] });
+  constructor(canvas, plane, { state, model, scan, uncertainty, colours, limit }) {
+    Object.assign(this, { canvas, plane, state, model, scan, uncertainty, colours, limit, pictures: new Map(), ruler: [] });
     this.pen = canvas.getContext("2d");
     new ResizeObserver(() => this.sized()).observe(canvas);
     this.sized();
@@ -46,7 +46,7 @@ export class View {
     const wanted = [JSON.stringify(this.state.layers), this.shown.step].join();
     if (this.shown.drawn !== wanted) {
       this.shown.drawn = wanted;
-      this.shown.image = painted(this.shown, this.state.layers, this.colours, this.scan);
+      this.shown.image = painted(this.shown, this.state.layers, this.colours, this.scan, this.uncertainty);
       this.shown.lines = this.state.layers.contours ? contours(this.shown) : [];
     }
     const { image, lines, step } = this.shown;

@@ -1,0 +1,28 @@
+"""How small the function of a page is packed; that it comes back whole is tested in a browser, ``test_values.py``."""
+
+import numpy as np
+import pytest
+
+from nisf.report.living.function import function_data
+from nisf.report.living.packing import packed
+from nisf.report.living.residuals import packed_residuals
+from nisf.sampling.fitted_scan import FittedScan
+
+
+@pytest.fixture(scope="module")
+def fitted(phantom_result):
+    return FittedScan.load(phantom_result / "heart_latent.pt")
+
+
+def test_what_the_unet_adds_takes_less_room_than_differences_of_rows(fitted):
+    values = fitted.correction.values.numpy().transpose(0, 4, 3, 2, 1)
+    rows = np.diff(values.view(np.uint8), axis=3, prepend=np.uint8(0))
+    found = packed_residuals(values)
+    assert sum(found["counts"]) == values.size and found["counts"][0] > 0.3 * values.size
+    assert len(found["packed"]) < 0.93 * len(packed(rows))
+
+
+def test_weights_take_two_bytes(fitted):
+    data = function_data(fitted)
+    numbers = sum(one.linear.weight.numel() for one in fitted.network.layers)
+    assert len(data["steps"]) < 1.05 * 2 * numbers * 4 / 3
