@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from nisf.cli.grid import mesh, sample
 from nisf.cli.inspect import inspect
-from nisf.cli.models import doctor, evaluate, phantom, train
 from nisf.cli.library_warnings import library_warnings
+from nisf.cli.models import doctor, evaluate, phantom, train
 from nisf.cli.parser import HELP, arranged, help_of, nearest, overview
 from nisf.cli.scans import cohort_run, report, segment, view
 from nisf.utils.errors import InputError, sentence_of
