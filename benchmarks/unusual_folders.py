@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
@@ -27,11 +30,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from helpers.corpus import outcome_of, the_subject  # noqa: E402
 from helpers.corpus_cases import CASES  # noqa: E402
+from helpers.corpus_files import CASES as FILES  # noqa: E402
+from helpers.corpus_files import small_cine  # noqa: E402
 from helpers.corpus_folders import UIDS, own_uids  # noqa: E402
-from helpers.dicom_help import change  # noqa: E402
+from helpers.dicom_help import change, examination  # noqa: E402
 from helpers.phantom_dicom import Examination  # noqa: E402
 
+from nisf.io.datalist import load_split  # noqa: E402
 from nisf.io.dicom_cine import find_scan  # noqa: E402
+from nisf.io.images import read_scan  # noqa: E402
+from nisf.transforms.load import LoadCined  # noqa: E402
+from nisf.utils.errors import InputError  # noqa: E402
 
 
 def table() -> int:
@@ -45,6 +54,46 @@ def table() -> int:
         print(f"| {case.name} | {outcome.seen} | {outcome.result}{'' if outcome.right else ' (WRONG)'} |")
     print(f"\n{len(CASES)} folders, {wrong} not as they must be")
     return wrong
+
+
+def table_of_files() -> int:
+    """Prints the same for archives and files of converters; returns how many are not as they must be."""
+    print("\n| stored as | what the user sees | result |\n|---|---|---|")
+    wrong = 0
+    with tempfile.TemporaryDirectory() as place:
+        of_dicom = read_scan(str(examination(Path(place))[1]))
+    right = {False: small_cine(), True: (of_dicom.array, of_dicom.affine)}
+    for case in FILES:
+        with tempfile.TemporaryDirectory() as place, heard() as lines:
+            given = str(case.make(Path(place)))
+            result = "read"
+            try:
+                (subject,) = load_split(case.layout, given if case.layout != "images" else [given], "all")
+                image = LoadCined("image")(subject)["image"]
+                array, affine = right[case.dicom]
+                same = np.array_equal(image[0].numpy(), array) and np.allclose(image.affine, affine, atol=1e-4)
+                good = same and not case.refused and case.said in " ".join(lines)
+            except InputError as error:
+                lines.append(str(error))
+                result, good = "refused", bool(case.refused and re.search(case.refused, str(error)))
+            seen = "; ".join(line.replace(given, "SCAN").replace(place, "") for line in lines)
+        wrong += not good
+        print(f"| {case.wrong} | {seen} | {result}{'' if good else ' (WRONG)'} |")
+    print(f"\n{len(FILES)} files, {wrong} not as they must be")
+    return wrong
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """The lines of warnings of nisf's own code."""
+    lines: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logging.getLogger("nisf").addHandler(handler)
+    try:
+        yield lines
+    finally:
+        logging.getLogger("nisf").removeHandler(handler)
 
 
 def volunteer() -> int:
@@ -94,7 +143,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     print(machine(), "\n")
-    wrong = table() + volunteer()
+    wrong = table() + table_of_files() + volunteer()
     if options.sunnybrook:
         sunnybrook(options.sunnybrook)
     sys.exit(bool(wrong))
