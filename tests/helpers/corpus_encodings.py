@@ -17,11 +17,13 @@ from nisf.phantom.cohort import Subject
 
 
 def one_enhanced(subject: Subject, folder: Path) -> Path:
+    """The cine as one enhanced file."""
     enhanced(folder / "one.dcm", stored(subject), subject.acquisition.affine)
     return folder
 
 
 def enhanced_slices(subject: Subject, folder: Path) -> Path:
+    """An enhanced file for each slice."""
     for z in range(SLICES):
         enhanced(folder / f"{z}.dcm", stored(subject)[:, :, z : z + 1], from_slice(subject, z), name=str(z))
     return folder
@@ -45,6 +47,7 @@ def compressed(uid: str, codec: str = "") -> Callable:
 
 
 def by_gdcm(path: str, codec: str) -> None:
+    """Writes a file anew in a transfer syntax of GDCM's."""
     import gdcm
 
     reader = gdcm.ImageReader()
@@ -62,6 +65,8 @@ def by_gdcm(path: str, codec: str) -> None:
 
 
 def byte_order(uid: str, little: bool, preamble: bool = True) -> Callable:
+    """All files in another byte order or without explicit types, with or without a preamble."""
+
     def make(subject: Subject, folder: Path) -> Path:
         exported(folder)
         for path in dicom_paths(folder):
@@ -109,5 +114,6 @@ def philips(data) -> None:
 
 
 def signed(data) -> None:
+    """Stored values below 0, with an intercept that lifts them."""
     data.PixelRepresentation, data.RescaleIntercept, data.RescaleSlope = 1, 100, 1
     data.PixelData = (data.pixel_array.astype("<i2") - 100).tobytes()

@@ -30,6 +30,7 @@ def files(spread: bool) -> dict[str, bytes]:
 
 
 def exported(folder: Path, spread: bool = False) -> Path:
+    """Writes a scanner's export; returns the folder."""
     for name, content in files(spread).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -59,6 +60,7 @@ def place(data) -> tuple[int, int]:
 
 
 def sax(data) -> bool:
+    """A condition: files of the short-axis series."""
     return data.SeriesNumber == 7
 
 
@@ -73,6 +75,7 @@ def at(slices=None, frames=None) -> Callable:
 
 
 def own_uids(*keywords: str, text: str = "1.2.826.0.1.{}") -> Callable:
+    """An edit that gives every file values of its own."""
     count = [0]
 
     def edit(data) -> None:
@@ -84,6 +87,8 @@ def own_uids(*keywords: str, text: str = "1.2.826.0.1.{}") -> Callable:
 
 
 def with_values(**elements) -> Callable:
+    """An edit that sets elements, keyword to value; None removes one."""
+
     def edit(data) -> None:
         for keyword, value in elements.items():
             if value is None:
@@ -96,15 +101,18 @@ def with_values(**elements) -> Callable:
 
 
 def gone(data) -> bool:
+    """An edit that removes the file."""
     return False
 
 
 def plane(data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Directions of rows and columns, and position, of a file: [3] each, LPS mm."""
     row, column = np.array(data.ImageOrientationPatient, float).reshape(2, 3)
     return row, column, np.array(data.ImagePositionPatient, float)
 
 
 def quarter_turn(data) -> None:
+    """Turns the picture by 90 degrees in plane, with position and directions."""
     pixels = np.rot90(data.pixel_array)
     row, column, start = plane(data)
     data.ImagePositionPatient = list(start + row * data.PixelSpacing[1] * (data.Columns - 1))
@@ -114,6 +122,7 @@ def quarter_turn(data) -> None:
 
 
 def mirror(data) -> None:
+    """Reverses the columns, with position and directions."""
     row, column, start = plane(data)
     data.ImagePositionPatient = list(start + row * data.PixelSpacing[1] * (data.Columns - 1))
     data.ImageOrientationPatient = [*-row, *column]
@@ -121,6 +130,7 @@ def mirror(data) -> None:
 
 
 def larger_field(data) -> None:
+    """Adds five pixels on each side."""
     row, column, start = plane(data)
     pixels = np.pad(data.pixel_array, 5)
     data.ImagePositionPatient = list(start - 5 * (row * data.PixelSpacing[1] + column * data.PixelSpacing[0]))
@@ -154,6 +164,8 @@ def again(folder: Path, where: Callable, **elements) -> None:
 
 
 def taken_again(where: Callable, **elements) -> Callable:
+    """A maker of an export in which pictures were taken again in the same series."""
+
     def make(subject: Subject, folder: Path) -> Path:
         again(exported(folder), where, **elements)
         return folder
@@ -162,18 +174,21 @@ def taken_again(where: Callable, **elements) -> Callable:
 
 
 def another_cine(subject: Subject, folder: Path) -> Path:
+    """An earlier cine of three slices beside that of four."""
     exported(folder)
     Examination(folder).add(6, "cine_sax", stored(subject)[:, :, 1:], from_slice(subject, 1))
     return folder
 
 
 def from_slice(subject: Subject, z: int) -> np.ndarray:
+    """The affine of a stack that begins at slice ``z``, [4, 4]."""
     affine = subject.acquisition.affine.copy()
     affine[:3, 3] += z * affine[:3, 2]
     return affine
 
 
 def spread_again(subject: Subject, folder: Path) -> Path:
+    """Each slice a series, one of them taken again later."""
     exported(folder, spread=True)
     change(folder, lambda data: setattr(data, "PixelData", (data.pixel_array // 2).tobytes()), of_series(9))
     Examination(folder, 0, 900.0).add(20, "again", stored(subject)[:, :, 2:3], from_slice(subject, 2))
@@ -181,6 +196,8 @@ def spread_again(subject: Subject, folder: Path) -> Path:
 
 
 def copied(rename: bool) -> Callable:
+    """A maker of an export with every file twice, under its own UID or a new one."""
+
     def make(subject: Subject, folder: Path) -> Path:
         exported(folder)
         for path in dicom_paths(folder):
@@ -194,6 +211,7 @@ def copied(rename: bool) -> Callable:
 
 
 def phase_beside(subject: Subject, folder: Path) -> Path:
+    """Phase pictures beside the magnitudes in the same series."""
     exported(folder)
     for path in dicom_paths(folder):
         data = pydicom.dcmread(path)
@@ -205,6 +223,7 @@ def phase_beside(subject: Subject, folder: Path) -> Path:
 
 
 def time_points(data) -> None:
+    """An edit that makes each time point a series."""
     z, t = place(data)
     with_values(SeriesNumber=70 + t, SeriesInstanceUID=f"1.2.3.{t}", InstanceNumber=z + 1)(data)
 
@@ -222,6 +241,7 @@ def tilted(*series: tuple[int, str, tuple[int, ...]]) -> Callable:
 
 
 def with_clutter(subject: Subject, folder: Path) -> Path:
+    """Notes, a broken file and a report beside the images."""
     exported(folder)
     (folder / "DIR0" / "notes.txt").write_text("short axis is series 7\n")
     (folder / "DIR0" / "cut.dcm").write_bytes(bytes(128) + b"DICM" + b"\x08\x00\x05\x00CS\x0a\x00ISO")
@@ -244,6 +264,7 @@ def cut_off(subject: Subject, folder: Path) -> Path:
 
 
 def two_patients(subject: Subject, folder: Path) -> Path:
+    """The exports of two patients in one folder."""
     write_dicom(subject, folder, seed=0)
     write_dicom(subject, folder / "more", seed=1)
     return folder

@@ -10,12 +10,10 @@ from PIL.ImageColor import getrgb
 
 from nisf.inference.dicom_seg import phases_of
 from nisf.inference.label_names import TITLES, TYPES
+from nisf.io.dicom_cine import RAS
 from nisf.io.nifti import open_nifti
 from nisf.plots.style import class_colour
 from nisf.utils.files import whole_file
-
-#: From RAS to the LPS of NRRD files that Slicer writes.
-LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 #: Slicer's list of terms, and the category of organs and their parts in it.
 TERMS = "Segmentation category and type - DICOM master list"
@@ -54,7 +52,7 @@ def write_slicer(
     images = [open_nifti(str(file)) for file in label_files]
     read = [np.asarray(image.dataobj, np.uint8) for image in images]
     labels = np.concatenate([array.reshape(*array.shape[:3], -1) for array in read], axis=3)
-    ijk_to_lps = LPS @ images[0].affine
+    ijk_to_lps = RAS @ images[0].affine  # its own inverse: NRRD files of Slicer are LPS
     names = {int(number): name for number, name in class_names.items() if int(number) > 0}
     files = []
     for phase, frame in _phases(labels, names).items():

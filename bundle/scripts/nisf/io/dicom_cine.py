@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nisf.io.dicom_frames import trigger_times
 from nisf.io.dicom_grid import StackGrid, interpolated
 from nisf.io.dicom_headers import read_examination
 from nisf.io.dicom_picture import Picture
 from nisf.io.dicom_pixels import PixelReader
 from nisf.io.dicom_stack import PlacedStack, only_stack, placed_stack, short_axis
+from nisf.io.header_facts import beat_of, believed, person_of, rate_of
 from nisf.utils.errors import InputError
 
 #: From DICOM's world coordinates (left, posterior, superior) to ours (right, anterior, superior).
@@ -111,48 +113,17 @@ def find_stack(source: str | os.PathLike) -> DicomScan:
 
 
 def _scan(placed: PlacedStack, title: str, left: Sequence[str] = (), notes: Sequence[str] = ()) -> DicomScan:
-    slices = placed.slices
-    times = _starts(slices), _beat(slices)
-    return DicomScan(slices, placed.grid, *times, _person(slices), title, list(left), [*notes, *placed.notes])
-
-
-def _starts(slices: Sequence[Sequence[Picture]]) -> tuple[float, ...]:
-    """Seconds of each frame after the R wave, the median over the slices whose trigger times ascend."""
-    told = [[picture.trigger for picture in pictures] for pictures in slices]
-    told = [row for row in told if None not in row and bool(np.all(np.diff(row) > 0))]
-    return tuple((np.median(told, axis=0) / 1000).tolist()) if told else ()
-
-
-def _beat(slices: Sequence[Sequence[Picture]]) -> float:
-    """Seconds from beat to beat: the shorter where interval and heart rate differ, which leaves less time unseen."""
-    interval, rate = _interval(slices), _rate(slices)
-    told = [one for one in (interval, 60_000 / rate if rate else None) if one]
-    return min(told) / 1000 if told else 0.0
-
-
-def _interval(slices: Sequence[Sequence[Picture]]) -> float | None:
-    """Milliseconds from beat to beat, by the headers."""
-    return _median([p.interval for s in slices for p in s], 200, 3000)
-
-
-def _rate(slices: Sequence[Sequence[Picture]]) -> float | None:
-    """Beats a minute, by the headers."""
-    told, interval = _median([p.rate for s in slices for p in s], 20, 300), _interval(slices)
-    return told or (60_000 / interval if interval else None)
-
-
-def _person(slices: Sequence[Sequence[Picture]]) -> dict[str, float | str | None]:
-    first = slices[0][0]
-    height = _median([first.height], 0.3, 2.6)  # DICOM's is in metres
-    return {
-        "heart_rate": _rate(slices),
-        "sex": first.sex,
-        "height_cm": None if height is None else round(100 * height, 1),
-        "weight_kg": _median([first.weight], 1, 400),
-    }
-
-
-def _median(values: Sequence[float | None], low: float, high: float) -> float | None:
-    """Median of the plausible values (scanners write 0 for what nobody typed in)."""
-    good = [v for v in values if v is not None and low <= v <= high]
-    return float(np.median(good)) if good else None
+    pictures = [picture for row in placed.slices for picture in row]
+    interval = believed("interval", [picture.interval for picture in pictures])
+    rate = believed("rate", [picture.rate for picture in pictures])
+    first, times = pictures[0], trigger_times(placed.slices)
+    return DicomScan(
+        placed.slices,
+        placed.grid,
+        () if times is None else tuple((times / 1000).tolist()),
+        beat_of(interval, rate),
+        person_of(rate_of(interval, rate), first.sex, first.height, first.weight),
+        title,
+        list(left),
+        [*notes, *placed.notes],
+    )

@@ -108,7 +108,7 @@ def common_frames(slices: Sequence[Sequence[Picture]]) -> tuple[list[list[Pictur
     if len(counts) == 1:
         return [list(pictures) for pictures in slices], []
     usual = max(counts, key=lambda count: (counts[count], count))
-    times = _times([pictures for pictures in slices if len(pictures) == usual])
+    times = trigger_times([pictures for pictures in slices if len(pictures) == usual])
     few = [len(pictures) < FEW * usual for pictures in slices]
     notes = [
         f"slice {number} of {len(slices)} has {len(pictures)} frames, the others {usual}: the nearest in time stand "
@@ -131,8 +131,8 @@ def common_frames(slices: Sequence[Sequence[Picture]]) -> tuple[list[list[Pictur
     return [[frames[place] for place in common] for frames in placed], notes
 
 
-def _times(slices: Sequence[Sequence[Picture]]) -> np.ndarray | None:
-    """Median trigger time of each frame, None where unknown."""
+def trigger_times(slices: Sequence[Sequence[Picture]]) -> np.ndarray | None:
+    """Ms of each frame after the R wave, the median over the slices whose times ascend; None where unknown."""
     told = [[picture.trigger for picture in pictures] for pictures in slices]
     told = [row for row in told if None not in row and bool(np.all(np.diff(row) > 0))]
     return np.median(told, axis=0) if told else None

@@ -9,11 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
+from nisf.io.header_facts import INTERVALS
+
 #: Words of ImageType or ComplexImageComponent that mark pictures other than magnitude (velocity, phase, real parts).
 NO_MAGNITUDE = {"P", "PHASE", "PHASE MAP", "VELOCITY", "VELOCITY MAP", "R", "REAL", "I", "IMAGINARY", "MIXED"}
-
-#: Elements with the ms from beat to beat, the most particular first; scanners write 0 for what they did not measure.
-_INTERVALS = ("RRIntervalTimeNominal", "NominalInterval", "CardiacRRIntervalSpecified")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +116,7 @@ def picture_of(path: str, number: int, values: Mapping[str, object]) -> Picture:
         temporal=None if temporal is None else int(temporal),
         instance=None if "InstanceNumber" not in values else int(values["InstanceNumber"]) * 100_000 + number,
         taken=_seconds(values.get("AcquisitionTime", values.get("ContentTime"))),
-        interval=next((v for key in _INTERVALS if (v := _number(values.get(key)))), None),
+        interval=next((v for key in INTERVALS if (v := _number(values.get(key)))), None),
         rate=_number(values.get("HeartRate")),
         sex={"M": "M", "F": "F"}.get(str(values.get("PatientSex", "")).strip().upper()),
         height=_number(values.get("PatientSize")),

@@ -14,15 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nisf.io.header_facts import INTERVALS, beat_of, believed, person_of, rate_of
 from nisf.io.nifti import image_stem
 
 logger = logging.getLogger(__name__)
 
 #: Lists of frame times, and the seconds of one of their units.
 TIMES = {"FrameTimesStart": 1.0, "VolumeTiming": 1.0, "TriggerTime": 1e-3, "TriggerDelayTime": 1e-3}
-
-#: Time from beat to beat, ms, and heart rate, beats a minute.
-INTERVALS, RATES = ("RRIntervalTimeNominal", "NominalInterval", "CardiacRRIntervalSpecified"), ("HeartRate",)
 
 
 @dataclass(frozen=True)
@@ -69,26 +67,13 @@ def read_sidecar(path: str | os.PathLike, frames: int) -> Sidecar:
 
 
 def _sidecar(told: Mapping[str, object], frames: int) -> Sidecar:
-    interval = _first(told, INTERVALS, 200, 3000)
-    rate = _first(told, RATES, 20, 300) or (60_000 / interval if interval else None)
-    beats = [beat for beat in (interval, 60_000 / rate if rate else None) if beat]
-    height, weight = _first(told, ("PatientSize",), 0.3, 2.6), _first(told, ("PatientWeight",), 1, 400)
-    person = {
-        "heart_rate": rate,
-        "sex": told.get("PatientSex") if told.get("PatientSex") in ("F", "M") else None,
-        "height_cm": None if height is None else round(100 * height, 1),
-        "weight_kg": weight,
-    }
+    numbers = {name: float(value) for name, value in told.items() if _is_number(value)}
+    found = (believed("interval", [numbers.get(name)]) for name in INTERVALS)
+    interval, rate = next((one for one in found if one), None), believed("rate", [numbers.get("HeartRate")])
+    sizes = numbers.get("PatientSize"), numbers.get("PatientWeight")
+    person = person_of(rate_of(interval, rate), told.get("PatientSex"), *sizes)
     known = {name: value for name, value in person.items() if value is not None}
-    return Sidecar(_starts(told, frames), min(beats) / 1000 if beats else 0.0, known)
-
-
-def _first(told: Mapping[str, object], names: tuple[str, ...], low: float, high: float) -> float | None:
-    """The first believable number under some names."""
-    for name in names:
-        if _is_number(told.get(name)) and low <= told[name] <= high:
-            return float(told[name])
-    return None
+    return Sidecar(_starts(told, frames), beat_of(interval, rate_of(interval, rate)), known)
 
 
 def _starts(told: Mapping[str, object], frames: int) -> tuple[float, ...]:
