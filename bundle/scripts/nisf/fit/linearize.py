@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional as F
@@ -10,6 +10,11 @@ from torch.nn import functional as F
 from nisf.fit.variables import Variables
 from nisf.geometry.pose import moved, slopes
 from nisf.models.nisf import NISF
+
+
+#: Probability by which a point's classes are in doubt, or differ from what is wanted, below which its derivatives are
+#: left out: they are smaller than what float32 sums of a few thousand points keep.
+SETTLED = 1e-4
 
 
 @dataclass
@@ -54,6 +59,13 @@ class Targets:
     projected: torch.Tensor | None = None
     slices: torch.Tensor | None = None
 
+    def at(self, rows: torch.Tensor) -> Targets:
+        """The points ``rows`` [M] of them."""
+        projected, slices = (None if one is None else one[rows] for one in (self.projected, self.slices))
+        return replace(
+            self, coords=self.coords[:, rows], wanted=self.wanted[:, rows], projected=projected, slices=slices
+        )
+
 
 def jacobian(
     network: NISF, points: Targets, variables: Variables, v: torch.Tensor, outputs: torch.Tensor
@@ -70,12 +82,7 @@ def jacobian(
     Returns:
         logits [C + K, N] and n Jacobians [N, M].
     """
-    effects = variables.effects(v)[points.slices] if variables.has_acquisition else None  # [N, 4]
-    coords, projected = points.coords, points.projected
-    if variables.moves:
-        shifts = 0.0 if effects is None else F.pad(effects[:, 2:], (0, len(coords) - 2)).t()
-        coords = moved(coords + shifts, variables.pose(v))
-        projected = network.project(coords)
+    coords, projected, effects = _placed(network, points, variables, v)
     logits, by_entry = _by_entry(network, projected, variables.latent(v), outputs)
     by_argument = network.first.linear.weight[:, network.place_dims :] @ network.latent_factor
     by_residual = network.residual(network.latent_factor.t()).t()
@@ -95,6 +102,18 @@ def jacobian(
         channels = network.in_channels
         logits = torch.cat([logits[:, :channels] * (1 + gain) + offset, logits[:, channels:]], dim=1)
     return logits.t(), found
+
+
+def _placed(
+    network: NISF, points: Targets, variables: Variables, v: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Moved coordinates [D, N], their part of the first product [N, 2 H], and effects of the acquisition [N, 4]."""
+    effects = variables.effects(v)[points.slices] if variables.has_acquisition else None
+    if not variables.moves:
+        return points.coords, points.projected, effects
+    shifts = 0.0 if effects is None else F.pad(effects[:, 2:], (0, len(points.coords) - 2)).t()
+    coords = moved(points.coords + shifts, variables.pose(v))
+    return coords, network.project(coords), effects
 
 
 @torch.no_grad()
@@ -156,12 +175,11 @@ def linearise(network: NISF, points: Targets, variables: Variables, v: torch.Ten
     """The loss of N points about ``v`` [M], summed over them."""
     image = network.in_channels
     every = torch.eye(image + network.num_classes).to(v)
-    # a softmax ignores a constant added to all logits, so that of the first class may be held at zero
-    outputs = every[image + 1 :] - every[image] if points.classes else every[:image]
-    logits, jacobians = jacobian(network, points, variables, v, outputs)
     if points.classes:
-        sums = _of_classes(logits[image:], points.wanted, jacobians)
+        # a softmax ignores a constant added to all logits, so that of the first class may be held at zero
+        sums = _of_classes(network, points, variables, v, every[image + 1 :] - every[image])
     else:
+        logits, jacobians = jacobian(network, points, variables, v, every[:image])
         sums = _of_intensities(logits[:image], points.wanted, jacobians)
     scaled = {name: points.weight * value for name, value in sums.items()}
     return Linearised(**scaled, points=0 if points.classes else points.wanted.shape[1])
@@ -179,12 +197,31 @@ def _of_intensities(
     return {"loss": loss, "floor": floor, "gradient": gradient, "matrix": matrix}
 
 
-def _of_classes(logits: torch.Tensor, wanted: torch.Tensor, jacobians: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Sums of the cross entropy; its matrix is ``J^T (diag(p) - p p^T) J``. No Jacobian for the first class."""
+def _of_classes(
+    network: NISF, points: Targets, variables: Variables, v: torch.Tensor, outputs: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Sums of the cross entropy; its matrix is ``J^T (diag(p) - p p^T) J``. No Jacobian for the first class.
+
+    Most points lie far from any boundary: sure of their class, and rightly so. They add to the loss, but their
+    derivatives vanish and are not worked out.
+    """
+    logits, wanted = _class_logits(network, points, variables, v), points.wanted
     p = logits.softmax(dim=0)
-    gradient = sum(j.t() @ (one - said) for j, one, said in zip(jacobians, p[1:], wanted[1:]))
-    scaled = [j * one[:, None] for j, one in zip(jacobians, p[1:])]
+    doubt = torch.maximum(1 - p.amax(dim=0), (p - wanted).abs().amax(dim=0))
+    rows = (doubt > SETTLED).nonzero()[:, 0]
+    _, jacobians = jacobian(network, points.at(rows), variables, v, outputs)
+    kept, said = p[1:, rows], wanted[1:, rows]
+    gradient = sum(j.t() @ (one - other) for j, one, other in zip(jacobians, kept, said))
+    scaled = [j * one[:, None] for j, one in zip(jacobians, kept)]
     mean = sum(scaled)
     matrix = sum(j.t() @ one for j, one in zip(jacobians, scaled)) - mean.t() @ mean
     loss = (-wanted * logits.log_softmax(dim=0)).double().sum()
     return {"loss": loss, "floor": -torch.xlogy(wanted, wanted).double().sum(), "gradient": gradient, "matrix": matrix}
+
+
+def _class_logits(network: NISF, points: Targets, variables: Variables, v: torch.Tensor) -> torch.Tensor:
+    """Class logits [K, N], without derivatives."""
+    projected = _placed(network, points, variables, v)[1]
+    of_latent, residual = network.modulation(variables.latent(v))
+    x = network.trunk(network.first.activate(projected + of_latent) + residual)
+    return network.class_head(x).t()

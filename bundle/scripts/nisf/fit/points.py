@@ -10,7 +10,7 @@ import torch
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
 from nisf.utils.errors import InputError
-from nisf.utils.tensors import as_intensity
+from nisf.utils.tensors import as_intensity, unravelled
 
 
 @dataclass
@@ -78,7 +78,7 @@ class GridPoints:
     def take(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Coordinates [D, N] and intensities [C, N] of the points ``number``."""
         indices = self.flat(number)
-        where = torch.unravel_index(indices, self.image.shape[1:])
+        where = unravelled(indices, self.image.shape[1:])
         return self.frame.points(indices), as_intensity(self.image[(slice(None), *where)])
 
     @property
@@ -91,7 +91,7 @@ class GridPoints:
         """Numbers [M] of those of the points ``number`` [N] with U-Net probabilities, and these [K, M]."""
         place = torch.full((len(self.frame.times),), -1)
         place[self.unet_frames] = torch.arange(len(self.unet_frames))
-        where = torch.unravel_index(self.flat(number), self.image.shape[1:])
+        where = unravelled(self.flat(number), self.image.shape[1:])
         seen = place[where[3]] >= 0
         x, y, z, t = (axis[seen] for axis in where)
         return number[seen], as_intensity(self.unet_prob.image[:, x, y, z, place[t]])

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from nisf.io.dicom_identity import identified, patients_of
 from nisf.io.dicom_mosaic import is_mosaic, tiles_of
@@ -31,7 +32,7 @@ _READ = (
 _DAMAGE = (ValueError, TypeError, AttributeError, LookupError, OverflowError)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Examination:
     """What DICOM files hold.
 
@@ -116,9 +117,22 @@ def read_examination(source: str | os.PathLike) -> Examination:
     Raises:
         InputError: there is no such picture, or the pictures are of several patients.
     """
+    paths = tuple(dicom_paths(source))
+    return _examination(str(source), paths, tuple(_stamp(path) for path in paths))
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    """What is no longer the same once a file has been changed."""
+    found = os.stat(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=1)  # a scan's headers are asked for twice: for the digest of its files, and to load it
+def _examination(source: str, paths: tuple[str, ...], stamps: tuple) -> Examination:
+    """``read_examination`` of files as they were at the time of their stamps."""
     found: dict[tuple, Picture] = {}
     passed: Counter[str] = Counter()
-    for path in dicom_paths(source):
+    for path in paths:
         try:
             for picture in _pictures(path):
                 # one UID for all files is no identifier, so the same picture is also in the same place at the same time
@@ -136,7 +150,7 @@ def read_examination(source: str | os.PathLike) -> Examination:
     patients = patients_of(pictures)
     if len(patients) > 1:
         raise InputError(f"{source}: holds images of {len(patients)} patients mixed; give one folder a patient")
-    return Examination(str(source), identified(pictures), passed)
+    return Examination(source, identified(pictures), passed)
 
 
 def _header(path: str, keywords: Iterable[str]):

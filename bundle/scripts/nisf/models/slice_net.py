@@ -197,10 +197,10 @@ def _read_turned(
     frames, center = frames.rot90(-turns, (1, 2)), _middle(classes.rot90(-turns, (0, 1)))
     if turns % 2:
         spacing = (spacing[1], spacing[0], *spacing[2:])
-    found = torch.empty((network.num_classes, *frames.shape[1:]))
-    for t in range(frames.shape[-1]):
-        found[..., t] = network.probabilities(frames[..., t], spacing, kept, center, bf16)
-    return found.rot90(turns, (1, 2))
+    found = torch.empty((frames.shape[-1], network.num_classes, *frames.shape[1:-1]))
+    for t, frame in enumerate(frames.unbind(-1)):
+        found[t] = network.probabilities(frame, spacing, kept, center, bf16)
+    return found.movedim(0, -1).rot90(turns, (1, 2))
 
 
 @torch.no_grad()
@@ -273,10 +273,17 @@ def largest_pieces(classes: torch.Tensor, kept_slices: Sequence[int] | None = No
 
     Slices that may be seen count as neighbours even if slices between them may not be seen.
     """
-    keep = KeepLargestConnectedComponent(is_onehot=False, independent=False)
-    kept = list(range(classes.shape[2])) if kept_slices is None else list(kept_slices)
-    out = torch.zeros_like(classes)
+    out, kept = torch.zeros_like(classes), list(range(classes.shape[2])) if kept_slices is None else list(kept_slices)
+    keep, box = KeepLargestConnectedComponent(is_onehot=False, independent=False), _box(classes)
     for t in range(classes.shape[3]):
+        here = (*box, kept, t)
         # a copy, as MONAI changes its input
-        out[:, :, kept, t] = torch.as_tensor(keep(classes[:, :, kept, t].unsqueeze(0).clone()))[0]
+        out[here] = torch.as_tensor(keep(classes[here].unsqueeze(0).clone()))[0]
     return out
+
+
+def _box(classes: torch.Tensor) -> tuple[slice, slice]:
+    """The part along x and y of classes [X, Y, Z, T] outside which all are background."""
+    inside = (classes != 0).flatten(2).any(dim=2)
+    places = [inside.any(dim=1 - axis).nonzero()[:, 0] for axis in (0, 1)]
+    return tuple(slice(int(one[0]), int(one[-1]) + 1) if len(one) else slice(0, 0) for one in places)

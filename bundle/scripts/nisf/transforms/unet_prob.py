@@ -61,11 +61,11 @@ class AddUNetProbd(Transform):
         plain = convert_to_tensor(scaled(image.as_tensor()[..., frames].float()))  # MONAI's transforms make MetaTensors
         spacing = spacing_of(np.asarray(image.affine))
         probabilities = read_frames(self.network, plain, spacing, kept, self.bf16, self.turns_of)
-        mirrored = not item.get("array_axes") and self._is_mirrored(image, plain, probabilities, kept)
+        raw, classes = _classes_of(probabilities, kept)
+        mirrored = not item.get("array_axes") and self._is_mirrored(image, plain, probabilities, classes, kept)
         if mirrored:
             probabilities = read_frames(self.network, plain.flip(2), spacing, kept, self.bf16, self.turns_of).flip(2)
-        raw = likeliest(probabilities)
-        classes = largest_pieces(raw, kept)
+            raw, classes = _classes_of(probabilities, kept)
         turns = self._turns((classes.flip(1) if mirrored else classes).numpy(), np.asarray(image.affine))
         # separate pieces are taken for background, though not with certainty
         apart = torch.full((len(probabilities), 1), APART / (len(probabilities) - 1))
@@ -78,15 +78,26 @@ class AddUNetProbd(Transform):
         return item
 
     def _is_mirrored(
-        self, image: MetaTensor, frames: torch.Tensor, probabilities: torch.Tensor, kept: Sequence[int] | None
+        self,
+        image: MetaTensor,
+        frames: torch.Tensor,
+        probabilities: torch.Tensor,
+        classes: torch.Tensor,
+        kept: Sequence[int] | None,
     ) -> bool:
         if self.body is None:
             return False
         affine = np.asarray(image.affine)
         given = (self.network, frames, spacing_of(affine), probabilities, kept, self.bf16, self.turns_of)
-        classes = largest_pieces(likeliest(probabilities), kept).numpy()
+        classes = classes.numpy()
         lies = taper_of(classes, self.body, kept), self._turns(classes, affine)
         return seems_mirrored(mirror_ratio(*given), *lies, has_orientation(affine))
 
     def _turns(self, classes: np.ndarray, affine: np.ndarray) -> int:
         return 0 if self.turns_of is None else self.turns_of(classes, spacing_of(affine))
+
+
+def _classes_of(probabilities: torch.Tensor, kept: Sequence[int] | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Likeliest classes [X, Y, Z, T], and those of the largest pieces alone; in bytes, as a long cine has many."""
+    raw = likeliest(probabilities).to(torch.uint8)
+    return raw, largest_pieces(raw, kept)

@@ -6,7 +6,17 @@ import sys
 from types import ModuleType
 
 #: Packages that MONAI imports if they are there, and that segmenting a scan never uses.
-UNUSED = ("IPython", "matplotlib", "mlflow", "scipy.signal", "sklearn", "tensorboard")
+UNUSED = (
+    "IPython",
+    "matplotlib",
+    "mlflow",
+    "requests",
+    "scipy.optimize",
+    "scipy.signal",
+    "skimage.morphology",
+    "sklearn",
+    "tensorboard",
+)
 
 #: Module that Ignite imports for the type of an optimiser, with everything for sharded training.
 SHARDED = "torch.distributed.optim"

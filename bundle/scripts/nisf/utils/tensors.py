@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,3 +38,11 @@ def plain_array(tensor: torch.Tensor | MetaTensor) -> np.ndarray:
 def as_intensity(image: torch.Tensor) -> torch.Tensor:
     """Intensities in [0, 1] as float32, from stored 8-bit values or unchanged."""
     return image.float() / 255 if image.dtype == torch.uint8 else image.float()
+
+
+def unravelled(number: torch.Tensor, shape: Sequence[int]) -> tuple[torch.Tensor, ...]:
+    """Index along each axis of a grid, of flat indices [N] on the CPU.
+
+    By NumPy: ``torch.unravel_index`` first imports SymPy, which takes longer than all that a scan needs of it.
+    """
+    return tuple(torch.from_numpy(axis) for axis in np.unravel_index(number.numpy(), tuple(shape)))
