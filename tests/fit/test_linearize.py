@@ -170,6 +170,26 @@ def test_a_weight_scales_the_loss_and_all_that_follows_from_it(classes):
         assert_close(getattr(weighted, name), 0.3 * getattr(plain, name))
 
 
+@pytest.mark.parametrize("kind", CLASSES)
+def test_points_whose_classes_are_settled_change_nothing(kind):
+    case = Case(**CLASSES[kind])
+    with torch.no_grad():
+        case.network.class_head.weight.mul_(14)  # most points are sure of their class
+    said = case.probabilities(case.v).detach()
+    sure = (said.amax(dim=0) > 1 - 1e-5).nonzero()[:, 0]
+    case.wanted[:, sure[1:]] = said[:, sure[1:]]  # and right, but for one
+    assert 1 < len(sure) < POINTS
+    found, slope = case.linearise(), case.full_jacobian()
+    mean = torch.einsum("cnr,cn->nr", slope, said)
+    assert (found.loss - case.loss(case.v)).abs() <= 1e-9 * found.loss
+    gradient = torch.einsum("cnr,cn->r", slope, said - case.wanted)
+    matrix = torch.einsum("cnr,cn,cns->rs", slope, said, slope) - mean.t() @ mean
+    doubt = torch.maximum(1 - said.amax(dim=0), (said - case.wanted).abs().amax(dim=0))
+    settled, steep = doubt * (doubt <= 1e-4), slope.abs().amax(dim=(0, 2))
+    assert (found.gradient - gradient).abs().max() <= 3 * settled @ steep + 1e-9
+    assert (found.matrix - matrix).abs().max() <= 2 * settled @ steep**2 + 1e-9
+
+
 def test_no_weight_gets_a_gradient_and_no_graph_is_kept():
     case = Case(latent_size=4, pose=True)
     sums = case.linearise()

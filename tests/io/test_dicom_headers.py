@@ -1,5 +1,7 @@
 """The headers of DICOM files say where each picture lies; who the patient is does not come through."""
 
+import os
+
 import numpy as np
 import pydicom
 import pytest
@@ -93,3 +95,16 @@ def test_a_folder_without_images_is_said(tmp_path):
 def test_velocity_pictures_are_known(tmp_path):
     _, folder = examination(tmp_path, others=False, ImageType=["ORIGINAL", "PRIMARY", "P", "ND"])
     assert not any(p.magnitude for p in read_pictures(folder))
+
+
+def test_files_that_change_are_read_anew(tmp_path):
+    _, folder = examination(tmp_path, others=False)
+    before = read_pictures(folder)
+    assert [vars(p) for p in read_pictures(folder)] == [vars(p) for p in before]
+    first = pydicom.dcmread(dicom_paths(folder)[0])
+    first.PatientSex = "M"
+    first.save_as(dicom_paths(folder)[0])
+    assert [p.sex for p in read_pictures(folder)].count("M") == 1
+    for path in dicom_paths(folder)[1:3]:
+        os.remove(path)
+    assert len(read_pictures(folder)) == len(before) - 2

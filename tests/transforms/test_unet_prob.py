@@ -195,6 +195,16 @@ def test_small_pieces_are_dropped():
     assert torch.equal(found, classes)
 
 
+def test_pieces_at_the_border_of_the_image_are_told_apart():
+    classes = torch.zeros(20, 24, 3, 2, dtype=torch.uint8)
+    classes[:4, 20:, :, 0], classes[18:, :2, 0, 0] = 2, 1  # in two corners
+    classes[19, 23, 2, 1] = 3
+    found = largest_pieces(classes)
+    classes[18:, :2, 0, 0] = 0
+    assert torch.equal(found, classes)
+    assert not largest_pieces(torch.zeros_like(classes)).any()
+
+
 def test_seen_slices_hold_together_across_those_that_are_not():
     item = HoldOutd("image", "every_2")(scan_item() | {"image": scan_item()["image"].repeat(1, 1, 1, 2, 1)})
     found = AddUNetProbd(bright_net(), frames=1)(item)["unet_class"][0, ..., 0]
