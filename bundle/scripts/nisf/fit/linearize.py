@@ -11,7 +11,6 @@ from nisf.fit.variables import Variables
 from nisf.geometry.pose import moved, slopes
 from nisf.models.nisf import NISF
 
-
 #: Probability by which a point's classes are in doubt, or differ from what is wanted, below which its derivatives are
 #: left out: they are smaller than what float32 sums of a few thousand points keep.
 SETTLED = 1e-4

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 #: Numbers used, how each is transformed, and whether more of it is better (1) or worse (-1).
@@ -143,6 +142,8 @@ def _scaled(term: Term, numbers: Sequence[Mapping[str, float]]) -> Term | None:
 def _regressions(x: np.ndarray, y: np.ndarray, ridge: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """Intercept and coefficients [1 + M] of both, for numbers [N, M] and Dice [N], by least soft absolute error."""
     size = 1 + x.shape[1]
+    from scipy.optimize import minimize  # here, as only calibration needs it and it takes long to import
+
     design = np.column_stack([np.ones(len(x)), x])
     weight = np.concatenate([[0.0], np.full(size - 1, ridge[0]), [0.0], np.full(size - 1, ridge[1])])
 
