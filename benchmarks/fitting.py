@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,10 +35,10 @@ from nisf.fit.adam import fit_adam
 from nisf.fit.gauss_newton import fit_gauss_newton
 from nisf.fit.points import GridPoints
 from nisf.fit.posterior import LatentFit
+from nisf.inference.inferers import points_of
 from nisf.models.nisf import NISF
 from nisf.plots.style import save_png
 from nisf.training.calibration import dice_of, logits_at
-from nisf.transforms.scan import scan_of
 from nisf.utils.files import write_text
 from nisf.utils.provenance import provenance
 
@@ -50,19 +51,31 @@ LOOKED_AT = 40000
 class Subject:
     """A labelled scan cut down to its ED and ES frames, and the points at which it is scored."""
 
-    def __init__(self, item: dict, phases: dict[str, int]) -> None:
+    def __init__(self, points: GridPoints, label: torch.Tensor, phases: Mapping[str, int]) -> None:
         frames = sorted(set(phases.values()))
-        whole = scan_of(item["image"]).frame
-        frame = replace(whole, times=tuple(whole.times[t] for t in frames))
-        self.points = GridPoints(frame, item["image"].as_tensor()[..., frames].clone())
+        frame = replace(points.frame, times=tuple(points.frame.times[t] for t in frames))
+        self.points = GridPoints(frame, points.image[..., frames].clone())
+        if points.unet_prob is not None:
+            self.points.unet_prob = GridPoints(frame, points.unet_prob.image[..., frames].clone())
         self.looked_at = self.points.sampling_order(LOOKED_AT, seed=7)
-        self.label = item["label"].as_tensor()[..., frames].reshape(-1)[self.looked_at].long()
+        self.label = label[..., frames].reshape(-1)[self.looked_at].long()
         self.place = torch.full((len(self.points),), -1)
         self.place[self.looked_at] = torch.arange(len(self.looked_at))
 
+    @classmethod
+    def of(cls, item: Mapping, network: NISF) -> Subject:
+        """The subject of an item of the data set, without U-Net probabilities."""
+        points = replace(points_of(item["image"], network), unet_prob=None)
+        return cls(points, item["label"].as_tensor(), item["phases"])
+
+    @classmethod
+    def with_unet(cls, item: Mapping, network: NISF) -> Subject:
+        """The same with them."""
+        return cls(points_of(item["image"], network), item["label"].as_tensor(), item["phases"])
+
     def dice(self, classes: torch.Tensor) -> float:
-        """Mean over the classes of the Dice of predicted classes [N] at the scored points."""
-        return float(np.nanmean(dice_of(classes, self.label, int(self.label.max()) + 1)))
+        """Mean over the classes of the Dice of predicted classes [N] at the first N scored points."""
+        return float(np.nanmean(dice_of(classes, self.label[: len(classes)], int(self.label.max()) + 1)))
 
     def score(self, network: NISF, latent: torch.Tensor) -> dict[str, float]:
         """Dice and root mean square reconstruction error of a latent."""
@@ -76,17 +89,17 @@ class Subject:
         return {"dice": self.dice(classes), "rmse": float(torch.cat(squares).mean().sqrt())}
 
 
-def load(name: str, data: str, count: int) -> tuple[NISF, list[Subject], dict]:
+def load(
+    name: str, data: str, count: int, make: Callable[[Mapping, NISF], Subject] = Subject.of
+) -> tuple[NISF, list[Subject], dict]:
     """Network with the shipped weights, the first validation subjects, and the options of the default fit."""
     parser = ConfigParser()
     parser.read_config([str(CONFIGS / "inference.json"), str(CONFIGS / "evaluate.json"), str(CONFIGS / f"{name}.json")])
     parser.update({"bundle_root": str(CONFIGS.parent), "dataset_dir": data, "section": "validation"})
+    parser.update({"unet_frames": None})  # ED and ES are always among those that it reads
     network = parser.get_parsed_content("network").eval()
     dataset = parser.get_parsed_content("dataset")
-    subjects = []
-    for index in range(min(count, len(dataset))):
-        item = dataset[index]
-        subjects.append(Subject(item, item["phases"]))
+    subjects = [make(dataset[index], network) for index in range(min(count, len(dataset)))]
     return network, subjects, {**parser.get_parsed_content("fit").keywords, "pose": False}
 
 

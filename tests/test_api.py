@@ -1,17 +1,27 @@
 """The steps in Python against the files that the command writes."""
 
 import json
+import logging
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import torch
+from helpers.phantom_dicom import write_dicom
+from helpers.report_scans import read_again
 
 import nisf
 from nisf import Segmenter, segment
 from nisf.geometry.orientation import short_axis_permutation
+from nisf.io.dicom_headers import dicom_paths
+from nisf.io.images import read_volume
 from nisf.io.latent_file import read_latent
-from nisf.phantom.cohort import write_cohort
+from nisf.measures.measure import measure_folder
+from nisf.phantom.cohort import make_subject, write_cohort
+from nisf.quality.record import Quality
+from nisf.report.views import slices_view
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.utils.bundle import NONE, run_bundle
 from nisf.utils.errors import InputError
@@ -130,3 +140,41 @@ def test_wrong_settings_are_said_before_a_scan_is_read(words, sentence):
 def test_a_scan_that_is_not_there_is_named():
     with pytest.raises(InputError, match="missing.nii.gz: there is no such file"):
         segment("missing.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def gap(tmp_path_factory):
+    """DICOM folder of an examination without its third slice, its result, and the lines said meanwhile."""
+    folder, said = tmp_path_factory.mktemp("gap"), []
+    write_dicom(make_subject(5, matrix=40, slices=6, frames=3, voxel_mm=3.0), folder / "exam", others=False)
+    for path in dicom_paths(folder / "exam"):
+        if pydicom.dcmread(path).InstanceNumber in (7, 8, 9):
+            Path(path).unlink()
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    logging.getLogger("nisf").addHandler(handler)
+    result = Segmenter("phantom", device="cpu")(folder / "exam")
+    logging.getLogger("nisf").removeHandler(handler)
+    result.save(folder / "out")
+    return folder, result, said
+
+
+def test_a_scan_is_read_once_and_its_warnings_are_said_once(gap):
+    folder, result, said = gap
+    assert sum("short-axis cine" in line for line in said) == 1
+    assert sum("1 place between them have none" in line for line in said) == 1
+    np.testing.assert_array_equal(result.image, read_volume(str(folder / "exam"))[0])
+
+
+def test_of_a_missing_slice_the_report_says_so_and_a_dice_is_expected(gap):
+    folder, result, _ = gap
+    scan = read_again(folder / "out" / "exam")
+    (black,) = np.flatnonzero(~scan.image.any(axis=(0, 1, 3)))
+    view = slices_view(scan)
+    words = dict(zip(view.numbers, view.labels))
+    assert words.pop(black) == f"{black + 1}: no slice" and list(words.values()) == [f"{z + 1}" for z in words]
+    verdict = Quality.of_saved(scan.saved.quality, scan.saved.pipeline)
+    assert verdict.predicted_dice > 0.5 and verdict.uncalibrated == ""
+    assert f"Slice {black + 1} from the base holds no image." in [flag["text"] for flag in verdict.flags]
+    measures = measure_folder(folder / "out" / "exam", draws=0)
+    assert measures["uncalibrated"] == "slices or frames were held out or are missing"

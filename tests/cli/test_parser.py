@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Literal
 
 import fire
 import pytest
+from fire import docstrings
 
 from nisf.cli.main import COMMANDS
-from nisf.cli.parser import arranged, command, help_of, overview
+from nisf.cli.parser import arranged, command, help_of, overview, with_options_of
 from nisf.utils.errors import InputError
 
 SEEN = []
@@ -133,3 +135,39 @@ def test_every_option_of_every_command_is_described_and_no_line_is_long(name, fu
     text = help_of(function, name)  # a KeyError where an option is not in the docstring
     assert name.split()[0] in overview(COMMANDS, "nisf", "about", "first")
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_no_help_of_an_option_is_cut_off():
+    """fire takes a line of a description with a colon for the next option."""
+    functions = [one for of in COMMANDS.values() for one in (of.values() if isinstance(of, dict) else [of])]
+    for function in functions:
+        said = {one.name.lstrip("*") for one in docstrings.parse(function.__doc__).args or []}
+        assert said == set(inspect.signature(function).parameters), function.__name__
+
+
+def test_options_of_another_command_are_its_own():
+    @command
+    @with_options_of(scan, "fast", "only", "objects")
+    def more(data: str = "", **shared: object) -> None:
+        """Does more.
+
+        Args:
+            data: a folder.
+        """
+        SEEN.append((data, shared))
+
+    found = called(more, "2024_11", "--objects", "all", "--only", "1", "--fast")
+    assert found == ("2024_11", {"fast": True, "only": "1", "objects": "all"})
+    assert called(more, "A", "--objects")[1] == {"fast": False, "only": None, "objects": True}
+    text = help_of(more, "more")
+    assert all(words in text for words in ("a folder.", "sooner.", "whether, and which."))
+    with pytest.raises(InputError, match="no option --draws"):
+        arranged(more, "more", ["--draws", "3"])
+
+
+def test_a_cohort_has_the_options_of_its_scans():
+    cohort = help_of(COMMANDS["cohort"]["run"], "cohort run")
+    one = help_of(COMMANDS["segment"], "segment")
+    for option in ("--stack", "--dicom_seg", "--slicer", "--strict", "--keep_ids", "--overwrite"):
+        (row,) = (text.split("\n  --")[0] for text in one.split(f"\n  {option} ")[1:])
+        assert row in cohort

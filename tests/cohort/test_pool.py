@@ -5,9 +5,10 @@ import time
 from contextlib import closing
 
 import psutil
+import pytest
 from helpers.waiting import until
 
-from nisf.cohort.pool import Pool
+from nisf.cohort.pool import Pool, shared_out
 from nisf.utils.errors import InputError
 
 
@@ -49,3 +50,20 @@ def test_work_that_is_broken_off_ends_its_workers_at_once(ray):
         began = time.monotonic()
     assert time.monotonic() - began < 30
     until(lambda: not [p for p in psutil.Process().children(recursive=True) if "ray::Unruly" in p.name()], 30)
+
+
+@pytest.mark.parametrize(
+    "room, gpus, wanted, size, share",
+    [
+        (16, 0, None, 16, 0.0),
+        (16, 0, 4, 4, 0.0),
+        (2, 0, 4, 2, 0.0),
+        (16, 1, None, 1, 1.0),
+        (16, 1, 4, 4, 0.25),
+        (16, 2, 3, 3, 0.5),
+        (16, 4, 2, 2, 1.0),
+        (2, 1, 4, 2, 0.25),
+    ],
+)
+def test_workers_share_gpus_where_they_are_more_and_never_a_core(room, gpus, wanted, size, share):
+    assert shared_out(room, gpus, wanted) == (size, share)

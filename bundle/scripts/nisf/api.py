@@ -135,27 +135,23 @@ class Segmenter:
         """
         subject = path if isinstance(path, Mapping) else load_split("images", [str(path)], "all", strict=False)[0]
         (subject,) = with_partial(with_stack([subject], stack, strict), series, mask)
-        item = self.preprocessing(dict(subject))
-        image = item["image"]
+        loaded = 1 + next(n for n, one in enumerate(self.preprocessing.transforms) if isinstance(one, LoadCined))
+        item = self.preprocessing(dict(subject), end=loaded)
+        stored = item["image"]
+        item = self.preprocessing(item, start=loaded)
         with torch.no_grad():
-            item["pred"] = self.inferer(image.unsqueeze(0), self.network)
+            item["pred"] = self.inferer(item["image"].unsqueeze(0), self.network)
         item = self.postprocessing(item)
         (saver,) = (one for one in self.writers if isinstance(one, SaveResultsd))
         saved = SavedFit.of(saver.latent.content_of(item["scan"], source_of(item)))
         fitted = FittedScan.of(saved, self.network, self.draws, self.seed)
-        return self._result(item, fitted)
-
-    def _result(self, item: dict, fitted: FittedScan) -> Segmentation:
-        scan, files = item["scan"], list(item["scan"].files)
-        load = LoadCined("image", fourth_axis=self.parser.get_parsed_content("fourth_axis"), voxel_mm=scan.voxel_mm)
-        image = load({"image": files if len(files) > 1 else files[0], "stack": scan.stack})["image"]
         return Segmentation(
             labels=plain_array(item["seg"])[0],
-            image=plain_array(image)[0],
-            affine=np.asarray(image.affine),
-            times=scan.times,
+            image=plain_array(stored)[0],
+            affine=np.asarray(stored.affine),
+            times=item["scan"].times,
             fitted=fitted,
-            fit=scan.fit,
+            fit=item["scan"].fit,
             class_names=self.class_names,
             _item=item,
             _writers=self.writers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import re
 import shutil
@@ -43,6 +44,32 @@ def command(function: Command) -> Command:
         for name in rest:
             decorators.SetParseFn(DefaultParseValue, name)(function)
     return function
+
+
+def with_options_of(other: Command, *names: str) -> Callable[[Command], Command]:
+    """Gives a command options of another one, with its types, defaults and help, as ``**`` arguments.
+
+    The ``Args`` of the command's docstring come last in it.
+    """
+
+    def extended(function: Command) -> Command:
+        kept = [one for one in inspect.signature(function).parameters.values() if one.kind is not one.VAR_KEYWORD]
+        shared = {name: inspect.signature(other).parameters[name] for name in names}
+        said = {one.name: " ".join(one.description.split()) for one in docstrings.parse(other.__doc__).args}
+        by_name = (one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in shared.values())
+        signature, rows = inspect.Signature([*kept, *by_name]), "".join(f"    {name}: {said[name]}\n" for name in names)
+
+        @functools.wraps(function)
+        def call(*words: object, **options: object) -> None:
+            given = signature.bind(*words, **options)
+            given.apply_defaults()
+            function(*given.args, **given.kwargs)
+
+        call.__signature__, call.__doc__ = signature, f"{inspect.cleandoc(function.__doc__)}\n{rows}"
+        call.__annotations__ = {**function.__annotations__, **{name: one.annotation for name, one in shared.items()}}
+        return call
+
+    return extended
 
 
 def arranged(function: Command, name: str, words: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nisf.cli.parser import command
+from nisf.cli.parser import command, with_options_of
 from nisf.utils.errors import InputError
 
 
@@ -72,7 +72,7 @@ def segment(
         voxel_mm: voxel size in mm along the first, second and third array axis of all scans, where their files have
             lost it; as 1.4,1.4,10. The results have it, and nisf report gives volumes.
         orientation: directions in which the first, second and third array axis of all scans point, where their affines
-            are wrong or lost: out of lateral, septal, inferior, anterior, apex, base, as lateral,inferior,apex; or the
+            are wrong or lost, as lateral,inferior,apex (of lateral, septal, inferior, anterior, apex, base); or the
             codes of the patient's axes, as LPS for axes that point to left, posterior and superior.
         stack: series of the DICOM folders that is segmented, whatever its plane; by number, UID or description as nisf
             inspect lists them.
@@ -104,7 +104,6 @@ def segment(
             exact=exact,
             adam=adam,
             device=device,
-            skip_finished=not overwrite,
             only=runs.words_of(only) or None,
             model=model,
             unet_model=unet_model,
@@ -115,12 +114,11 @@ def segment(
             mask=mask,
             cycle_ms=cycle_ms,
             voxel_mm=voxel_mm,
-            array_axes=orientation,
             stack=stack,
-            strict=strict or None,
             dicom_seg=dicom_seg,
             keep_ids=keep_ids,
             slicer=slicer,
+            **_settings(overwrite, orientation, strict),
         )
 
 
@@ -187,26 +185,23 @@ def view(folder: str = "", no_browser: bool = False, model: str | None = None, d
 
 
 @command
+@with_options_of(
+    segment,
+    *("overwrite", "fast", "config", "model", "unet_model", "device", "cycle_ms", "voxel_mm", "orientation"),
+    *("stack", "strict", "dicom_seg", "keep_ids", "slicer"),
+)
 def cohort_run(
     data: str = "",
     output: str = "",
     layout: str | None = None,
     people: str | None = None,
-    overwrite: bool = False,
-    fast: bool = False,
-    config: str | None = None,
-    model: str | None = None,
-    unet_model: str | None = None,
-    device: str | None = None,
-    cycle_ms: float | None = None,
-    voxel_mm: str | None = None,
-    orientation: str | None = None,
     ray: str | None = None,
     workers: int | None = None,
     threads: int = 1,
     tries: int = 3,
     scan_minutes: float | None = None,
     part: str | None = None,
+    **shared: object,
 ) -> None:
     """Segments every scan of a cohort, then writes the reports; run again, it continues where it stopped.
 
@@ -220,18 +215,9 @@ def cohort_run(
         layout: layout of the data on disk, as acdc or msd (an unknown one lists all); unless given, cohort for a data
             list and images for anything else.
         people: CSV file of the subjects, as nisf report takes it.
-        overwrite: as in nisf segment.
-        fast: as in nisf segment.
-        config: as in nisf segment.
-        model: as in nisf segment.
-        unet_model: as in nisf segment.
-        device: cpu, cuda or cuda:N.
-        cycle_ms: as in nisf segment.
-        voxel_mm: as in nisf segment.
-        orientation: as in nisf segment.
         ray: address of a Ray cluster, or auto to start Ray on this machine.
-        workers: with ray, number of workers; unless given, one for each GPU, or one for each group of threads where
-            there is none.
+        workers: with ray, number of workers, which share the GPUs if they are more; unless given, one for each GPU, or
+            one for each group of threads where there is none.
         threads: with ray, processor threads of each worker.
         tries: with ray, number of workers that try a scan before it is given up.
         scan_minutes: with ray, time limit of a scan, after which its worker is replaced; no limit unless given.
@@ -241,9 +227,7 @@ def cohort_run(
 
     if not data or not output:
         raise InputError("name a folder or a data list and a result folder: nisf cohort run DATA -o OUTPUT")
-    weights = {"model": model, "unet_model": unet_model}
-    stated = {"cycle_ms": cycle_ms, "voxel_mm": voxel_mm, "array_axes": orientation}
-    options = {"fast": fast, "device": device, "skip_finished": not overwrite, **weights, **stated}
+    config, options = shared.pop("config"), _settings(**shared)
     if ray is None:
         if any(value is not None for value in (workers, scan_minutes, part)):
             raise InputError("--workers, --scan_minutes and --part need Ray; give --ray auto too")
@@ -251,5 +235,11 @@ def cohort_run(
         return
     from nisf.cohort.run import Workers
 
-    shared = Workers(ray, workers, threads, tries, scan_minutes)
-    segment_and_report(data, output, config, layout, people, shared, part, **options)
+    segment_and_report(
+        data, output, config, layout, people, Workers(ray, workers, threads, tries, scan_minutes), part, **options
+    )
+
+
+def _settings(overwrite: bool, orientation: str | None, strict: bool, **others: object) -> dict[str, object]:
+    """Options of ``segment`` as options of ``runs.inference_of``."""
+    return {"skip_finished": not overwrite, "array_axes": orientation, "strict": strict or None, **others}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -92,8 +93,8 @@ def _check_answers(address: str) -> None:
         ) from error
 
 
-def capacity(threads: int, gpu: bool) -> tuple[int, bool]:
-    """Number of workers that fit on Ray's machines, and whether each gets a GPU (if there are any and ``gpu``).
+def capacity(threads: int, gpu: bool, wanted: int | None = None) -> tuple[int, float]:
+    """Number of workers that fit on Ray's machines, and each one's share of a GPU; see ``shared_out``.
 
     Raises:
         InputError: not even one fits.
@@ -102,10 +103,25 @@ def capacity(threads: int, gpu: bool) -> tuple[int, bool]:
 
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = sum(int(of.get("GPU", 0)) for of in machines) if gpu else 0
-    room = gpus or sum(int(of.get("CPU", 0)) // threads for of in machines)
+    room = sum(int(of.get("CPU", 0)) // threads for of in machines)
     if not room:
         raise InputError(f"no machine of the Ray cluster has {threads} cores for a worker; give fewer --threads")
-    return room, gpus > 0
+    return shared_out(room, gpus, wanted)
+
+
+def shared_out(room: int, gpus: int, wanted: int | None) -> tuple[int, float]:
+    """Number of workers, and each one's share of a GPU; 0 where there is none.
+
+    Args:
+        room: number of workers for which there are cores.
+        gpus: number of GPUs.
+        wanted: number of workers that the user asks for; more than there are GPUs share these. None: one for each GPU,
+            or as many as there is room for.
+    """
+    if not gpus:
+        return min(wanted or room, room), 0.0
+    each = math.ceil((wanted or gpus) / gpus)
+    return min(wanted or gpus, room), 1 / each
 
 
 @dataclass

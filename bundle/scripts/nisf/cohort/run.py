@@ -28,7 +28,8 @@ class Workers:
 
     Attributes:
         address: address of a Ray cluster; ``auto`` starts Ray on this machine.
-        number: number of workers; None: one for each GPU, or one for every ``threads`` cores where there is none.
+        number: number of workers, which share the GPUs if they are more; None: one for each GPU, or one for every
+            ``threads`` cores where there is none.
         threads: processor threads of each worker.
         tries: number of workers that try a scan before it is given up.
         minutes: time after which a try counts as lost; None waits forever.
@@ -97,12 +98,12 @@ def _work(
     threads = workers.threads
     cores = max(threads, processors()) if workers.number is None else workers.number * threads
     with ray_at(workers.address, cores):
-        room, gpu = capacity(threads, gpu="cpu" not in str(settings.get("device")))
-        size = min(workers.number or room, room, len(cohort.waiting))
+        size, share = capacity(threads, "cpu" not in str(settings.get("device")), workers.number)
+        size = min(size, len(cohort.waiting))
         logger.info("%d scans wait for %d workers", len(cohort.waiting), size)
         # a worker sees only the GPU that Ray gives it, whatever its number
-        own = {name: value for name, value in settings.items() if not (gpu and name == "device")}
-        start = _actor(threads, gpu, list(configs), own, cohort.run, threads, os.getcwd(), people)
+        own = {name: value for name, value in settings.items() if not (share and name == "device")}
+        start = _actor(threads, share, list(configs), own, cohort.run, threads, os.getcwd(), people, share)
         limit = None if workers.minutes is None else 60 * workers.minutes
         pool = Pool(start, size, workers.tries, cohort.recalled, limit)
         progress = Progress(len(cohort.waiting))
@@ -115,11 +116,11 @@ def _work(
                 cohort.write(always=False)
 
 
-def _actor(threads: int, gpu: bool, *args: object) -> Callable[[], object]:
-    """Starts a ``ScanWorker`` as a Ray actor."""
+def _actor(threads: int, share: float, *args: object) -> Callable[[], object]:
+    """Starts a ``ScanWorker`` as a Ray actor with some threads and a share of a GPU."""
     import ray
 
-    cls = ray.remote(num_cpus=threads, num_gpus=int(gpu))(ScanWorker)
+    cls = ray.remote(num_cpus=threads, num_gpus=share)(ScanWorker)
     return lambda: cls.remote(*args)
 
 

@@ -39,6 +39,7 @@ class ScanWorker:
         threads: number of processor threads.
         folder: working folder, to which paths in the settings are relative; None: the current one.
         people: personal data by scan, for measures and pages; None writes neither.
+        share: share of its GPU's memory that this worker may take.
     """
 
     def __init__(
@@ -49,9 +50,10 @@ class ScanWorker:
         threads: int = 1,
         folder: str | None = None,
         people: Mapping[str, Mapping] | None = None,
+        share: float = 1.0,
     ) -> None:
         self.configs, self.settings, self.run, self.threads = configs, dict(settings), run, threads
-        self.folder, self.people = folder, people
+        self.folder, self.people, self.share = folder, people, share
 
     def load(self) -> str:
         """Loads configs and weights; returns the worker's name.
@@ -63,6 +65,8 @@ class ScanWorker:
 
         warnings.filterwarnings("ignore", module="monai")
         torch.set_num_threads(self.threads)
+        if 0 < self.share < 1 and torch.cuda.is_available():  # the others on the card need their part
+            torch.cuda.set_per_process_memory_fraction(self.share)
         if self.folder is not None:
             self._enter(self.folder)
         # a placeholder for one scan, in place of the whole data list

@@ -7,7 +7,7 @@ meta has the same ``Scan``, with the fit and its quality.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -106,7 +106,9 @@ class NISFInferer(Inferer):
             points, scan = points_of(image, network), scan_of(image)
             series = [SeriesPoints.of_world(points.frame, s.points, s.times, s.intensity) for s in scan.series]
             fit = fit_together(network, points, series, self.fit)
-            values, quality = self._sample(network, fit, points, self.judge.of_inputs(scan.inputs()))
+            values, quality = self._sample(
+                network, fit, points, self.judge.of_inputs(scan.inputs()), scan.missing_slices
+            )
             predictions.append(values)
             self.fitted.append(replace(scan, frame=points.frame, fit=fit, quality=quality))
         stacked = predictions[0].unsqueeze(0) if len(predictions) == 1 else torch.stack(predictions)
@@ -115,8 +117,10 @@ class NISFInferer(Inferer):
             out.meta[SCAN] = list(self.fitted) if inputs.is_batch else self.fitted[0]
         return out
 
-    def _sample(self, network: NISF, fit: LatentFit, points: GridPoints, judge: Judge) -> tuple[torch.Tensor, Quality]:
-        """The prediction of a fit and its quality; sets the fit's ``correction``."""
+    def _sample(
+        self, network: NISF, fit: LatentFit, points: GridPoints, judge: Judge, missing: Sequence[int]
+    ) -> tuple[torch.Tensor, Quality]:
+        """The prediction of a fit and its quality; sets the fit's ``correction``. ``missing``: slices not there."""
         frame = points.frame
         values = sample_grid(network, fit.latent, fit.frame(frame), self.chunk, bf16=self.bf16, coarsest=self.grid_step)
         classes = values[network.in_channels :]
@@ -125,7 +129,8 @@ class NISFInferer(Inferer):
             temperature = float(network.temperature)
             fit.correction = Correction.of(classes, points.unet_prob, self.blend, temperature, points.unet_frames)
             blended = blend(classes, fit.correction, frame.times, temperature)
-        quality = judge(*assess(network, fit, points, values, blended))
+        numbers, slices = assess(network, fit, points, values, blended)
+        quality = judge(numbers, {**slices, "missing": list(missing)})
         if blended is not None:
             values[network.in_channels :] = blended
         if not self.draws:

@@ -117,6 +117,11 @@ class SavedFit:
         )
 
     @property
+    def missing_slices(self) -> list[int]:
+        """Numbers of the slices of the fitted grid that the scan's files lack."""
+        return list((self.quality.get("slices") or {}).get("missing") or ())
+
+    @property
     def settings(self) -> Mapping[str, object]:
         """Settings of the fit."""
         return self.recipe.settings

@@ -250,7 +250,8 @@ def measure_results(
             f"{corrected[0]}: was changed and does not have the scan's frames any more; repair or delete it"
         )
     person = Person(**saved.person) if person is None else person
-    intervals = load_intervals(weights or saved.weights, saved.pipeline).for_scan(numbers_of(saved))
+    pipeline = {**saved.pipeline, "hold_out": True} if saved.missing_slices else saved.pipeline
+    intervals = load_intervals(weights or saved.weights, pipeline).for_scan(numbers_of(saved))
     found = measure(fitted, by_slices, person, intervals, bool(corrected), saved.size_known)
     whole = {
         "subject": found.pop("subject"),

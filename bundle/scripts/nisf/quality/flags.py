@@ -32,7 +32,7 @@ def flags_of(numbers: Mapping[str, float], slices: Mapping[str, list], limits: M
     """The flags of a scan, each with ``name``, ``text`` and whether it is ``severe``.
 
     Args:
-        numbers, slices: results of ``quality.assess``.
+        numbers, slices: results of ``quality.assess``; slices that the files lack may be in ``missing``, by number.
         limits: limits with the names of ``LIMITS``.
     """
     found: list[dict] = []
@@ -65,9 +65,11 @@ def flags_of(numbers: Mapping[str, float], slices: Mapping[str, list], limits: M
 def _of_slices(numbers: Mapping[str, float], slices: Mapping[str, list], limits: Mapping[str, float]) -> list[dict]:
     """Flags that name slices or an end of the stack."""
     found = []
-    if slices["empty"]:
-        holes = len(slices["empty"]) / max(len(slices["number"]), 1) > HOLES
-        found.append({"name": "empty_slices", "text": f"{_named(slices['empty'])} no image.", "severe": holes})
+    missing = slices.get("missing", [])
+    empty = sorted({*slices["empty"], *missing})
+    if empty:
+        holes = len(empty) / max(len(slices["number"]) + len(missing), 1) > HOLES
+        found.append({"name": "empty_slices", "text": f"{_named(empty)} no image.", "severe": holes})
     for name, what, limit in (
         ("slice_shift", "shift_mm", limits["slice_shift"]),
         ("slice_error", "error", limits["slice_error"]),

@@ -67,7 +67,7 @@ class Judge:
         return self if self.prediction is None or not reason else Judge(heart=self.heart, uncalibrated=reason)
 
     def __call__(self, numbers: Mapping[str, float], slices: Mapping[str, list]) -> Quality:
-        """The verdict on a scan, from the ``numbers`` and ``slices`` of ``quality.assess``."""
+        """The verdict on a scan, from ``numbers`` and ``slices`` as ``flags_of`` takes them."""
         dice = None if self.prediction is None else self.prediction(numbers)
         flags = flags_of(numbers, slices, self.limits) if self.heart else []
         if dice is not None and dice < TRUSTED:

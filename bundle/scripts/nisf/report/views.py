@@ -109,7 +109,7 @@ def slices_view(scan: ScanFolder) -> View:
         grey, probabilities = _read(scan.fitted, grid, chosen, times)
         spacing = tuple(float(s) for s in np.linalg.norm(grid.affine[:3, :2], axis=0))
         polygons = _polygons_of_probabilities(probabilities)
-    words = [f"{z + 1}" for z in chosen]
+    words = [f"{z + 1}: no slice" if z in scan.saved.missing_slices else f"{z + 1}" for z in chosen]
     return View("short axis", np.moveaxis(grey, 2, 0), polygons, words, times, spacing, tuple(chosen))
 
 

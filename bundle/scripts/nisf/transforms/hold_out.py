@@ -76,5 +76,6 @@ class HoldOutd(MapTransform):
             missing = scan_of(before).kept_slices  # slices that the files lack
             if missing is not None and "kept_slices" in found:
                 found["kept_slices"] = sorted(set(found["kept_slices"]) & set(missing))
-            item[key] = with_scan(before, replace(scan_of(before), **found))
+            held_out = bool(found) or scan_of(before).held_out
+            item[key] = with_scan(before, replace(scan_of(before), held_out=held_out, **found))
         return item

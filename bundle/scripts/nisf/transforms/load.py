@@ -140,6 +140,7 @@ class LoadCined(MapTransform):
             header=header,
             stack=item.get("stack"),
             kept_slices=stored.kept_slices,
+            missing_slices=tuple(sorted(set(range(image.shape[3])) - set(stored.kept_slices or range(image.shape[3])))),
         )
         return np.ascontiguousarray(image), affine, scan
 

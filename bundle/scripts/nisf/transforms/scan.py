@@ -77,6 +77,8 @@ class Scan:
         stack: series of the DICOM files that was asked for; None for the short-axis cine.
         frame: coordinate frame of the image's grid, once it is set.
         kept_slices, kept_frames: slices and frames that a fit may see; None for all of them.
+        missing_slices: slices that the files lack; a fit does not see them either.
+        held_out: whether the user keeps slices or frames from the fit.
         mask: voxels [X, Y, Z] that a fit may see; None for all of them.
         unet_prob: U-Net probabilities, or None.
         series: other series of the subject.
@@ -96,6 +98,8 @@ class Scan:
     frame: CoordinateFrame | None = None
     kept_slices: list[int] | None = None
     kept_frames: list[int] | None = None
+    missing_slices: tuple[int, ...] = ()
+    held_out: bool = False
     mask: torch.Tensor | None = None
     unet_prob: UNetProb | None = None
     series: Sequence[WorldPoints] = ()
@@ -120,14 +124,15 @@ class Scan:
             order, flips: see ``turned``; the order may only change before slices are held out.
             slices: number of slices.
         """
-        mask, unet_prob, kept = self.mask, self.unet_prob, self.kept_slices
+        mask, unet_prob, kept, missing = self.mask, self.unet_prob, self.kept_slices, self.missing_slices
         if mask is not None:
             mask = turned(mask[None, ..., None], order, flips)[0, ..., 0]
         if unet_prob is not None:
             unet_prob = replace(unet_prob, values=turned(unet_prob.values, order, flips))
-        if kept is not None and flips[2]:
-            kept = sorted(slices - 1 - place for place in kept)
-        return replace(self, mask=mask, unet_prob=unet_prob, kept_slices=kept)
+        if flips[2]:
+            kept = None if kept is None else sorted(slices - 1 - place for place in kept)
+            missing = tuple(sorted(slices - 1 - place for place in missing))
+        return replace(self, mask=mask, unet_prob=unet_prob, kept_slices=kept, missing_slices=missing)
 
     def cropped(self, box: Sequence[tuple[int, int]], frame: CoordinateFrame) -> Scan:
         """The Scan after the image was cropped to the voxel ranges ``box``, with the coordinate frame ``frame``."""
@@ -141,8 +146,7 @@ class Scan:
 
     def inputs(self) -> dict[str, bool]:
         """What the fit was given or kept from besides the image, see ``models.pipeline.INPUTS``."""
-        held = self.kept_slices is not None or self.kept_frames is not None
-        return {"series": bool(self.series), "mask": self.mask is not None, "hold_out": held}
+        return {"series": bool(self.series), "mask": self.mask is not None, "hold_out": self.held_out}
 
     def at(self, number: int) -> Scan:
         """The Scan of one frame alone, without fit and U-Net probabilities."""
