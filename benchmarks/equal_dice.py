@@ -66,23 +66,25 @@ class Adam:
 
 @dataclass(frozen=True)
 class GaussNewton:
-    """A setting of Gauss-Newton: points of the first and of the last steps."""
+    """A setting of Gauss-Newton: points of the first and of the last steps, and the factor of the prior's weight."""
 
     start: int
     final: int
+    prior: float = 1.0
 
     def __str__(self) -> str:
-        return f"Gauss-Newton: {self.start} to {self.final} points"
+        prior = "" if self.prior == 1 else f", prior x {self.prior:g}"
+        return f"Gauss-Newton: {self.start} to {self.final} points{prior}"
 
 
 SETTINGS = [
     GaussNewton(2048, 8192),
     Adam(0.1, 1024),
-    GaussNewton(1024, 4096),
+    GaussNewton(1024, 8192),
     Adam(0.2, 512),
-    GaussNewton(1024, 2048),
+    GaussNewton(2048, 16384),
     Adam(0.2, 1024),
-    GaussNewton(512, 2048),
+    GaussNewton(2048, 8192, 3),
     Adam(0.4, 1024, 0.98),
 ]
 
@@ -139,10 +141,11 @@ def gauss_newton(
     network: NISF, points: GridPoints, setting: GaussNewton, options: Mapping
 ) -> Iterator[tuple[int, float, tuple]]:
     """The same of fits that end after each step, to the one that ends by itself."""
-    sizes = {"start_points": setting.start, "final_points": setting.final}
+    own = {"start_points": setting.start, "final_points": setting.final}
+    own["prior_weight"] = setting.prior * options["prior_weight"]
     for step in range(1, 31):
         started = time.process_time()
-        fit = fit_gauss_newton(network, points, **{**options, **sizes, "iterations": step})
+        fit = fit_gauss_newton(network, points, **{**options, **own, "iterations": step})
         yield step, time.process_time() - started, (fit.latent, fit.pose)
         if not fit.reason.startswith("all"):
             return
@@ -223,6 +226,7 @@ def main() -> None:
     torch.set_num_threads(1)
     file = Path(options.json)
     rows = json.loads(file.read_text())["rows"] if file.is_file() else []
+    rows = [row for row in rows if row["setting"] in map(str, SETTINGS)]
     done = {(row["data"], row["kind"], row["subject"], row["setting"]) for row in rows}
     groups = {
         (name, kind): load(name, data, options.subjects, make)

@@ -144,7 +144,7 @@ def test_a_scan_that_is_not_there_is_named():
 
 @pytest.fixture(scope="module")
 def gap(tmp_path_factory):
-    """DICOM folder of an examination without its third slice, its result, and the lines said meanwhile."""
+    """DICOM folder of an examination without its third slice, its result, and the warnings said meanwhile."""
     folder, said = tmp_path_factory.mktemp("gap"), []
     write_dicom(make_subject(5, matrix=40, slices=6, frames=3, voxel_mm=3.0), folder / "exam", others=False)
     for path in dicom_paths(folder / "exam"):
@@ -161,7 +161,6 @@ def gap(tmp_path_factory):
 
 def test_a_scan_is_read_once_and_its_warnings_are_said_once(gap):
     folder, result, said = gap
-    assert sum("short-axis cine" in line for line in said) == 1
     assert sum("1 place between them have none" in line for line in said) == 1
     np.testing.assert_array_equal(result.image, read_volume(str(folder / "exam"))[0])
 
