@@ -98,6 +98,16 @@ def test_taper_needs_slices_enough_and_counts_hidden_ones_not():
     assert taper_of(classes, (1, 2), [0, 1, 2, 4]) < -0.7
 
 
+def test_a_base_that_leaves_its_slices_and_a_stray_voxel_do_not_hide_the_taper():
+    classes = np.zeros((9, 9, 7, 2), dtype=int)
+    for place, width in enumerate([8, 9, 8, 7, 6, 5]):
+        classes[:width, :, place + 1] = 1
+    classes[:, :, :4, 1] = 0  # contracted: the base has moved towards the apex
+    classes[0, 0, 0, 0] = 1  # taken for the organ above it
+    assert taper_of(classes, (1, 2)) < -0.5
+    assert taper_of(classes[:, :, ::-1], (1, 2)) > 0.5
+
+
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_heart_comes_out_upright_and_unmirrored(scan, turns, mirrored, caplog):
