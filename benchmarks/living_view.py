@@ -30,12 +30,14 @@ from nisf.utils.files import write_text
 
 TIMES = (0.0, 0.13, 0.517, 0.99)
 COARSE, SHARP = 33, 257
+#: Backends, as the end of a page's address names them: WebGL2, the worker with and without WebAssembly.
+KINDS = ("gpu", "cpu", "js")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--window-size=1366,768")
 
 START = """
-const [kind, done] = arguments, { Evaluator, model } = living, script = document.getElementById("worker").textContent;
+const [kind, done] = arguments, { Evaluator, model, parts } = living;
 living.views.forEach((view) => { view.canvas.style.display = "none"; }); // the page itself rests
-Evaluator.of(model, script, kind).then((found) => { living.tried = found; done(found.words); });"""
+Evaluator.of(model, parts, kind).then((found) => { living.tried = found; done(found.words); });"""
 EVALUATE = """
 const [time, voxels, done] = arguments, began = performance.now();
 living.tried.evaluate(time, Float64Array.from(voxels.flat()))
@@ -105,7 +107,7 @@ def main() -> None:
             at_one = 1e12 / (2 * count)
             print(f"  reckoned at 1 TFLOP/s: {at_one / COARSE**2:.0f} coarse, {at_one / SHARP**2:.0f} sharp a second")
             found[results.scan] = {"bytes": page.stat().st_size, "multiply_adds": count}
-            for kind in ("gpu", "cpu"):
+            for kind in KINDS:
                 one = found[results.scan][kind] = compared(browser, fitted, kind, options.points)
                 print(
                     f"  {one['how']}: intensity {one['intensity']:.1e}, probability {one['probability']:.1e}, "

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from wasmtime import wat2wasm
 
 from nisf.report.living.function import function_data
+from nisf.report.living.modules import WEB
 from nisf.report.living.packing import packed
 from nisf.report.living.residuals import packed_residuals
 from nisf.sampling.fitted_scan import FittedScan
@@ -26,3 +28,7 @@ def test_weights_take_two_bytes(fitted):
     data = function_data(fitted)
     numbers = sum(one.linear.weight.numel() for one in fitted.network.layers)
     assert len(data["steps"]) < 1.05 * 2 * numbers * 4 / 3
+
+
+def test_the_code_of_the_layers_is_built_from_its_source():
+    assert (WEB / "kernel.wasm").read_bytes() == wat2wasm((WEB / "kernel.wat").read_text())

@@ -194,7 +194,7 @@ def test_without_a_graphics_card_the_processor_computes(laptop, living_scan, ope
     script = laptop.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": NO_CARD})
     find = opened(laptop, living_scan / "view.html", "gpu")
     laptop.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
-    assert find("engine").text == "computed by the processor, more slowly: this browser has no WebGL2."
+    assert find("engine").text == "computed by the processor (WebAssembly): this browser has no WebGL2."
     wait(lambda: laptop.execute_script(DRAW))
 
 
@@ -204,7 +204,7 @@ def test_a_card_that_is_lost_is_replaced(laptop, living_scan, opened):
     laptop.execute_script(
         "living.evaluator.backend.gl.getExtension('WEBGL_lose_context').loseContext(); living.state.at(0.6)"
     )
-    wait(lambda: find("engine").text == "computed by the processor, more slowly: the graphics card was lost.")
+    wait(lambda: find("engine").text == "computed by the processor (WebAssembly): the graphics card was lost.")
     wait(lambda: laptop.execute_script(DRAW))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def joined(entry: str) -> str:
     add(entry)
     script = "".join(f"\n{part}" for part in parts)
     return f'"use strict";\n(() => {{{script}}})();\n'
+
+
+def kernel() -> str:
+    """The WebAssembly code of the network's layers in base64."""
+    return base64.b64encode((WEB / "kernel.wasm").read_bytes()).decode("ascii")
 
 
 def _exports(name: str) -> str:

@@ -12,7 +12,7 @@ from nisf.io.latent_file import read_latent
 from nisf.io.results import ScanResults
 from nisf.plots.style import class_colour
 from nisf.report.living.data import diastole_of, living_data
-from nisf.report.living.modules import joined
+from nisf.report.living.modules import joined, kernel
 from nisf.report.page import key_measures, render
 from nisf.report.scan_folder import ScanFolder, read_scan
 from nisf.report.surface import surface_data
@@ -71,4 +71,5 @@ def living_page(
         classes=[(name, class_colour(number)) for number, name in scan.class_names.items()],
         script=Markup(joined("main.js")),
         worker=Markup(joined("worker.js")),
+        kernel=kernel(),
     )

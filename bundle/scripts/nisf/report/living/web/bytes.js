@@ -1,7 +1,9 @@
+// Bytes of the page from base64.
+export const plainBytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
 // Packed numbers of the page: base64 of a zlib stream.
 export async function unpacked(text) {
-  const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const stream = new Blob([plainBytes(text)]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(stream).arrayBuffer();
 }
 

@@ -1,4 +1,5 @@
 // The page put together.
+import { plainBytes } from "./bytes.js";
 import { clock } from "./clock.js";
 import { Evaluator } from "./evaluator.js";
 import { gestures } from "./gestures.js";
@@ -41,13 +42,14 @@ const AHEAD = 1;
 
 async function start() {
   const model = await modelOf(about.function), scan = about.scan && (await Scan.of(about.scan));
-  const evaluator = await Evaluator.of(model, find("worker").textContent, location.hash.slice(1));
+  const parts = { script: find("worker").textContent, code: plainBytes(find("kernel").textContent) };
+  const evaluator = await Evaluator.of(model, parts, location.hash.slice(1));
   const said = () => { find("engine").textContent = `${evaluator.words}.`; };
   evaluator.onchange = said;
   said();
   const uncertainty = about.uncertainty && (await Uncertainty.of(about.uncertainty));
-  const parts = { state, model, scan, uncertainty, colours: about.colours, limit: about.limit };
-  const views = state.planes.map((plane, n) => new View(find(`plane${n}`), plane, parts));
+  const shared = { state, model, scan, uncertainty, colours: about.colours, limit: about.limit };
+  const views = state.planes.map((plane, n) => new View(find(`plane${n}`), plane, shared));
 
   // What is wanted most: the coarsest picture at this time, then, while playing, the times to come, then sharpness.
   const next = () => {
@@ -90,7 +92,7 @@ async function start() {
   };
   if (about.frames.length > 1) clock(state, find, about.frames, prepared);
   if (about.surface) await surface();
-  Object.assign(living, { Evaluator, modelOf, model, uncertainty, evaluator, views, refiner, levels: LEVELS });
+  Object.assign(living, { Evaluator, parts, modelOf, model, uncertainty, evaluator, views, refiner, levels: LEVELS });
   state.changed();
 }
 
