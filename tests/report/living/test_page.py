@@ -260,3 +260,27 @@ def test_fingers_swipe_pinch_and_scroll(phone, living_scan, opened):
         touch(phone, "Move", (left + 30, top - 20 - 20 * step))
     touch(phone, "End")
     wait(lambda: phone.execute_script("return scrollY") > scrolled + 30)
+
+
+def test_one_finger_tilts_while_tilt_is_on(phone, living_scan, opened):
+    from selenium.webdriver import Keys
+
+    find = opened(phone, living_scan / "view.html")
+    box = "const b = arguments[0].getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2];"
+    phone.execute_script("document.getElementById('tilt').scrollIntoView({ block: 'start' })")
+    touch(phone, "Start", phone.execute_script(box, find("tilt")))
+    touch(phone, "End")
+    wait(lambda: find("tilt").get_attribute("aria-pressed") == "true")
+    phone.execute_script("document.getElementById('plane0').scrollIntoView({ block: 'center' })")
+    point, normal, *_ = shown(phone)
+    x, y = phone.execute_script(box, find("plane0"))
+    touch(phone, "Start", (x - 70, y - 100))
+    for step in range(1, 5):
+        touch(phone, "Move", (x - 70, y - 100 + 10 * step))
+    touch(phone, "End")
+    tilted = shown(phone)
+    assert np.allclose(tilted[0], point) and np.arccos(tilted[1] @ normal) == pytest.approx(40 * 0.008, abs=0.02)
+    find("plane0").send_keys(Keys.ARROW_DOWN)  # as with shift, for those who cannot hold two keys
+    assert np.arccos(shown(phone)[1] @ normal) == pytest.approx(40 * 0.008 + np.pi / 36, abs=0.02)
+    find("measure").click()
+    assert find("tilt").get_attribute("aria-pressed") == "false"

@@ -11,6 +11,7 @@ from nibabel.affines import apply_affine
 
 from nisf.cli.main import run
 from nisf.report.living.function import function_data
+from nisf.report.living.shelf import shelved
 from nisf.sampling.fitted_scan import FittedScan
 
 require_browser()
@@ -19,21 +20,21 @@ pytestmark = pytest.mark.browser
 
 #: What the page says of its backends, by the end of the address that asks for them.
 BACKENDS = {"gpu": "WebGL2", "cpu": "WebAssembly", "js": "JavaScript"}
-#: Values of many points: the data of a function or null for the page's own, a backend, time, voxels.
+#: Values of many points: the data of a function and its shelf or null for the page's own, a backend, time, voxels.
 EVALUATE = """
-const [data, kind, time, voxels, done] = arguments, { parts } = living;
+const [data, shelf, kind, time, voxels, done] = arguments, { parts } = living;
 (async () => {
-  const model = data ? await living.modelOf(data) : living.model;
+  const model = data ? await living.modelOf(data, new living.Shelf(shelf)) : living.model;
   const evaluator = await living.Evaluator.of(model, parts, kind);
   const values = await evaluator.evaluate(time, Float64Array.from(voxels.flat()));
   return [evaluator.words, Array.from(values)];
 })().then(done, (error) => done([String(error), []]));"""
 
 
-def differences(browser, fitted, kind, time, count, data=None):
+def differences(browser, fitted, kind, time, count, data=None, shelf=None):
     """Differences of the page's values to the function's [1 + K, N], and the share of points of another class."""
     voxels = np.random.default_rng(1).uniform(-2.0, np.array(fitted.frame.shape) + 1.0, (count, 3))
-    words, values = browser.execute_async_script(EVALUATE, data, kind, time, voxels.tolist())
+    words, values = browser.execute_async_script(EVALUATE, data, shelf, kind, time, voxels.tolist())
     assert f"({BACKENDS[kind]})" in words
     values = np.array(values).reshape(count, -1).T
     read = fitted.read(apply_affine(fitted.frame.affine, voxels), time).numpy()
@@ -54,7 +55,7 @@ def test_a_fitted_heart(laptop, living_scan, opened, kind, count):
 def test_every_part_of_a_function(laptop, living_scan, opened, fitted, kind):
     opened(laptop, living_scan / "view.html")
     for time in (0.1, 0.9, 1.45):  # in front of, behind and between the U-Net's frames
-        away, _ = differences(laptop, fitted, kind, time, 100, function_data(fitted))
+        away, _ = differences(laptop, fitted, kind, time, 100, *shelved(function_data(fitted)))
         assert away.max() < 1e-4
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from pathlib import Path
 
@@ -37,9 +36,9 @@ def joined(entry: str) -> str:
     return f'"use strict";\n(() => {{{script}}})();\n'
 
 
-def kernel() -> str:
-    """The WebAssembly code of the network's layers in base64."""
-    return base64.b64encode((WEB / "kernel.wasm").read_bytes()).decode("ascii")
+def kernel() -> bytes:
+    """The WebAssembly code of the network's layers."""
+    return (WEB / "kernel.wasm").read_bytes()
 
 
 def _exports(name: str) -> str:
