@@ -3,8 +3,9 @@
     python benchmarks/living_view.py OUT/scan... [--points 10000] [--json FILE]
 
 Writes each scan's page, evaluates random points in and about the stack at four times with WebGL2 (headless Chromium
-has a software renderer) and in the worker, and compares them with ``FittedScan.read``. A picture is one plane: coarse
-33 x 33 points, sharp 257 x 257. Needs chromium, chromedriver and selenium; run it alone on the machine.
+has a software renderer) and in the worker, with WebAssembly and without, and compares them with ``FittedScan.read``. A
+picture is one plane: coarse 33 x 33 points, sharp 257 x 257. Needs chromium, chromedriver and selenium; run it alone on
+the machine.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ from nisf.utils.files import write_text
 
 TIMES = (0.0, 0.13, 0.517, 0.99)
 COARSE, SHARP = 33, 257
+#: Backends, as the end of a page's address names them: WebGL2, the worker with and without WebAssembly.
+KINDS = ("gpu", "cpu", "js")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--window-size=1366,768")
 
 START = """
-const [kind, done] = arguments, { Evaluator, model } = living, script = document.getElementById("worker").textContent;
+const [kind, done] = arguments, { Evaluator, model, parts } = living;
 living.views.forEach((view) => { view.canvas.style.display = "none"; }); // the page itself rests
-Evaluator.of(model, script, kind).then((found) => { living.tried = found; done(found.words); });"""
+Evaluator.of(model, parts, kind).then((found) => { living.tried = found; done(found.words); });"""
 EVALUATE = """
 const [time, voxels, done] = arguments, began = performance.now();
 living.tried.evaluate(time, Float64Array.from(voxels.flat()))
@@ -92,6 +95,8 @@ def main() -> None:
         chrome.add_argument(flag)
     browser, found = webdriver.Chrome(chrome, webdriver.ChromeService(shutil.which("chromedriver"))), {}
     browser.set_script_timeout(600)
+    print("| scan | page | computed by | intensity | probability | other class | coarse a second | sharp a second |")
+    print("|---|---|---|---|---|---|---|---|")
     try:
         for folder in options.scans:
             results = ScanResults.of_folder(folder)
@@ -100,19 +105,19 @@ def main() -> None:
             browser.get(f"{page.absolute().as_uri()}#cpu")
             while not browser.execute_script("return !!window.living?.views"):
                 time.sleep(0.1)
-            count = multiply_adds(fitted.network)
-            print(f"{results.scan}: {page.stat().st_size / 1e6:.2f} MB, {count:,} multiply-adds a point", flush=True)
-            at_one = 1e12 / (2 * count)
-            print(f"  reckoned at 1 TFLOP/s: {at_one / COARSE**2:.0f} coarse, {at_one / SHARP**2:.0f} sharp a second")
-            found[results.scan] = {"bytes": page.stat().st_size, "multiply_adds": count}
-            for kind in ("gpu", "cpu"):
+            count, size = multiply_adds(fitted.network), page.stat().st_size
+            found[results.scan] = {"bytes": size, "multiply_adds": count, "shape": list(fitted.frame.shape)}
+            for kind in KINDS:
                 one = found[results.scan][kind] = compared(browser, fitted, kind, options.points)
                 print(
-                    f"  {one['how']}: intensity {one['intensity']:.1e}, probability {one['probability']:.1e}, "
-                    f"other class {one['other_class']:.2%}; {one['coarse_a_second']:.1f} coarse, "
-                    f"{one['sharp_a_second']:.3f} sharp a second",
+                    f"| {results.scan} | {size / 1e6:.2f} MB | {one['how']} | {one['intensity']:.1e} | "
+                    f"{one['probability']:.1e} | {one['other_class']:.2%} | {one['coarse_a_second']:.1f} | "
+                    f"{one['sharp_a_second']:.3f} |",
                     flush=True,
                 )
+        at_one = 1e12 / (2 * count)
+        print(f"\n{count:,} multiply-adds a point: at 1 TFLOP/s, as reckoned, ", end="")
+        print(f"{at_one / COARSE**2:.0f} coarse, {at_one / SHARP**2:.0f} sharp pictures a second")
     finally:
         browser.quit()
     if options.json:

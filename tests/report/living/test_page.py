@@ -194,7 +194,7 @@ def test_without_a_graphics_card_the_processor_computes(laptop, living_scan, ope
     script = laptop.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": NO_CARD})
     find = opened(laptop, living_scan / "view.html", "gpu")
     laptop.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
-    assert find("engine").text == "computed by the processor, more slowly: this browser has no WebGL2."
+    assert find("engine").text == "computed by the processor (WebAssembly): this browser has no WebGL2."
     wait(lambda: laptop.execute_script(DRAW))
 
 
@@ -204,7 +204,7 @@ def test_a_card_that_is_lost_is_replaced(laptop, living_scan, opened):
     laptop.execute_script(
         "living.evaluator.backend.gl.getExtension('WEBGL_lose_context').loseContext(); living.state.at(0.6)"
     )
-    wait(lambda: find("engine").text == "computed by the processor, more slowly: the graphics card was lost.")
+    wait(lambda: find("engine").text == "computed by the processor (WebAssembly): the graphics card was lost.")
     wait(lambda: laptop.execute_script(DRAW))
 
 
@@ -260,3 +260,27 @@ def test_fingers_swipe_pinch_and_scroll(phone, living_scan, opened):
         touch(phone, "Move", (left + 30, top - 20 - 20 * step))
     touch(phone, "End")
     wait(lambda: phone.execute_script("return scrollY") > scrolled + 30)
+
+
+def test_one_finger_tilts_while_tilt_is_on(phone, living_scan, opened):
+    from selenium.webdriver import Keys
+
+    find = opened(phone, living_scan / "view.html")
+    box = "const b = arguments[0].getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2];"
+    phone.execute_script("document.getElementById('tilt').scrollIntoView({ block: 'start' })")
+    touch(phone, "Start", phone.execute_script(box, find("tilt")))
+    touch(phone, "End")
+    wait(lambda: find("tilt").get_attribute("aria-pressed") == "true")
+    phone.execute_script("document.getElementById('plane0').scrollIntoView({ block: 'center' })")
+    point, normal, *_ = shown(phone)
+    x, y = phone.execute_script(box, find("plane0"))
+    touch(phone, "Start", (x - 70, y - 100))
+    for step in range(1, 5):
+        touch(phone, "Move", (x - 70, y - 100 + 10 * step))
+    touch(phone, "End")
+    tilted = shown(phone)
+    assert np.allclose(tilted[0], point) and np.arccos(tilted[1] @ normal) == pytest.approx(40 * 0.008, abs=0.02)
+    find("plane0").send_keys(Keys.ARROW_DOWN)  # as with shift, for those who cannot hold two keys
+    assert np.arccos(shown(phone)[1] @ normal) == pytest.approx(40 * 0.008 + np.pi / 36, abs=0.02)
+    find("measure").click()
+    assert find("tilt").get_attribute("aria-pressed") == "false"

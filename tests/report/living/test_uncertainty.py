@@ -1,6 +1,5 @@
 """The layer of the draws' differences: its numbers, and what the page reads from them."""
 
-import base64
 import json
 import re
 import zlib
@@ -29,7 +28,11 @@ def fitted(living_scan):
 def about(living_scan):
     """What the page holds of the draws."""
     text = (living_scan / "view.html").read_text()
-    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])["uncertainty"]
+    found = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])["uncertainty"]
+    letters = np.array([ord(one) & 127 for one in re.search(r'id="shelf">([^<]*)</script>', text)[1]], np.uint8)
+    shelf = np.packbits(np.unpackbits(letters[:, None], axis=1)[:, 1:].ravel())
+    start, size = found["packed"]
+    return {**found, "packed": shelf[start : start + size].tobytes()}
 
 
 def test_at_its_points_the_lattice_has_what_the_draws_say(laptop, living_scan, opened, fitted, about):
@@ -48,7 +51,7 @@ def test_between_points_and_times_it_is_linear(laptop, living_scan, opened, abou
     opened(laptop, living_scan / "view.html")
     to_world = np.linalg.inv([*about["to_lattice"], [0, 0, 0, 1]])
     places = np.random.default_rng(0).uniform(-1, about["shape"], (200, 3))  # some are beyond it
-    stored = np.frombuffer(zlib.decompress(base64.b64decode(about["packed"])), np.uint8) * (about["most"] / 255)
+    stored = np.frombuffer(zlib.decompress(about["packed"]), np.uint8) * (about["most"] / 255)
     stored = stored.reshape(len(about["times"]), *about["shape"][::-1]).swapaxes(1, 3)
     share = (0.9 - about["times"][-1]) / (1 - about["times"][-1])  # between the last time point and the next beat
     values = (1 - share) * stored[-1] + share * stored[0]

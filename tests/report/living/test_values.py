@@ -11,35 +11,38 @@ from nibabel.affines import apply_affine
 
 from nisf.cli.main import run
 from nisf.report.living.function import function_data
+from nisf.report.living.shelf import shelved
 from nisf.sampling.fitted_scan import FittedScan
 
 require_browser()
 
 pytestmark = pytest.mark.browser
 
-#: Values of many points: the data of a function or null for the page's own, gpu or cpu, time, voxels.
+#: What the page says of its backends, by the end of the address that asks for them.
+BACKENDS = {"gpu": "WebGL2", "cpu": "WebAssembly", "js": "JavaScript"}
+#: Values of many points: the data of a function and its shelf or null for the page's own, a backend, time, voxels.
 EVALUATE = """
-const [data, kind, time, voxels, done] = arguments, script = document.getElementById("worker").textContent;
+const [data, shelf, kind, time, voxels, done] = arguments, { parts } = living;
 (async () => {
-  const model = data ? await living.modelOf(data) : living.model;
-  const evaluator = await living.Evaluator.of(model, script, kind);
+  const model = data ? await living.modelOf(data, new living.Shelf(shelf)) : living.model;
+  const evaluator = await living.Evaluator.of(model, parts, kind);
   const values = await evaluator.evaluate(time, Float64Array.from(voxels.flat()));
-  return [evaluator.kind, evaluator.words, Array.from(values)];
-})().then(done, (error) => done(["failed", String(error), []]));"""
+  return [evaluator.words, Array.from(values)];
+})().then(done, (error) => done([String(error), []]));"""
 
 
-def differences(browser, fitted, kind, time, count, data=None):
+def differences(browser, fitted, kind, time, count, data=None, shelf=None):
     """Differences of the page's values to the function's [1 + K, N], and the share of points of another class."""
     voxels = np.random.default_rng(1).uniform(-2.0, np.array(fitted.frame.shape) + 1.0, (count, 3))
-    found, words, values = browser.execute_async_script(EVALUATE, data, kind, time, voxels.tolist())
-    assert found == kind, words
+    words, values = browser.execute_async_script(EVALUATE, data, shelf, kind, time, voxels.tolist())
+    assert f"({BACKENDS[kind]})" in words
     values = np.array(values).reshape(count, -1).T
     read = fitted.read(apply_affine(fitted.frame.affine, voxels), time).numpy()
     read = np.concatenate([read[:1], read[fitted.network.in_channels :]])
     return np.abs(values - read), (values[1:].argmax(axis=0) != read[1:].argmax(axis=0)).mean()
 
 
-@pytest.mark.parametrize("kind, count", [("gpu", 600), ("cpu", 2000)])
+@pytest.mark.parametrize("kind, count", [("gpu", 600), ("cpu", 4000), ("js", 500)])
 def test_a_fitted_heart(laptop, living_scan, opened, kind, count):
     opened(laptop, living_scan / "view.html")
     fitted = FittedScan.load(living_scan / "heart_latent.pt")
@@ -47,12 +50,12 @@ def test_a_fitted_heart(laptop, living_scan, opened, kind, count):
     assert away.max() < 1e-3 and other < 1e-3
 
 
-@pytest.mark.parametrize("kind", ["gpu", "cpu"])
+@pytest.mark.parametrize("kind", BACKENDS)
 @pytest.mark.parametrize("fitted", [beating(), still()], ids=["beating", "still"])
 def test_every_part_of_a_function(laptop, living_scan, opened, fitted, kind):
     opened(laptop, living_scan / "view.html")
     for time in (0.1, 0.9, 1.45):  # in front of, behind and between the U-Net's frames
-        away, _ = differences(laptop, fitted, kind, time, 100, function_data(fitted))
+        away, _ = differences(laptop, fitted, kind, time, 100, *shelved(function_data(fitted)))
         assert away.max() < 1e-4
 
 
@@ -76,3 +79,12 @@ def test_a_turned_plane_is_what_the_copied_command_writes(laptop, living_scan, o
     assert read.shape == own.shape
     assert np.abs(own - read)[::4, ::4].max() < 1e-3
     assert (read[::4, ::4, 0] == 0).any()  # some of it is beyond what is given
+
+
+def test_code_that_is_refused_is_replaced_by_plain_javascript(laptop, living_scan, opened):
+    opened(laptop, living_scan / "view.html")
+    words = laptop.execute_async_script(
+        "const [done] = arguments, { Evaluator, model, parts } = living;"
+        "Evaluator.of(model, { ...parts, code: new Uint8Array(9) }, 'cpu').then((found) => done(found.words));"
+    )
+    assert words == "computed by the processor (JavaScript): as asked"

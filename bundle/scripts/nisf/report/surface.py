@@ -19,8 +19,8 @@ TIME_POINTS, SAMPLES = 10, 32
 #: Margin in mm about the classes in which surfaces are searched.
 MARGIN = 8.0
 
-#: Integer steps in a millimetre.
-PARTS = 50
+#: Integer steps in a millimetre; the samples are millimetres apart.
+PARTS = 10
 
 #: Colour and opacity of a heart's surfaces; the epicardium is translucent.
 LOOKS = {
@@ -31,7 +31,7 @@ LOOKS = {
 
 
 def surface_data(scan: ScanFolder) -> dict | None:
-    """Meshes of the scan for JSON: vertices in 1/50 mm about the middle, int16, and triangles, uint16, in base64.
+    """Meshes of the scan for JSON: vertices in 1/10 mm about the middle, int16, and triangles, uint16, in base64.
 
     The y axis points to the head and z to a viewer in front of the patient; ``middle`` is their origin, RAS mm. None
     where nothing was found.

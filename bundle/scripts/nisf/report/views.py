@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from nibabel.affines import apply_affine
@@ -60,25 +60,45 @@ class View:
 
     def plain(self, quality: int = QUALITY) -> dict:
         """The view for JSON, with a sheet of frames of a JPEG quality for each tile."""
-        columns = int(np.ceil(np.sqrt(self.grey.shape[3])))
-        width, height = self.grey.shape[1:3]
+        head = "data:image/jpeg;base64,"
         return {
             "name": self.name,
-            "width": width,
-            "height": height,
-            "pitch": [width + -width % BLOCK, height + -height % BLOCK],
-            "columns": columns,
+            **self.layout(),
             "spacing": [round(s, 4) for s in self.spacing],
-            "times": [round(float(t), 5) for t in self.times],
             "labels": self.labels,
             "parts": contours.PARTS,
-            "sheets": [sheet(tile, columns, quality) for tile in self.grey],
+            "sheets": [head + base64.b64encode(one).decode("ascii") for one in self.sheets(quality)],
             "polygons": self.polygons,
         }
 
+    def layout(self) -> dict:
+        """Where the frames are in a sheet, and their times, for JSON."""
+        width, height = self.grey.shape[1:3]
+        return {
+            "width": width,
+            "height": height,
+            "pitch": [width + -width % BLOCK, height + -height % BLOCK],
+            "columns": self.columns,
+            "times": [round(float(t), 5) for t in self.times],
+        }
 
-def sheet(frames: np.ndarray, columns: int, quality: int = QUALITY) -> str:
-    """Frames uint8 [X, Y, T], row by row in one JPEG, as a data URI."""
+    @property
+    def columns(self) -> int:
+        """Frames in a row of a sheet."""
+        return int(np.ceil(np.sqrt(self.grey.shape[3])))
+
+    def sheets(self, quality: int = QUALITY) -> list[bytes]:
+        """A JPEG for each tile, with all its frames."""
+        return [sheet(tile, self.columns, quality) for tile in self.grey]
+
+    def fewer(self, most: int) -> View:
+        """The view at no more than some time points; without outlines."""
+        kept = [self.times.index(time) for time in fewer(self.times, most)]
+        return replace(self, grey=self.grey[..., kept], times=fewer(self.times, most), polygons=[])
+
+
+def sheet(frames: np.ndarray, columns: int, quality: int = QUALITY) -> bytes:
+    """Frames uint8 [X, Y, T], row by row in one JPEG."""
     from PIL import Image
 
     width, height, count = frames.shape
@@ -89,7 +109,7 @@ def sheet(frames: np.ndarray, columns: int, quality: int = QUALITY) -> str:
     Image.fromarray(np.ascontiguousarray(rows.reshape(t // columns * y, columns * x))).save(
         file, "JPEG", quality=quality
     )
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    return file.getvalue()
 
 
 def slices_view(scan: ScanFolder) -> View:

@@ -13,6 +13,8 @@ from nisf.plots.style import class_colour
 from nisf.report.curves import closed, names_of
 from nisf.report.living.function import function_data
 from nisf.report.living.meshes import packed_surface
+from nisf.report.living.modules import kernel
+from nisf.report.living.size import QUALITY, kept_small, sheets_data
 from nisf.report.living.uncertainty import uncertainty_data
 from nisf.report.scan_folder import ScanFolder
 from nisf.report.views import View, fewer, heart_box, labelled_points
@@ -20,9 +22,6 @@ from nisf.sampling.planes import HeartAxes, long_axis_plane
 
 #: Side of a plane at first, mm.
 FIELD = 150.0
-
-#: JPEG quality of the scan's voxels.
-QUALITY = 70
 
 #: The most time points of a beat that is played.
 FRAMES = 20
@@ -36,7 +35,7 @@ def diastole_of(measures: Mapping) -> int:
 def living_data(
     scan: ScanFolder, measures: Mapping, slices: View, surface: Mapping | None, axes: HeartAxes | None
 ) -> dict:
-    """The page's data for JSON.
+    """The page's data for JSON, but for ``bytes`` in it, which go on its shelf (``shelved``).
 
     Args:
         scan: scan as read from its folder.
@@ -50,7 +49,8 @@ def living_data(
     point, planes = starting_planes(scan, axes)
     curves = measures.get("curves") or {}
     known = closed(curves) if names_of(curves) else None
-    return {
+    data = {
+        "kernel": kernel(),
         "function": function_data(scan.fitted),
         "frames": [float(t) for t in sorted({*fewer(scan.times, FRAMES), *phases.values()})],
         "time": float(scan.times[diastole]),
@@ -62,11 +62,13 @@ def living_data(
         "names": [scan.fitted.class_names.get(k, "background") for k in range(scan.fitted.network.num_classes)],
         "colours": [class_colour(k) if k else None for k in range(scan.fitted.network.num_classes)],
         "curves": known and {"time": known["time"], **{name: _ends(known[name]) for name in names_of(known)}},
-        "scan": None if scan.image is None else _scan(scan, slices),
+        "scan": None if scan.image is None else _scan(scan, slices, QUALITY),
         "surface": surface and packed_surface(surface),
         "uncertainty": uncertainty_data(scan),
         "latent": f"{scan.name}_latent.pt",
+        "off": 0,
     }
+    return kept_small(data, scan.fitted, slices)
 
 
 def starting_planes(scan: ScanFolder, axes: HeartAxes | None) -> tuple[np.ndarray, list[dict]]:
@@ -104,8 +106,6 @@ def _ends(values: Mapping) -> dict:
     return {end: list(values[end]) for end in ("value", "low", "high") if values.get(end)}
 
 
-def _scan(scan: ScanFolder, slices: View) -> dict:
-    plain = slices.plain(QUALITY)
+def _scan(scan: ScanFolder, slices: View, quality: int) -> dict:
     (x, _), (y, _), _ = heart_box(scan)
-    kept = ("width", "height", "pitch", "columns", "times", "sheets")
-    return {"start": [x, y], "numbers": list(slices.numbers), **{name: plain[name] for name in kept}}
+    return {"start": [x, y], "numbers": list(slices.numbers), **sheets_data(slices, quality)}

@@ -19,13 +19,14 @@ from nisf.sampling.fitted_scan import FittedScan
 MOST_STEPS = 32767
 
 
-def function_data(fitted: FittedScan) -> dict:
-    """The function for JSON, as ``web/model.js`` reads it: sizes, frame, and numbers as base64 of zlib streams.
+def function_data(fitted: FittedScan, correction: dict | None = None) -> dict:
+    """The function for JSON, as ``web/model.js`` reads it: sizes, frame, and numbers as zlib streams.
 
     ``weights`` holds float32: the first layer's part of place and time [2 H, places], the latent's part and bias [2 H],
     the latent's residual [H]; of each further layer bias [2 H] and step [2 H]; of the first image channel and the
     classes weight [1 + K, H] and bias [1 + K]. ``steps`` holds the weights [2 H, H] of the further layers as int16, low
-    bytes before high bytes, to be multiplied with the step of their row.
+    bytes before high bytes, to be multiplied with the step of their row. What the U-Net adds is that of the fit
+    unless ``correction`` (``correction_data``) is given.
     """
     network = fitted.network
     weights, steps = _weights(network, fitted.latent)
@@ -40,7 +41,7 @@ def function_data(fitted: FittedScan) -> dict:
         "weights": packed(np.concatenate([part.ravel() for part in weights])),
         "steps": packed(halves(np.concatenate([part.ravel() for part in steps]).astype("<i2"))),
         "frame": _frame(fitted.frame),
-        "correction": None if fitted.correction is None else _correction(fitted.correction),
+        "correction": correction or (fitted.correction and correction_data(fitted.correction)),
     }
 
 
@@ -73,10 +74,15 @@ def _frame(frame: CoordinateFrame) -> dict:
     }
 
 
-def _correction(correction: Correction) -> dict:
-    values = correction.values.numpy().transpose(0, 4, 3, 2, 1)  # [K, T', Z', Y, X]
+def values_of(correction: Correction) -> np.ndarray:
+    """The values as they are packed, [K, T', Z', Y, X]."""
+    return correction.values.numpy().transpose(0, 4, 3, 2, 1)
+
+
+def correction_data(correction: Correction, weights: np.ndarray | None = None) -> dict:
+    """What the U-Net adds for JSON; ``weights`` as of ``packed_residuals``."""
     return {
-        "residuals": packed_residuals(values),
+        "residuals": packed_residuals(values_of(correction), weights),
         "shape": [int(n) for n in correction.values.shape[1:4]],
         "scale": float(correction.scale),
         "slices": [int(s) for s in correction.slices],

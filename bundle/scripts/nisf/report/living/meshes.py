@@ -29,5 +29,5 @@ def packed_surface(surface: Mapping) -> dict:
     return {**plain, "sizes": sizes, "points": _steps(points), "corners": _steps(corners)}
 
 
-def _steps(parts: list[np.ndarray]) -> str:
+def _steps(parts: list[np.ndarray]) -> bytes:
     return packed(halves(np.diff(np.concatenate(parts), prepend=np.uint16(0)).astype("<u2")))

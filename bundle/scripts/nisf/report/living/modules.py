@@ -36,6 +36,11 @@ def joined(entry: str) -> str:
     return f'"use strict";\n(() => {{{script}}})();\n'
 
 
+def kernel() -> bytes:
+    """The WebAssembly code of the network's layers."""
+    return (WEB / "kernel.wasm").read_bytes()
+
+
 def _exports(name: str) -> str:
     names = _NAME.findall((WEB / name).read_text(encoding="utf-8"))
     return f"{{ {', '.join(names)} }}"

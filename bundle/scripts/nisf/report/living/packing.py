@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import zlib
 
 import numpy as np
 
 
-def packed(numbers: np.ndarray) -> str:
-    """Base64 of the zlib stream of an array's bytes, little-endian."""
+def packed(numbers: np.ndarray) -> bytes:
+    """The zlib stream of an array's bytes, little-endian."""
     little = np.ascontiguousarray(numbers.astype(numbers.dtype.newbyteorder("<"), copy=False))
-    return base64.b64encode(zlib.compress(little.tobytes(), 9)).decode("ascii")
+    return zlib.compress(little.tobytes(), 9)
 
 
 def halves(numbers: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from nisf.io.results import ScanResults
 from nisf.plots.style import class_colour
 from nisf.report.living.data import diastole_of, living_data
 from nisf.report.living.modules import joined
+from nisf.report.living.shelf import shelved
 from nisf.report.page import key_measures, render
 from nisf.report.scan_folder import ScanFolder, read_scan
 from nisf.report.surface import surface_data
@@ -59,7 +60,7 @@ def living_page(
     scan: ScanFolder, measures: Mapping, slices: View, surface: Mapping | None, axes: HeartAxes | None
 ) -> str:
     """The page as HTML; arguments as of ``living_data``."""
-    data = living_data(scan, measures, slices, surface, axes)
+    data, shelf = shelved(living_data(scan, measures, slices, surface, axes))
     return render(
         "living.html",
         title=str(measures.get("subject") or scan.saved.subject or scan.name),
@@ -71,4 +72,5 @@ def living_page(
         classes=[(name, class_colour(number)) for number, name in scan.class_names.items()],
         script=Markup(joined("main.js")),
         worker=Markup(joined("worker.js")),
+        shelf=Markup(shelf),
     )

@@ -1,27 +1,34 @@
-// The function in workers on the processor, where there is no graphics card for it.
+// The function in workers on the processor.
 import { EACH } from "./points.js";
 
 export class Cpu {
-  constructor(model, script) {
+  // Workers that are ready. `script` is theirs, `code` the bytes of kernel.wasm, or null for plain JavaScript.
+  static async of(model, { script, code }) {
+    const found = new Cpu(script);
+    const ready = await Promise.all(found.workers.map((worker) => found.ask(worker, { model, code })));
+    found.name = ready.every(({ simd }) => simd) ? "WebAssembly" : "JavaScript";
+    return found;
+  }
+
+  constructor(script) {
     this.most = 16384;
     this.waiting = new Map();
     this.number = 0;
     const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
     const count = Math.max(1, Math.min((navigator.hardwareConcurrency || 2) - 1, 6)); // one core stays the page's
-    this.workers = Array.from({ length: count }, () => this.worker(url, model));
+    this.workers = Array.from({ length: count }, () => this.worker(url));
   }
 
-  worker(url, model) {
+  worker(url) {
     const worker = new Worker(url);
     worker.onmessage = ({ data }) => {
-      this.waiting.get(data.number).done(data.values);
+      this.waiting.get(data.number).done(data);
       this.waiting.delete(data.number);
     };
     worker.onerror = (event) => {
       this.waiting.forEach(({ failed }) => failed(new Error(event.message || "the worker stopped")));
       this.waiting.clear();
     };
-    worker.postMessage({ model });
     return worker;
   }
 
@@ -30,7 +37,7 @@ export class Cpu {
     const share = EACH * Math.ceil(count / this.workers.length / EACH);
     const parts = this.workers.map((worker, i) => [worker, i * share, Math.min((i + 1) * share, count)]);
     const found = await Promise.all(parts.filter(([, start, end]) => start < end).map(([worker, start, end]) =>
-      this.ask(worker, time, {
+      this.evaluated(worker, time, {
         count: end - start, coords: coords.slice(4 * start, 4 * end), places: places.slice(4 * start, 4 * end),
       })));
     const out = new Float32Array(found.reduce((sum, part) => sum + part.length, 0));
@@ -38,11 +45,19 @@ export class Cpu {
     return out;
   }
 
-  ask(worker, time, points) {
+  async evaluated(worker, time, points) {
+    const { values } = await this.ask(worker, { time, points }, [points.coords.buffer, points.places.buffer]);
+    return values;
+  }
+
+  // What a worker answers to a message.
+  ask(worker, message, moved = []) {
     const number = this.number++;
     return new Promise((done, failed) => {
       this.waiting.set(number, { done, failed });
-      worker.postMessage({ number, time, points }, [points.coords.buffer, points.places.buffer]);
+      worker.postMessage({ number, ...message }, moved);
     });
   }
+
+  end() { this.workers.forEach((worker) => worker.terminate()); }
 }

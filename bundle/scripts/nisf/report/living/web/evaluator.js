@@ -1,4 +1,5 @@
-// The graphics card where it computes the same as the processor, else a worker; and how many points take how long.
+// The graphics card where it computes the same as the processor and faster, else workers; and how many points take how
+// long.
 import { Cpu } from "./cpu.js";
 import { Gpu } from "./gpu.js";
 import { momentOf } from "./model.js";
@@ -11,56 +12,68 @@ const AGREES = 2e-3;
 //: Milliseconds that a batch of points may take.
 const BATCH = 40;
 
-//: Points that are tried on the processor and on the graphics card.
+//: Points on which processor and graphics card are compared, and those that are timed.
 const FEW = 128, TRIED = 1024;
 
-const timed = async (work) => {
-  const began = performance.now(), found = await work();
-  return [found, performance.now() - began];
-};
-
 export class Evaluator {
-  // `wanted` names cpu, or gpu even if that is a software renderer.
-  static async of(model, script, wanted) {
-    const found = new Evaluator(model, script);
-    if (wanted === "cpu") return found.use(new Cpu(model, script), "cpu", "computed by the processor, as asked");
+  // `parts` are the worker's script and code. `wanted` names a backend: gpu even if that is a software renderer, cpu,
+  // js for the processor without WebAssembly; else the fastest of those that compute right.
+  static async of(model, parts, wanted) {
+    const found = new Evaluator(model, wanted === "js" ? { ...parts, code: null } : parts);
+    if (wanted === "cpu" || wanted === "js") return found.fall("as asked");
     try {
-      found.use(new Gpu(model), "gpu", "computed by the graphics card (WebGL2)");
-      await found.check(wanted === "gpu");
+      const gpu = new Gpu(model);
+      await found.check(gpu);
+      const fast = await found.timed(gpu);
+      if (wanted !== "gpu" && (await found.timed(await found.processor())) > fast)
+        throw new Error("there is no graphics card that is faster");
+      found.cpu?.end();
+      found.cpu = null;
+      return found.use(gpu, "gpu", "computed by the graphics card (WebGL2)", fast);
     } catch (error) {
-      found.fall(error);
+      return found.fall(error.message);
     }
-    return found;
   }
 
-  constructor(model, script) {
-    Object.assign(this, { model, script, rate: 20 }); // points a millisecond, until it is measured
+  constructor(model, parts) {
+    Object.assign(this, { model, parts });
   }
 
-  use(backend, kind, words) {
-    return Object.assign(this, { backend, kind, words });
+  // `rate` is the number of points in a millisecond.
+  use(backend, kind, words, rate) {
+    return Object.assign(this, { backend, kind, words, rate });
   }
 
-  fall(error) {
-    this.use(new Cpu(this.model, this.script), "cpu", `computed by the processor, more slowly: ${error.message}`);
-    this.rate = 4;
+  async processor() { return (this.cpu ||= await Cpu.of(this.model, this.parts)); }
+
+  async fall(reason) {
+    const cpu = await this.processor();
+    this.use(cpu, "cpu", `computed by the processor (${cpu.name}): ${reason}`, await this.timed(cpu));
     this.onchange?.();
+    return this;
   }
 
-  // Some points of both, so that neither a card of poor precision nor a renderer without a card is used.
-  async check(wanted) {
-    const { shape } = this.model.frame, voxels = new Float64Array(3 * TRIED);
+  // The first of `count` points that are spread over the stack.
+  tried(count) {
+    const { shape } = this.model.frame, voxels = new Float64Array(3 * count);
     for (let i = 0; i < voxels.length; i++) voxels[i] = ((i * 0.618) % 1) * (shape[i % 3] - 1);
-    const some = voxels.subarray(0, 3 * FEW), moment = momentOf(this.model, 0.37);
-    const slowly = () => evaluated(this.model, moment, located(this.model, some));
-    slowly(); // the browser compiles it
-    const [own, slow] = await timed(slowly);
-    const card = await this.backend.evaluate(0.37, located(this.model, some));
+    return located(this.model, voxels);
+  }
+
+  // Refuses a card of poor precision: some points of the card and of the processor.
+  async check(gpu) {
+    const own = evaluated(this.model, momentOf(this.model, 0.37), this.tried(FEW));
+    const card = await gpu.evaluate(0.37, this.tried(FEW));
     if (!own.every((value, i) => Math.abs(value - card[i]) <= AGREES))
       throw new Error("the graphics card's numbers are not exact enough");
-    const [, fast] = await timed(() => this.backend.evaluate(0.37, located(this.model, voxels)));
-    this.rate = TRIED / fast;
-    if (this.rate < FEW / slow && !wanted) throw new Error("there is no graphics card that is faster");
+  }
+
+  // Points a millisecond, once the browser has compiled it.
+  async timed(backend) {
+    await backend.evaluate(0.37, this.tried(FEW));
+    const points = this.tried(TRIED), began = performance.now();
+    await backend.evaluate(0.37, points);
+    return TRIED / (performance.now() - began);
   }
 
   // Number of points of a batch.
@@ -87,7 +100,7 @@ export class Evaluator {
       return values;
     } catch (error) {
       if (this.kind === "cpu") throw error;
-      this.fall(error);
+      await this.fall(error.message);
       return this.one(time, voxels);
     }
   }

@@ -1,4 +1,5 @@
-// Mouse, fingers, wheel and keys on a view: drag moves, shift and drag turns, wheel and pinch zoom.
+// Mouse, fingers, wheel and keys on a view: drag moves, shift and drag (or a drag while tilting is on) turns, wheel and
+// pinch zoom.
 import { dot, plus } from "./plane.js";
 
 //: CSS pixels within which a plane's line is taken hold of; radians of a turn for each pixel and key.
@@ -36,7 +37,7 @@ export function gestures(view, state, hovered) {
       view.ruler = [...(view.ruler.length < 2 ? view.ruler : []), plane.at(...at)];
       return state.changed();
     }
-    held = { at, turns: event.shiftKey, other: nearest(at), from: state.point };
+    held = { at, turns: event.shiftKey || state.tilting, other: nearest(at), from: state.point };
     if (!held.turns && !held.other) state.move(plane.at(...at));
   };
   canvas.onpointermove = (event) => {
@@ -89,16 +90,16 @@ export function gestures(view, state, hovered) {
   };
 
   canvas.onkeydown = (event) => {
-    const by = event.shiftKey ? 10 : 1, { point } = state;
+    const by = event.shiftKey ? 10 : 1, turns = event.shiftKey || state.tilting, { point } = state;
     const acts = {
-      ArrowUp: () => event.shiftKey ? state.turn(plane, plane.right, -KEY) : state.move(plus(point, plane.normal, -1)),
-      ArrowDown: () => event.shiftKey ? state.turn(plane, plane.right, KEY) : state.move(plus(point, plane.normal, 1)),
+      ArrowUp: () => turns ? state.turn(plane, plane.right, -KEY) : state.move(plus(point, plane.normal, -1)),
+      ArrowDown: () => turns ? state.turn(plane, plane.right, KEY) : state.move(plus(point, plane.normal, 1)),
       PageUp: () => state.move(plus(point, plane.normal, -by * 5)),
       PageDown: () => state.move(plus(point, plane.normal, by * 5)),
       "+": () => (plane.zoom(0.9, point), state.changed()),
       "-": () => (plane.zoom(1 / 0.9, point), state.changed()),
     };
-    if (event.shiftKey) Object.assign(acts, {
+    if (turns) Object.assign(acts, {
       ArrowLeft: () => state.turn(plane, plane.down, KEY),
       ArrowRight: () => state.turn(plane, plane.down, -KEY),
     });

@@ -8,6 +8,7 @@ import { LEVELS } from "./picture.js";
 import { probed, sentence, volumeText } from "./readout.js";
 import { Refiner } from "./refine.js";
 import { Scan } from "./scan.js";
+import { Shelf } from "./shelf.js";
 import { State } from "./state.js";
 import { Uncertainty } from "./uncertainty.js";
 import { View } from "./view.js";
@@ -40,14 +41,16 @@ function seenFrom(normal, point, middle) {
 const AHEAD = 1;
 
 async function start() {
-  const model = await modelOf(about.function), scan = about.scan && (await Scan.of(about.scan));
-  const evaluator = await Evaluator.of(model, find("worker").textContent, location.hash.slice(1));
+  const shelf = new Shelf(find("shelf").textContent), model = await modelOf(about.function, shelf);
+  const scan = about.scan && (await Scan.of(about.scan, shelf));
+  const parts = { script: find("worker").textContent, code: shelf.bytes(about.kernel) };
+  const evaluator = await Evaluator.of(model, parts, location.hash.slice(1));
   const said = () => { find("engine").textContent = `${evaluator.words}.`; };
   evaluator.onchange = said;
   said();
-  const uncertainty = about.uncertainty && (await Uncertainty.of(about.uncertainty));
-  const parts = { state, model, scan, uncertainty, colours: about.colours, limit: about.limit };
-  const views = state.planes.map((plane, n) => new View(find(`plane${n}`), plane, parts));
+  const uncertainty = about.uncertainty && (await Uncertainty.of(about.uncertainty, shelf));
+  const shared = { state, model, scan, uncertainty, colours: about.colours, limit: about.limit };
+  const views = state.planes.map((plane, n) => new View(find(`plane${n}`), plane, shared));
 
   // What is wanted most: the coarsest picture at this time, then, while playing, the times to come, then sharpness.
   const next = () => {
@@ -89,14 +92,14 @@ async function start() {
     return whole;
   };
   if (about.frames.length > 1) clock(state, find, about.frames, prepared);
-  if (about.surface) await surface();
-  Object.assign(living, { Evaluator, modelOf, model, uncertainty, evaluator, views, refiner, levels: LEVELS });
+  if (about.surface) await surface(shelf);
+  Object.assign(living, { Evaluator, Shelf, parts, modelOf, model, uncertainty, evaluator, views, refiner, levels: LEVELS });
   state.changed();
 }
 
 // The report's script draws the surfaces, once they are unpacked.
-async function surface() {
-  window.page.data.surface = await surfaceOf(about.surface);
+async function surface(shelf) {
+  window.page.data.surface = await surfaceOf(about.surface, shelf);
   document.body.append(Object.assign(document.createElement("script"), { textContent: find("surface-script").textContent }));
 }
 
@@ -111,12 +114,15 @@ function controls(views) {
   }
   find("image").onchange = (event) => state.layer("image", event.target.value);
   find("reset").onclick = () => state.reset();
-  find("measure").onclick = (event) => {
-    state.measuring = !state.measuring;
-    if (!state.measuring) views.forEach((view) => { view.ruler = []; });
-    event.currentTarget.setAttribute("aria-pressed", state.measuring);
+  const use = (measuring, tilting) => {
+    Object.assign(state, { measuring, tilting });
+    if (!measuring) views.forEach((view) => { view.ruler = []; });
+    find("measure").setAttribute("aria-pressed", measuring);
+    find("tilt").setAttribute("aria-pressed", tilting);
     state.changed();
   };
+  find("measure").onclick = () => use(!state.measuring, false);
+  find("tilt").onclick = () => use(false, !state.tilting);
   views.forEach((view, n) => {
     const say = (words) => { find(`probe${n}`).textContent = words; };
     find(`copy${n}`).onclick = async () => {

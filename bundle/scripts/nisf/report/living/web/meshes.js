@@ -1,14 +1,15 @@
 // The surfaces as the surface's script takes them, from differences with their low and high bytes apart.
-import { joinedHalves, unpacked } from "./bytes.js";
+import { joinedHalves } from "./shelf.js";
 
-async function numbers(text) {
-  const found = joinedHalves(await unpacked(text));
+function numbers(packed) {
+  const found = joinedHalves(packed);
   for (let i = 1; i < found.length; i++) found[i] += found[i - 1];
   return found;
 }
 
-export async function surfaceOf(about) {
-  const points = await numbers(about.points), corners = await numbers(about.corners);
+export async function surfaceOf(about, shelf) {
+  const [points, corners] = await Promise.all(
+    [about.points, about.corners].map(async (place) => numbers(await shelf.unpacked(place))));
   let at = 0, from = 0;
   const time_points = about.sizes.map((sizes) => Object.fromEntries(sizes.map(([vertices, triangles], k) => {
     const own = new Uint16Array(3 * vertices);

@@ -1,11 +1,12 @@
 // The fitted function: weights with the latent folded in, and what the U-Net adds.
-import { joinedHalves, unpacked } from "./bytes.js";
+import { joinedHalves } from "./shelf.js";
 import { stacksOf } from "./residuals.js";
 
-// The arrays of a page's function. `about` holds sizes and the frame; weights and correction are packed.
-export async function modelOf(about) {
-  const numbers = new Float32Array(await unpacked(about.weights));
-  const steps = new Int16Array(joinedHalves(await unpacked(about.steps)).buffer);
+// The arrays of a page's function. `about` holds sizes and the frame, and where on the shelf
+// weights and correction are.
+export async function modelOf(about, shelf) {
+  const numbers = new Float32Array(await shelf.unpacked(about.weights));
+  const steps = new Int16Array(joinedHalves(await shelf.unpacked(about.steps)).buffer);
   let at = 0;
   const take = (count) => numbers.subarray(at, (at += count));
   const { hidden, places, layers, rows } = about;
@@ -19,7 +20,7 @@ export async function modelOf(about) {
   const correction = about.correction && { ...about.correction };
   if (correction) {
     const [x, y, z] = correction.shape, classes = rows - 1, moments = correction.times.length, voxels = x * y * z;
-    const values = await stacksOf(correction.residuals, correction.shape, classes, moments);
+    const values = await stacksOf(correction.residuals, shelf, correction.shape, classes, moments);
     delete correction.residuals;
     // [classes, times, slices, rows, columns] as it came; [times][slices, rows, columns, classes] as it is read
     correction.stride = 4 * Math.ceil(classes / 4);

@@ -1,11 +1,12 @@
-// The function on the processor: intensity and class probabilities of points, four at a time.
+// The function on the processor in plain JavaScript: intensity and class probabilities of points, four at a time.
+// kernel.js is its faster twin.
 const LEAST = Math.log(1e-4);
 
 // Values [n, rows] of `located` points at a moment: the intensity, then the class probabilities.
 export function evaluated(model, moment, { count, coords, places }) {
   const { hidden, rows } = model, out = new Float32Array(count * rows);
   let x = new Float32Array(4 * hidden), y = new Float32Array(4 * hidden);
-  const logits = new Float32Array(4 * rows), added = new Float64Array(rows - 1);
+  const logits = new Float32Array(4 * rows);
   for (let start = 0; start < count; start += 4) {
     const four = Math.min(4, count - start);
     enter(model, moment, coords, start, four, x);
@@ -17,8 +18,7 @@ export function evaluated(model, moment, { count, coords, places }) {
     for (let p = 0; p < four; p++) {
       const own = out.subarray((start + p) * rows, (start + p + 1) * rows);
       for (let k = 0; k < rows; k++) own[k] = logits[4 * k + p];
-      if (model.correction) corrected(model, moment, places.subarray(4 * (start + p), 4 * (start + p) + 4), added);
-      finish(own, model, model.correction ? added : null);
+      finished(own, model, moment, places, start + p);
     }
   }
   return out;
@@ -62,8 +62,9 @@ function headed({ hidden, rows, heads }, x, logits) {
   }
 }
 
-// Logits to intensity and probabilities, in place; `added` is what the U-Net adds to the log probabilities.
-function finish(own, model, added) {
+// Logits of a point to intensity and probabilities, in place; `number` is that of its place.
+export function finished(own, model, moment, places, number) {
+  const added = model.correction && corrected(model, moment, places.subarray(4 * number, 4 * number + 4));
   const classes = own.length - 1;
   own[0] = 1 / (1 + Math.exp(-own[0]));
   let most = -Infinity, sum = 0;
@@ -78,13 +79,13 @@ function finish(own, model, added) {
   for (let k = 1; k <= classes; k++) own[k] /= sum;
 }
 
-// What the U-Net adds at a place, linear between voxels and frames.
-function corrected({ correction, rows }, moment, [vx, vy, vz, fading], added) {
+// What the U-Net adds to the log probabilities at a place, linear between voxels and frames.
+function corrected({ correction, rows }, moment, [vx, vy, vz, fading]) {
   const { shape, stride, values, scale } = correction, [nx, ny, nz] = shape;
   const clamp = (v, n) => Math.min(Math.max(v, 0), n - 1);
   const x = clamp(vx, nx), y = clamp(vy, ny), z = clamp(vz, nz);
   const x0 = Math.floor(x), y0 = Math.floor(y), z0 = Math.floor(z);
-  added.fill(0);
+  const added = new Float64Array(rows - 1);
   for (let corner = 0; corner < 8; corner++) {
     const i = corner & 1, j = (corner >> 1) & 1, k = corner >> 2;
     const weight = (i ? x - x0 : 1 - x + x0) * (j ? y - y0 : 1 - y + y0) * (k ? z - z0 : 1 - z + z0);
@@ -94,5 +95,5 @@ function corrected({ correction, rows }, moment, [vx, vy, vz, fading], added) {
     for (let c = 0; c < rows - 1; c++)
       added[c] += weight * ((1 - moment.share) * before[at + c] + moment.share * after[at + c]);
   }
-  for (let c = 0; c < rows - 1; c++) added[c] *= scale * fading;
+  return added.map((value) => value * scale * fading);
 }

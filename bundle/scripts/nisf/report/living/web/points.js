@@ -1,7 +1,7 @@
 // Where points lie: world to voxel of the fitted grid, voxel to the coordinates that the network takes.
 
 //: Points that the processor evaluates together.
-export const EACH = 4;
+export const EACH = 8;
 
 // Position of a number among ascending knots, constant beyond them, as numpy.interp does.
 export function interp(x, knots, values) {

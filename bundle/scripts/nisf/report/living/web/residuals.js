@@ -1,24 +1,38 @@
-// Stacks of slices from differences to a prediction that lie sorted by how much the neighbours differ.
-import { unpacked } from "./bytes.js";
+// Stacks of slices over time from differences to a prediction that lie sorted by how large they are likely to be.
 
 // int8 values [classes, times, slices, rows, columns] of a shape [columns, rows, slices].
-export async function stacksOf({ packed, counts, groups }, [columns, rows, slices], classes, times) {
-  const residuals = new Uint8Array(await unpacked(packed)), one = columns * rows * slices;
-  const values = new Int8Array(one * times * classes);
-  const next = counts.map((_, n) => counts.slice(0, n).reduce((sum, count) => sum + count, 0));
-  for (let i = 0, plane = 0; i < values.length; plane++) {
-    const first = Math.floor(plane / slices) % times === 0; // nothing is before the first time
-    for (let y = 0; y < rows; y++) for (let x = 0; x < columns; x++, i++) {
-      const left = x ? values[i - 1] : 0, above = y ? values[i - columns] : 0;
-      const corner = x && y ? values[i - columns - 1] : 0, other = y && x + 1 < columns ? values[i - columns + 1] : 0;
-      let group = 0;
-      if (left || above || corner || other || (!first && values[i - one])) {
-        const steep = Math.abs(left - corner) + Math.abs(above - corner) + Math.abs(above - other);
-        for (group = 1; group <= groups.length && steep >= groups[group - 1]; ) group++;
+export async function stacksOf({ packed, weights, groups }, shelf, [columns, rows, slices], classes, times) {
+  const streams = (await Promise.all(packed.map((place) => shelf.unpacked(place)))).map((buffer) => new Int8Array(buffer));
+  const values = new Int8Array(columns * rows * slices * times * classes), next = streams.map(() => 0);
+  const wide = columns + 2, size = wide * (rows + 2), empty = () => Array.from({ length: slices }, () => new Int8Array(size));
+  let i = 0;
+  for (let k = 0; k < classes; k++) {
+    let before = empty(), missedBefore = empty(); // slices of the frame before, with a rim of zeros
+    const [a, b, c, d, ...w] = weights[k];
+    for (let t = 0; t < times; t++) {
+      const now = empty(), missedNow = empty();
+      for (let z = 0; z < slices; z++) {
+        const own = now[z], old = before[z], missed = missedNow[z], missedOld = missedBefore[z];
+        for (let y = 0; y < rows; y++) for (let x = 0; x < columns; x++) {
+          const at = (y + 1) * wide + x + 1, up = at - wide, low = at + wide;
+          const n0 = own[at - 1], n1 = own[up], n2 = own[up - 1], n3 = own[up + 1];
+          const p0 = old[up - 1], p1 = old[up], p2 = old[up + 1], p3 = old[at - 1], p4 = old[at], p5 = old[at + 1];
+          const p6 = old[low - 1], p7 = old[low], p8 = old[low + 1];
+          let group = 0, expected = 0;
+          if (n0 | n1 | n2 | n3 | p0 | p1 | p2 | p3 | p4 | p5 | p6 | p7 | p8) {
+            expected = (128 + a * n0 + b * n1 + c * n2 + d * n3 + w[0] * p0 + w[1] * p1 + w[2] * p2 + w[3] * p3
+              + w[4] * p4 + w[5] * p5 + w[6] * p6 + w[7] * p7 + w[8] * p8) >> 8;
+            expected = Math.max(-127, Math.min(expected, 127));
+            const sum = 2 * (Math.abs(missed[at - 1]) + Math.abs(missed[up]) + Math.abs(missedOld[at]))
+              + Math.abs(missed[up - 1]) + Math.abs(missed[up + 1]);
+            for (group = 1; group <= groups.length && sum >= groups[group - 1]; ) group++;
+          }
+          const difference = streams[group][next[group]++];
+          missed[at] = difference;
+          values[i++] = own[at] = expected + difference; // wraps at 256
+        }
       }
-      const low = Math.min(left, above), high = Math.max(left, above);
-      const expected = corner >= high ? low : corner <= low ? high : left + above - corner;
-      values[i] = expected + residuals[next[group]++]; // wraps at 256
+      [before, missedBefore] = [now, missedNow];
     }
   }
   return values;

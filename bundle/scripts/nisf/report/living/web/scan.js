@@ -1,12 +1,10 @@
 // The scan's own voxels, where the page holds them: sheets of frames, one for each slice.
 
 export class Scan {
-  static async of(about) {
+  static async of(about, shelf) {
     const scan = Object.assign(new Scan(), about);
     const pens = about.sheets.map(async (source) => {
-      const image = new Image();
-      image.src = source;
-      await image.decode();
+      const image = await createImageBitmap(new Blob([shelf.bytes(source)], { type: "image/jpeg" }));
       const canvas = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
       const pen = canvas.getContext("2d", { willReadFrequently: true });
       pen.drawImage(image, 0, 0);

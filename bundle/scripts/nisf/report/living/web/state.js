@@ -8,7 +8,7 @@ export class State {
     this.planes = about.planes.map((plane) => new Plane(plane));
     this.point = about.point;
     this.layers = { image: "function", contours: true, classes: false, doubt: false, uncertainty: false, lines: true };
-    this.measuring = false;
+    this.measuring = this.tilting = false; // what a drag does in place of moving the point
     this.planes.forEach((plane) => plane.through(this.point));
   }
   changed() { this.watchers.forEach((watch) => watch()); }

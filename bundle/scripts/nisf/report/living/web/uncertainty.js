@@ -1,11 +1,10 @@
 // How much the posterior draws differ: standard deviations on a lattice, and between its points and times.
-import { unpacked } from "./bytes.js";
 import { around } from "./model.js";
 import { times } from "./points.js";
 
 export class Uncertainty {
-  static async of(about) {
-    return Object.assign(new Uncertainty(), about, { values: new Uint8Array(await unpacked(about.packed)) });
+  static async of(about, shelf) {
+    return Object.assign(new Uncertainty(), about, { values: new Uint8Array(await shelf.unpacked(about.packed)) });
   }
 
   // The standard deviation at a time, as a function of the place [x, y, z] on the lattice; constant beyond it.
