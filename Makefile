@@ -12,7 +12,7 @@ help:
 	@echo "make bundle  the bundle as MONAI's model zoo takes it, under output/zoo/, and the zoo's checks of it"
 	@echo "make wheel   the wheel under dist/, installed into an environment of its own and tried in an empty folder"
 	@echo "make docs    the book, built without a network: open output/docs/index.html"
-	@echo "make lint    black, isort, flake8 and the layers of the imports, changing nothing"
+	@echo "make lint    black, isort, flake8, the layers of the imports and oxlint (needs npm), changing nothing"
 	@echo "make format  black and isort, in place"
 	@echo "make venv    only the set-up: $(VENV)/ with the package, editable (PYTHON=python3.12 picks the interpreter)"
 	@echo "make clean   remove $(VENV)/, output/ and caches"
@@ -56,11 +56,13 @@ lint: venv
 	$(BIN)/isort --check .
 	$(BIN)/flake8
 	PYTHONPATH=bundle/scripts $(BIN)/lint-imports
+	npm ci --silent --no-audit --no-fund
+	npm run --silent lint
 
 format: venv
 	$(BIN)/isort .
 	$(BIN)/black .
 
 clean:
-	rm -rf $(VENV) output cache build dist .pytest_cache .import_linter_cache bundle/scripts/nisf.egg-info
+	rm -rf $(VENV) node_modules output cache build dist .pytest_cache .import_linter_cache bundle/scripts/nisf.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

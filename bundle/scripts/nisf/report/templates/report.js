@@ -1,5 +1,6 @@
 "use strict";
 // One clock moves slices, planes, surface and the line in the curves; each shows the last of its own time points.
+// oxlint-disable-next-line no-unused-vars -- surface.js reads it
 const page = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const find = (id) => document.getElementById(id);

@@ -1,7 +1,7 @@
 // The function on the processor by WebAssembly with SIMD, eight points at a time. The layers are in kernel.wat.
 import { finished } from "./network.js";
 
-const POINTS = 8, ROW = 4 * POINTS;
+const POINTS = 8;
 
 export class Kernel {
   // `bytes` are those of kernel.wasm; refused where the browser or the page's policy does not take them.

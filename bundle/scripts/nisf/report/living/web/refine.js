@@ -11,7 +11,7 @@ export class Refiner {
     try {
       for (let picture; (picture = this.next()); ) {
         if (await picture.refine(this.evaluator, this.evaluator.batch)) this.shown(picture);
-        else await 0;
+        else await Promise.resolve();
       }
     } finally {
       this.running = false;
