@@ -63,7 +63,7 @@ def measured(scans: int) -> dict[str, float]:
         seconds = (taken[1] - taken[0]) / (scans - 1)
         return {
             "seconds": seconds,
-            "start": taken[0] - seconds,
+            "start": max(taken[0] - seconds, 0.0),
             "read": size_of(data) / scans,
             "written": size_of(Path(name) / f"out{scans - 1}") / scans,
             "memory": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,

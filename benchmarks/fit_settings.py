@@ -71,7 +71,8 @@ def main() -> None:
     print("\n| setting | processor seconds | points | steps | loss | Dice |\n|---|---|---|---|---|---|")
     for name in SETTINGS:
         one = [row for row in rows if row["setting"] == name]
-        mean = {key: float(np.mean([row[key] for row in one])) for key in ("seconds", "points", "steps", "loss", "dice")}
+        keys = ("seconds", "points", "steps", "loss", "dice")
+        mean = {key: float(np.mean([row[key] for row in one])) for key in keys}
         values = f"{mean['seconds']:.2f} | {mean['points']:,.0f} | {mean['steps']:.1f} | {mean['loss']:.4f}"
         print(f"| {name} | {values} | {mean['dice']:.4f} |")
     if options.json:
