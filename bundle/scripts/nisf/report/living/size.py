@@ -15,14 +15,14 @@ from nisf.sampling.fitted_scan import FittedScan
 logger = logging.getLogger(__name__)
 
 #: Bytes that a page may have without draws, and those of its scripts and words.
-MOST, WORDS = 3_000_000, 115_000
+MOST, WORDS = 3_000_000, 142_000
 
 #: JPEG quality of the scan's voxels.
 QUALITY = 70
 
 #: What is done, best first: quality, the most frames of the scan's voxels, and how much probabilities may be off. With
 #: 0.001 the page differs from ``nisf sample`` by less than 0.002 in all, which leaves as much for weights of two bytes.
-STEPS = ((45, 50, 0), (30, 10, 0), (45, 20, 1e-3), (30, 10, 1e-3), (30, 10, 2e-3), (20, 10, 4e-3))
+STEPS = ((45, 50, 0), (30, 10, 0), (45, 20, 1e-3), (30, 10, 1e-3), (30, 10, 2e-3), (15, 10, 2e-3), (15, 10, 4e-3))
 
 
 def sheets_data(slices: View, quality: int) -> dict:
