@@ -47,7 +47,7 @@ def test_device_chunks_draws_seeds_and_files_do_not_matter():
         ({"fit#iterations": 5}, "iterations is 5 in place of 30"),
         ({"unet_frames": 4}, "unet_frames is 4 in place of None"),
         ({"unet_model": None}, "the U-Net has other weights"),
-        ({"grid_step": 16.0}, "grid_step is 16.0 in place of 1"),
+        ({"grid_step": 16.0}, "grid_step is 16.0 in place of 8.0"),
         ({"final_points": 4096, "grid_step": 12}, "final_points is 4096 in place of 8192, and 1 more difference"),
     ],
 )

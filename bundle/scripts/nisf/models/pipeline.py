@@ -78,7 +78,7 @@ def difference(made: Mapping[str, object], calibrated: Mapping[str, object]) -> 
     if not names:
         return ""
     first = names[0]
-    words = WORDS.get(first) or f"{first} is {made.get(first)} in place of {calibrated.get(first)}"
+    words = WORDS.get(first) or f"{first} is {_counted(first, made)} in place of {_counted(first, calibrated)}"
     more = len(names) - 1
     return words if not more else f"{words}, and {more} more difference{'s' * (more > 1)}"
 
