@@ -68,8 +68,7 @@ def cut_base(fill: float) -> Callable:
 
 
 def shortened(part: float, side: str) -> Callable:
-    """A change: at end systole, slices as far up as the first of end diastole count in part, for the base comes down
-    (in 84% of 160 training patients the experts' first RV slice at ES is a lower one than at ED)."""
+    """A change: at end systole, slices as far up as the first of end diastole count in part, for the base comes down."""
 
     def change(slices: np.ndarray, name: str, read: Read) -> np.ndarray:
         if name == f"{side}ESV":
