@@ -68,7 +68,7 @@ def cut_base(fill: float) -> Callable:
 
 
 def shortened(part: float, side: str) -> Callable:
-    """A change: at end systole, slices as far up as the first of end diastole count in part, for the base comes down."""
+    """A change: at end systole, slices as far up as the first of end diastole count in part, as the base comes down."""
 
     def change(slices: np.ndarray, name: str, read: Read) -> np.ndarray:
         if name == f"{side}ESV":
