@@ -68,7 +68,7 @@ class CoarseSamples:
         old, self.steps = self.nodes, self.finer
         self.nodes = nodes_of(self.shape, self.steps)
         for axis in EVERY:
-            self.values = _between(self.values, axis + 1, old[axis], self.nodes[axis])
+            self.values = between(self.values, axis + 1, old[axis], self.nodes[axis])
         known = np.zeros(self.values.shape[1:], bool)
         known[np.ix_(*(np.searchsorted(n, o) for n, o in zip(self.nodes, old)))] = self.known
         self.known = known
@@ -91,7 +91,7 @@ def places_of(wanted: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
         yield np.unravel_index(index[start : start + PART], wanted.shape)
 
 
-def _between(values: np.ndarray, axis: int, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+def between(values: np.ndarray, axis: int, old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Samples at ``old`` points along one axis, interpolated linearly to ``new`` points."""
     if len(old) == len(new):
         return values

@@ -19,14 +19,13 @@ from nisf.sampling.fitted_scan import FittedScan
 MOST_STEPS = 32767
 
 
-def function_data(fitted: FittedScan, correction: dict | None = None) -> dict:
+def function_data(fitted: FittedScan) -> dict:
     """The function for JSON, as ``web/model.js`` reads it: sizes, frame, and numbers as zlib streams.
 
     ``weights`` holds float32: the first layer's part of place and time [2 H, places], the latent's part and bias [2 H],
     the latent's residual [H]; of each further layer bias [2 H] and step [2 H]; of the first image channel and the
     classes weight [1 + K, H] and bias [1 + K]. ``steps`` holds the weights [2 H, H] of the further layers as int16, low
-    bytes before high bytes, to be multiplied with the step of their row. What the U-Net adds is that of the fit
-    unless ``correction`` (``correction_data``) is given.
+    bytes before high bytes, to be multiplied with the step of their row.
     """
     network = fitted.network
     weights, steps = _weights(network, fitted.latent)
@@ -41,7 +40,7 @@ def function_data(fitted: FittedScan, correction: dict | None = None) -> dict:
         "weights": packed(np.concatenate([part.ravel() for part in weights])),
         "steps": packed(halves(np.concatenate([part.ravel() for part in steps]).astype("<i2"))),
         "frame": _frame(fitted.frame),
-        "correction": correction or (fitted.correction and correction_data(fitted.correction)),
+        "correction": fitted.correction and correction_data(fitted.correction),
     }
 
 

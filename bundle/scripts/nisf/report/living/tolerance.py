@@ -15,6 +15,7 @@ from nibabel.affines import apply_affine
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from nisf.fit.blending import Correction, cut_off
+from nisf.level_sets.refine import between
 from nisf.report.living.residuals import NEIGHBOURS, predicted
 from nisf.sampling.fitted_scan import FittedScan
 
@@ -80,18 +81,10 @@ def _logits(fitted: FittedScan) -> np.ndarray:
     for place, frame in enumerate(frames):
         own = cut_off(fitted.logits(points, correction.times[frame])[fitted.network.in_channels :])
         own = own.numpy().reshape(classes, *map(len, knots), depth)
-        found[..., place] = _between(_between(own, knots[0], plane[0], 1), knots[1], plane[1], 2)
+        own = between(own, 1, knots[0], np.arange(plane[0]))
+        found[..., place] = between(own, 2, knots[1], np.arange(plane[1]))
     found[..., -1] = found[..., 0]  # the cycle is closed
-    return _between(found, np.append(frames, count), count, 4)
-
-
-def _between(values: np.ndarray, knots: np.ndarray, count: int, axis: int) -> np.ndarray:
-    """Values known at some numbers along an axis, at all from 0 to ``count`` - 1."""
-    place = np.interp(np.arange(count), knots, np.arange(len(knots)))
-    low = np.floor(place).astype(int)
-    share = (place - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(values.ndim)])
-    high = np.minimum(low + 1, len(knots) - 1)
-    return (1 - share) * values.take(low, axis) + share * values.take(high, axis)
+    return between(found, 4, np.append(frames, count), np.arange(count))
 
 
 def _predictable(values: np.ndarray, steps: np.ndarray, weights: np.ndarray) -> np.ndarray:
