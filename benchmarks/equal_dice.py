@@ -66,15 +66,13 @@ class Adam:
 
 @dataclass(frozen=True)
 class GaussNewton:
-    """A setting of Gauss-Newton: points of the first and of the last steps, and the factor of the prior's weight."""
+    """A setting of Gauss-Newton: points of the first and of the last steps."""
 
     start: int
     final: int
-    prior: float = 1.0
 
     def __str__(self) -> str:
-        prior = "" if self.prior == 1 else f", prior x {self.prior:g}"
-        return f"Gauss-Newton: {self.start} to {self.final} points{prior}"
+        return f"Gauss-Newton: {self.start} to {self.final} points"
 
 
 SETTINGS = [
@@ -82,9 +80,9 @@ SETTINGS = [
     Adam(0.1, 1024),
     GaussNewton(1024, 8192),
     Adam(0.2, 512),
-    GaussNewton(2048, 16384),
+    GaussNewton(2048, 4096),
     Adam(0.2, 1024),
-    GaussNewton(2048, 8192, 3),
+    GaussNewton(1024, 4096),
     Adam(0.4, 1024, 0.98),
 ]
 
@@ -140,15 +138,18 @@ def adam(network: NISF, points: GridPoints, setting: Adam, options: Mapping) -> 
 def gauss_newton(
     network: NISF, points: GridPoints, setting: GaussNewton, options: Mapping
 ) -> Iterator[tuple[int, float, tuple]]:
-    """The same of fits that end after each step, to the one that ends by itself."""
-    own = {"start_points": setting.start, "final_points": setting.final}
-    own["prior_weight"] = setting.prior * options["prior_weight"]
-    for step in range(1, 31):
+    """The same of a fit that ends by itself."""
+    seconds, started, found = 0.0, time.process_time(), []
+
+    def keep(step: int, latent: torch.Tensor, pose: torch.Tensor) -> None:
+        nonlocal seconds, started
+        seconds += time.process_time() - started
+        found.append((step, seconds, (latent, pose)))
         started = time.process_time()
-        fit = fit_gauss_newton(network, points, **{**options, **own, "iterations": step})
-        yield step, time.process_time() - started, (fit.latent, fit.pose)
-        if not fit.reason.startswith("all"):
-            return
+
+    own = {"start_points": setting.start, "final_points": setting.final}
+    fit_gauss_newton(network, points, **{**options, **own, "callback": keep})
+    yield from found
 
 
 def curve(network: NISF, subject: Subject, setting: Adam | GaussNewton, options: Mapping) -> dict[str, list]:

@@ -170,7 +170,9 @@ def long_run(network: NISF, subjects: list[Subject], options: dict, iterations: 
     for subject in subjects:
         latents: list[torch.Tensor] = []
         forced = {**options, "iterations": iterations, "tolerance": 0.0}
-        fit_gauss_newton(network, subject.points, **forced, callback=lambda _, found: latents.append(found.clone()))
+        fit_gauss_newton(
+            network, subject.points, **forced, callback=lambda _, found, pose: latents.append(found.clone())
+        )
         looked = [logits_at(network, h, subject.points, subject.looked_at).argmax(dim=0) for h in latents]
         curves.append([subject.dice(classes) for classes in looked])
     return np.array(curves)

@@ -2,8 +2,8 @@
 
     python benchmarks/unet_ways.py [--slices 12] [--repeats 10] [--json FILE]
 
-The shipped U-Net on windows of its patch size: by PyTorch in float32 and bfloat16, channels last, compiled (with the
-seconds that compiling takes), and by ONNX Runtime in float32 and in 8-bit integers. The numbers in 8 bits are
+The shipped U-Net on windows as ``nisf segment`` reads them: by PyTorch in float32 and bfloat16, channels last, compiled
+(with the seconds that compiling takes), and by ONNX Runtime in float32 and in 8-bit integers. The numbers in 8 bits are
 calibrated on noise, so only their time counts. Each way runs the same work in the same run; the best of the repeats is
 shown. Needs onnx and onnxruntime (``pip install nisf[onnx]``). Run it alone on the machine.
 """
@@ -93,7 +93,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     network = parser_of(INFERENCE).get_parsed_content("add_unet_prob").network.eval()
-    side = int(network.patch)
+    side = network.window
     slices = torch.rand(options.slices, 3 * network.in_channels, side, side)
     with FlopCounterMode(display=False) as counter:
         network(slices)

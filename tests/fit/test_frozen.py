@@ -31,7 +31,7 @@ def test_network_is_as_it_was_also_when_a_fit_breaks_off():
     network.train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
 
-    def stop(step, latent):
+    def stop(step, latent, pose):
         assert not network.training and not any(p.requires_grad for p in network.parameters())
         raise KeyboardInterrupt
 

@@ -106,7 +106,7 @@ def test_a_step_that_would_raise_the_objective_is_not_kept(seed):
         scan,
         prior_weight=weight,
         damping=1e-9,
-        callback=lambda step, latent: path.append(latent),
+        callback=lambda step, latent, pose: path.append(latent),
         **WHOLE,
     )
     copy = exact(network)

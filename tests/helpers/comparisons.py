@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from nisf.quality.classes import Classes
 from nisf.quality.comparison import Comparison
 
 SHAPE, FRAMES, SPACING = (40, 40, 6), 2, (2.0, 2.0, 9.0)
@@ -27,9 +28,9 @@ def classes_of(shifts=None):
 
 
 def probabilities(classes, sure=0.97):
-    """Class probabilities [K, ...] of class numbers [...]."""
+    """Classes of class numbers [...]."""
     one_hot = torch.nn.functional.one_hot(classes, 4).movedim(-1, 0).float()
-    return sure * one_hot + (1 - sure) / 3 * (1 - one_hot)
+    return Classes(sure * one_hot + (1 - sure) / 3 * (1 - one_hot))
 
 
 def comparison(**changes):

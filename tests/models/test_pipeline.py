@@ -48,7 +48,7 @@ def test_device_chunks_draws_seeds_and_files_do_not_matter():
         ({"unet_frames": 4}, "unet_frames is 4 in place of None"),
         ({"unet_model": None}, "the U-Net has other weights"),
         ({"grid_step": 16.0}, "grid_step is 16.0 in place of 8.0"),
-        ({"final_points": 4096, "grid_step": 12}, "final_points is 4096 in place of 8192, and 1 more difference"),
+        ({"final_points": 8192, "grid_step": 12}, "final_points is 8192 in place of 4096, and 1 more difference"),
     ],
 )
 def test_another_setting_has_no_calibration_and_says_which(settings, why):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.comparisons import FRAMES, SHAPE, SPACING, classes_of, comparison, noisy, probabilities
+from monai.metrics import compute_dice
 
 from nisf.quality.image_features import (
     contrast_of,
@@ -36,7 +37,7 @@ def test_likeness_falls_with_noise_and_is_lost_with_the_organ():
     assert ncc(comparison()) == pytest.approx(1)
     assert ncc(comparison(image=noisy(0.05))) > ncc(comparison(image=noisy(0.3))) > 0
     nothing = probabilities(torch.zeros((*SHAPE, FRAMES), dtype=torch.long))
-    assert ncc(comparison(own=nothing, unet_prob=nothing)) == 0
+    assert ncc(comparison(own=nothing, unet=nothing)) == 0
 
 
 def test_volume_and_shares_count_voxels():
@@ -54,8 +55,8 @@ def test_volume_and_shares_count_voxels():
 
 def test_expected_dice_is_what_draws_from_the_probabilities_give():
     said = probabilities(classes_of(), sure=0.8)
-    draw = torch.distributions.Categorical(said.movedim(0, -1)).sample((20,))
-    taken = said.argmax(dim=0)
+    draw = torch.distributions.Categorical(said.probabilities.movedim(0, -1)).sample((20,))
+    taken = said.probabilities.argmax(dim=0)
     dice = [2 * ((taken == k) & (draw == k)).sum() / ((taken == k).sum() * 20 + (draw == k).sum()) for k in (1, 2, 3)]
     assert expected_dice(said) == pytest.approx(float(np.mean(dice)), abs=0.02)
     assert uncertainty_of(said) == pytest.approx(0.2, abs=1e-5)
@@ -77,3 +78,13 @@ def test_a_beating_heart_is_smooth_and_frames_out_of_order_are_not():
     mixed[[3, 12]] = mixed[[12, 3]]
     assert roughness(beating(mixed)) > 0.05
     assert math.isnan(roughness(beating(curve[:8]))) and math.isnan(roughness(beating(np.full(20, 300))))
+
+
+def test_classes_count_their_voxels_and_compare_as_monai_does():
+    one, other = probabilities(classes_of()), probabilities(classes_of([(3, 0)] * SHAPE[2]))
+    assert one.counts == [int((classes_of() == kind).sum()) for kind in range(4)] and one.found == sum(one.counts[1:])
+    onehot = [torch.nn.functional.one_hot(c.likeliest.long().flatten(), 4).t()[None] for c in (one, other)]
+    expected = compute_dice(*onehot, include_background=False)[0]
+    assert one.dice(other) == pytest.approx(expected.tolist())
+    nothing = probabilities(torch.zeros((*SHAPE, FRAMES), dtype=torch.long))
+    assert one.dice(nothing) == [0.0] and nothing.dice(one) == [0.0] * 3

@@ -10,13 +10,13 @@ from nisf.quality.slice_features import empty_slices, slice_errors, slice_shifts
 def test_a_slice_out_of_line_is_told_in_mm_and_the_others_are_not():
     shifts = [(0, 0)] * SHAPE[2]
     shifts[3] = (3, -4)  # pixels of 2 mm
-    found = slice_shifts(comparison(unet_prob=probabilities(classes_of(shifts))))
+    found = slice_shifts(comparison(unet=probabilities(classes_of(shifts))))
     assert found[3] == pytest.approx(5 * SPACING[0], abs=0.2)
     assert max(found[:3] + found[4:]) == pytest.approx(0, abs=1e-4)
 
 
 def test_a_stack_that_lies_elsewhere_as_a_whole_has_no_slice_out_of_line():
-    assert max(slice_shifts(comparison(unet_prob=probabilities(classes_of([(4, 2)] * SHAPE[2]))))) == pytest.approx(
+    assert max(slice_shifts(comparison(unet=probabilities(classes_of([(4, 2)] * SHAPE[2]))))) == pytest.approx(
         0, abs=1e-4
     )
 
@@ -25,8 +25,8 @@ def test_a_slice_without_a_body_has_no_place():
     classes = classes_of()
     classes[:, :, 0] = 0
     classes[0, 0, 0] = 1  # one voxel far away
-    assert slice_shifts(comparison(unet_prob=probabilities(classes)))[0] == 0
-    assert slice_shifts(comparison(unet_prob=None)) == [0.0] * SHAPE[2]
+    assert slice_shifts(comparison(unet=probabilities(classes)))[0] == 0
+    assert slice_shifts(comparison(unet=None)) == [0.0] * SHAPE[2]
 
 
 def test_errors_are_of_each_slice_and_of_voxels_that_may_be_seen():

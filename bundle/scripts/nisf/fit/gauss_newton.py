@@ -22,7 +22,7 @@ def fit_gauss_newton(
     network: NISF,
     points: GridPoints,
     prior_weight: float = 1e-4,
-    final_points: int = 8192,
+    final_points: int = 4096,
     start_points: int = 2048,
     iterations: int = 30,
     tolerance: float = 3e-3,
@@ -33,7 +33,7 @@ def fit_gauss_newton(
     pose: bool = True,
     unet_weight: float = 0.1,
     acquisition: Sequence[float] = (0.0,) * ACQUISITION,
-    callback: Callable[[int, torch.Tensor], None] | None = None,
+    callback: Callable[[int, torch.Tensor, torch.Tensor], None] | None = None,
 ) -> LatentFit:
     """Maximum a posteriori latent by damped Gauss-Newton (Levenberg-Marquardt) on the intensities, weights frozen.
 
@@ -65,7 +65,7 @@ def fit_gauss_newton(
         acquisition: standard deviations of the effects of scanner and breath-holds, fitted together with the latent:
             gain and offset of the intensities' logits of the whole stack, then of each slice, and shifts of each slice
             along x and y (normalised). All zero: not fitted.
-        callback: called with (step, latent [L]) after each step.
+        callback: called with (step, latent [L], change of the pose [6]) after each step.
 
     Raises:
         InputError: a count is below 1, prior_weight is not above 0, or the loss is not finite at the start.
@@ -94,7 +94,7 @@ def fit_gauss_newton(
         for step in range(1, iterations + 1):
             search.step()
             if callback is not None:
-                callback(step, search.latent)
+                callback(step, search.latent, search.pose)
             if search.update_state(tolerance, growth):
                 break
         return LatentFit(

@@ -45,6 +45,8 @@ class SliceNet(nn.Module):
         pixel: pixel size in plane, mm.
         features: channels of the U-Net's levels and of its last layer.
         patch: side of the training patches, pixels.
+        window: side of the window that is read about an organ once it is found, pixels, a multiple of 16; that of the
+            training patches unless given.
     """
 
     #: slices of a stack evaluated at once
@@ -61,9 +63,12 @@ class SliceNet(nn.Module):
         pixel: float = 1.5,
         features: Sequence[int] = (16, 32, 64, 96, 128, 16),
         patch: int = 128,
+        window: int | None = None,
     ) -> None:
         super().__init__()
-        self.num_classes, self.in_channels = num_classes, in_channels
+        if window is not None and (window < self.MULTIPLE or window % self.MULTIPLE):
+            raise InputError(f"window of the U-Net is {window} pixels; a multiple of {self.MULTIPLE} is needed")
+        self.num_classes, self.in_channels, self.window = num_classes, in_channels, window
         self.features = tuple(features)
         self.unet = BasicUNet(2, 3 * in_channels, num_classes, self.features)
         for part in self.unet.children():
@@ -87,7 +92,7 @@ class SliceNet(nn.Module):
         features = tuple(len(state[name]) for name in names)
         if features == self.features:
             return self
-        return SliceNet(self.num_classes, self.in_channels, float(self.pixel), features, int(self.patch))
+        return SliceNet(self.num_classes, self.in_channels, float(self.pixel), features, int(self.patch), self.window)
 
     @torch.no_grad()
     def probabilities(
@@ -105,9 +110,9 @@ class SliceNet(nn.Module):
             stack: intensities [C, X, Y, Z] in [0, 1].
             spacing: voxel size along x and y, mm.
             kept_slices: slices that may be seen; the others are background.
-            center: voxel along x and y at the centre of a window as large as the training patches, outside which all
-                is background. None reads whole slices, which is less accurate, as the network's normalisation depends
-                on all that it sees.
+            center: voxel along x and y at the centre of the window that is read, outside which all is background.
+                None reads whole slices, which is less accurate, as the network's normalisation depends on all that it
+                sees.
             bf16: run the network in bfloat16 if the hardware has it.
             read: slices to read among those that may be seen; the others are background.
 
@@ -133,7 +138,7 @@ class SliceNet(nn.Module):
         if center is None:
             padded = F.pad(slices, (0, -width % self.MULTIPLE, 0, -height % self.MULTIPLE))
             return torch.cat([self(part) for part in padded.split(self.BATCH)])[..., :height, :width].float()
-        reach = int(self.patch) // 2
+        reach = (self.window or int(self.patch)) // 2
         x, y = (int((c + 0.5) * n / m + 0.5) for c, n, m in zip(center, (height, width), size))
         # not channels last: instance normalisation would copy every layer back
         padded = F.pad(slices, (reach, reach, reach, reach))[..., x : x + 2 * reach, y : y + 2 * reach].contiguous()
@@ -194,13 +199,16 @@ def _read_turned(
     turns: int,
 ) -> torch.Tensor:
     """As ``read_frames``, in a window about the ``classes`` that a first look found, turned back by quarter turns."""
-    frames, center = frames.rot90(-turns, (1, 2)), _middle(classes.rot90(-turns, (0, 1)))
+    if turns:  # `rot90` copies even what it does not turn
+        frames, classes = frames.rot90(-turns, (1, 2)), classes.rot90(-turns, (0, 1))
+    center = _middle(classes)
     if turns % 2:
         spacing = (spacing[1], spacing[0], *spacing[2:])
     found = torch.empty((frames.shape[-1], network.num_classes, *frames.shape[1:-1]))
     for t, frame in enumerate(frames.unbind(-1)):
         found[t] = network.probabilities(frame, spacing, kept, center, bf16)
-    return found.movedim(0, -1).rot90(turns, (1, 2))
+    found = found.movedim(0, -1)
+    return found.rot90(turns, (1, 2)) if turns else found
 
 
 @torch.no_grad()

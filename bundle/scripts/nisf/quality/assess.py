@@ -9,8 +9,6 @@ import math
 
 import numpy as np
 import torch
-from monai.metrics import compute_dice
-from torch.nn import functional as F
 
 from nisf.fit.points import GridPoints
 from nisf.fit.posterior import LatentFit
@@ -28,7 +26,6 @@ from nisf.quality.image_features import (
 )
 from nisf.quality.slice_features import empty_slices, slice_errors, slice_shifts
 from nisf.quality.stack_features import cut_ends, upside_down
-from nisf.utils.tensors import likeliest
 
 
 def quality_of(
@@ -109,14 +106,14 @@ def assess(
 
 def _against_unet(comparison: Comparison) -> dict[str, float]:
     """Features from the U-Net probabilities and their comparison with the latent's classes; NaN without a U-Net."""
-    if comparison.unet_prob is None:
+    if comparison.unet is None:
         return dict.fromkeys(("disagreement", "worst_disagreement", "unet_uncertainty", "unet_volume"), math.nan)
-    dice = _dice(likeliest(comparison.own), likeliest(comparison.unet_prob), len(comparison.own))
+    dice = comparison.own.dice(comparison.unet)
     return {
         "disagreement": 1 - float(np.mean(dice)),
         "worst_disagreement": 1 - min(dice),
-        "unet_uncertainty": uncertainty_of(comparison.unet_prob),
-        "unet_volume": volume_of(comparison.unet_prob, comparison),
+        "unet_uncertainty": uncertainty_of(comparison.unet),
+        "unet_volume": volume_of(comparison.unet, comparison),
     }
 
 
@@ -124,10 +121,3 @@ def _distance(factor: torch.Tensor, offset: torch.Tensor) -> float:
     """Root mean square of the whitened ``offset``."""
     offset = offset.to(factor).double().unsqueeze(1)
     return float(torch.linalg.solve_triangular(factor.double(), offset, upper=False).square().mean().sqrt())
-
-
-def _dice(found: torch.Tensor, said: torch.Tensor, classes: int) -> list[float]:
-    """Dice of two class maps, for each class in the second; [0] if it has none."""
-    first, second = (F.one_hot(one.flatten(), classes).t().unsqueeze(0) for one in (found, said))
-    dice = compute_dice(first, second, include_background=False)[0]
-    return dice[dice.isfinite()].tolist() or [0.0]

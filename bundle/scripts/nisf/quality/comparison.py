@@ -11,6 +11,7 @@ from nisf.fit.points import GridPoints
 from nisf.fit.posterior import LatentFit
 from nisf.geometry.orientation import spacing_of
 from nisf.models.nisf import NISF
+from nisf.quality.classes import Classes
 from nisf.utils.tensors import as_intensity
 
 #: Maximum number of frames compared without U-Net probabilities.
@@ -23,9 +24,9 @@ class Comparison:
 
     Attributes:
         image, recon: [C, X, Y, Z', T'], intensities in [0, 1]; the reconstruction as the scanner would show it.
-        own: class probabilities of the latent alone, [K, X, Y, Z', T'].
-        final: class probabilities of latent and U-Net together.
-        unet_prob: U-Net probabilities, or None without a U-Net.
+        own: classes [K, X, Y, Z', T'] of the latent alone.
+        final: classes of latent and U-Net together.
+        unet: the U-Net's classes, or None without a U-Net.
         mask: voxels [X, Y, Z'] that may be seen, or None for all.
         affine: voxel index of the scan to world, RAS mm [4, 4].
         slices: numbers of the slices in the scan.
@@ -34,9 +35,9 @@ class Comparison:
 
     image: torch.Tensor
     recon: torch.Tensor
-    own: torch.Tensor
-    final: torch.Tensor
-    unet_prob: torch.Tensor | None
+    own: Classes
+    final: Classes
+    unet: Classes | None
     mask: torch.Tensor | None
     affine: np.ndarray
     slices: list[int]
@@ -69,13 +70,14 @@ class Comparison:
         if fit.effects is not None and bool(fit.effects.any()):
             gain, offset = fit.effects[kept, :2].t()[:, None, None, None, :, None]
             recon = ((1 + gain) * recon.clamp(1e-3, 1 - 1e-3).logit() + offset).sigmoid()
-        unet_prob = None if points.unet_prob is None else as_intensity(points.unet_prob.image[..., kept, :])
+        own = Classes(own)
+        unet = None if points.unet_prob is None else Classes(as_intensity(points.unet_prob.image[..., kept, :]))
         return cls(
             as_intensity(part(points.image)),
             recon,
             own,
-            own if final is None else part(final).float(),
-            unet_prob,
+            own if final is None else Classes(part(final).float()),
+            unet,
             None if points.mask is None else points.mask[:, :, kept],
             np.asarray(points.frame.affine),
             kept,
@@ -92,6 +94,6 @@ class Comparison:
         return spacing_of(self.affine)
 
     @property
-    def baseline(self) -> torch.Tensor:
+    def baseline(self) -> Classes:
         """The classes that the latent's are compared with: the U-Net's, or the final ones without a U-Net."""
-        return self.final if self.unet_prob is None else self.unet_prob
+        return self.final if self.unet is None else self.unet

@@ -7,8 +7,8 @@ import math
 import torch
 
 from nisf.geometry.affine import voxel_ml
+from nisf.quality.classes import Classes
 from nisf.quality.comparison import Comparison
-from nisf.utils.tensors import likeliest
 
 #: Minimum number of frames of a volume curve for its roughness, and the number of harmonics of a smooth one.
 CURVE, HARMONICS = 12, 4
@@ -31,9 +31,7 @@ def contrast_of(comparison: Comparison) -> tuple[float, float]:
 
     Medians over the voxels where latent and U-Net agree; NaN if either class is too small there.
     """
-    own = likeliest(comparison.own)
-    agreed = own == likeliest(comparison.baseline)
-    inside = [agreed & (own == kind) for kind in (1, 2)]
+    inside = [comparison.own.of(kind) & comparison.baseline.of(kind) for kind in (1, 2)]
     if min(int(one.sum()) for one in inside) < LEAST:
         return math.nan, math.nan
     image, recon = (values.mean(dim=0) for values in (comparison.image, comparison.recon))
@@ -42,7 +40,7 @@ def contrast_of(comparison: Comparison) -> tuple[float, float]:
 
 def ncc(comparison: Comparison) -> float:
     """Normalised cross-correlation of image and reconstruction around the organ; 0 if there is no organ."""
-    near = (comparison.own[0] < 0.5) | (comparison.baseline[0] < 0.5)
+    near = (comparison.own.probabilities[0] < 0.5) | (comparison.baseline.probabilities[0] < 0.5)
     if int(near.sum()) < LEAST:
         return 0.0
     pairs = torch.stack([comparison.image.mean(dim=0)[near], comparison.recon.mean(dim=0)[near]])
@@ -50,16 +48,14 @@ def ncc(comparison: Comparison) -> float:
     return float(found) if bool(found.isfinite()) else 0.0
 
 
-def volume_of(classes: torch.Tensor, comparison: Comparison) -> float:
-    """Volume of all classes in the slices, mL, mean over frames, from probabilities [K, X, Y, Z', T']."""
-    return float((likeliest(classes) > 0).sum()) * voxel_ml(comparison.affine) / len(comparison.times)
+def volume_of(classes: Classes, comparison: Comparison) -> float:
+    """Volume of all classes [K, X, Y, Z', T'] in the slices, mL, mean over frames."""
+    return classes.found * voxel_ml(comparison.affine) / len(comparison.times)
 
 
-def least_share(classes: torch.Tensor) -> float:
-    """Share of the rarest class in all classes' voxels, from probabilities [K, ...]; 0 if nothing is found."""
-    found = likeliest(classes)
-    counts = [int((found == kind).sum()) for kind in range(1, len(classes))]
-    return min(counts) / sum(counts) if sum(counts) else 0.0
+def least_share(classes: Classes) -> float:
+    """Share of the rarest class in all classes' voxels; 0 if nothing is found."""
+    return min(classes.counts[1:]) / classes.found if classes.found else 0.0
 
 
 def roughness(classes: torch.Tensor) -> float:
@@ -83,23 +79,21 @@ def roughness(classes: torch.Tensor) -> float:
     return float(rest.square().mean().sqrt()) / span if span > 1e-6 else math.nan
 
 
-def expected_dice(classes: torch.Tensor) -> float:
-    """Mean Dice of the likeliest classes if the probabilities [K, ...] were right and voxels independent.
+def expected_dice(classes: Classes) -> float:
+    """Mean Dice of the likeliest classes if their probabilities were right and voxels independent.
 
     For each class the ratio of expected sums, ``2 sum p / (n + sum p)``, with the upper sum over the n voxels taken
     for it; 0 if no voxel is taken for any class.
     """
-    found, scores = likeliest(classes), []
-    for kind in range(1, len(classes)):
-        inside = found == kind
-        total = float(inside.sum()) + float(classes[kind].sum())
-        if bool(inside.any()):
-            scores.append(2 * float(classes[kind][inside].sum()) / total)
+    scores = []
+    for kind, count in list(enumerate(classes.counts))[1:]:
+        probability = classes.probabilities[kind]
+        if count:
+            scores.append(2 * float((probability * classes.of(kind)).sum()) / (count + float(probability.sum())))
     return sum(scores) / len(scores) if scores else 0.0
 
 
-def uncertainty_of(classes: torch.Tensor) -> float:
+def uncertainty_of(classes: Classes) -> float:
     """Mean over the voxels taken for a class of one minus its probability; 1 if there are none."""
-    best, found = classes.max(dim=0)
-    inside = found > 0
-    return float((1 - best)[inside].mean()) if bool(inside.any()) else 1.0
+    sure = sum(float((classes.probabilities[k] * classes.of(k)).sum()) for k in range(1, len(classes.counts)))
+    return 1 - sure / classes.found if classes.found else 1.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from nisf.quality.classes import Classes
 from nisf.quality.comparison import Comparison
-from nisf.utils.tensors import likeliest
 
 #: Classes that make up the body of the organ: LV and myocardium.
 BODY = (1, 2)
@@ -38,11 +38,9 @@ def slice_shifts(comparison: Comparison) -> list[float]:
     The offset from the body's centroid in the latent's own classes, which know of no breath-holds, to that in the U-Net
     probabilities, minus the median offset of all slices.
     """
-    if comparison.unet_prob is None:
+    if comparison.unet is None:
         return [0.0] * len(comparison.slices)
-    (own, enough), (seen, as_well) = _centroids(comparison.own, comparison), _centroids(
-        comparison.unet_prob, comparison
-    )
+    (own, enough), (seen, as_well) = (_centroids(one, comparison) for one in (comparison.own, comparison.unet))
     known = enough & as_well
     if int(known.sum()) < 3:
         return [0.0] * len(comparison.slices)
@@ -51,10 +49,9 @@ def slice_shifts(comparison: Comparison) -> list[float]:
     return torch.where(known, away, 0.0).tolist()
 
 
-def _centroids(classes: torch.Tensor, comparison: Comparison) -> tuple[torch.Tensor, torch.Tensor]:
+def _centroids(classes: Classes, comparison: Comparison) -> tuple[torch.Tensor, torch.Tensor]:
     """Centroids of the body in each slice over all frames, mm [Z', 2], and which slices have enough of it."""
-    found = likeliest(classes)
-    body = sum((found == kind).float() for kind in BODY).sum(dim=3)  # [X, Y, Z']
+    body = sum(classes.of(kind).sum(dim=3) for kind in BODY).float()  # [X, Y, Z']
     area = body.sum(dim=(0, 1))
     x, y = (torch.arange(n, dtype=torch.float32) * s for n, s in zip(body.shape[:2], comparison.spacing))
     sums = torch.stack([x @ body.sum(dim=1), y @ body.sum(dim=0)], dim=1)
