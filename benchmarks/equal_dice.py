@@ -50,40 +50,44 @@ SCORED_STEPS = sorted({round(1.15**power) for power in range(39)})
 
 @dataclass(frozen=True)
 class Adam:
-    """A setting of Adam: step size in standard deviations of the prior, its factor after each step, points a step.
+    """A setting of Adam: step size in standard deviations of the prior, points a step, factor of the prior's weight.
 
     It starts from the linear estimate that Gauss-Newton starts from.
     """
 
     lr: float
     points: int
-    decay: float = 1.0
+    prior: float = 1.0
 
     def __str__(self) -> str:
-        falling = "" if self.decay == 1 else f" x {self.decay:g}^step"
-        return f"Adam: lr {self.lr:g}{falling}, {self.points} points"
+        return f"Adam: lr {self.lr:g}, {self.points} points{_said_of(self.prior)}"
 
 
 @dataclass(frozen=True)
 class GaussNewton:
-    """A setting of Gauss-Newton: points of the first and of the last steps."""
+    """A setting of Gauss-Newton: points of the first and of the last steps, factor of the prior's weight."""
 
     start: int
     final: int
+    prior: float = 1.0
 
     def __str__(self) -> str:
-        return f"Gauss-Newton: {self.start} to {self.final} points"
+        return f"Gauss-Newton: {self.start} to {self.final} points{_said_of(self.prior)}"
+
+
+def _said_of(prior: float) -> str:
+    return "" if prior == 1 else f", prior x {prior:g}"
 
 
 SETTINGS = [
-    GaussNewton(2048, 8192),
-    Adam(0.1, 1024),
     GaussNewton(1024, 8192),
-    Adam(0.2, 512),
-    GaussNewton(2048, 4096),
-    Adam(0.2, 1024),
+    Adam(0.1, 1024),
     GaussNewton(1024, 4096),
-    Adam(0.4, 1024, 0.98),
+    Adam(0.2, 1024),
+    GaussNewton(1024, 8192, 3),
+    Adam(0.1, 1024, 3),
+    GaussNewton(1024, 4096, 3),
+    Adam(0.2, 1024, 3),
 ]
 
 
@@ -108,7 +112,7 @@ def objective(
         numbers = draw(len(points.unet_prob), setting.points // UNET_SHARE)
         found, wanted = outputs(network, points.unet_prob, numbers, variables, v)
         loss = loss - options["unet_weight"] * (wanted * found[image:].log_softmax(dim=0)).sum(dim=0).mean()
-    return loss + options["prior_weight"] / 2 * v.square().sum()
+    return loss + setting.prior * options["prior_weight"] / 2 * v.square().sum()
 
 
 def adam(network: NISF, points: GridPoints, setting: Adam, options: Mapping) -> Iterator[tuple[int, float, tuple]]:
@@ -123,12 +127,10 @@ def adam(network: NISF, points: GridPoints, setting: Adam, options: Mapping) -> 
     with fitting_mode(network):
         v = variables.whitened(initial_latent(network, points)).requires_grad_(True)
         optimiser = torch.optim.Adam([v], lr=setting.lr)
-        scheduler = torch.optim.lr_scheduler.ExponentialLR(optimiser, setting.decay)
         for step in range(1, SCORED_STEPS[-1] + 1):
             optimiser.zero_grad()
             objective(network, points, setting, variables, v, options, draw).backward()
             optimiser.step()
-            scheduler.step()
             if step in SCORED_STEPS:
                 seconds += time.process_time() - started
                 yield step, seconds, (variables.latent(v).detach(), variables.pose(v).detach())
@@ -148,6 +150,7 @@ def gauss_newton(
         started = time.process_time()
 
     own = {"start_points": setting.start, "final_points": setting.final}
+    own["prior_weight"] = setting.prior * options["prior_weight"]
     fit_gauss_newton(network, points, **{**options, **own, "callback": keep})
     yield from found
 

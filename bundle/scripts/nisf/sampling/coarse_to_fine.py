@@ -58,9 +58,7 @@ class CoarseToFine:
     def _unsettled(self, samples: CoarseSamples) -> np.ndarray:
         """Cells in which the label may change or intensities are not linear."""
         logs = np.maximum(samples.values[self._images :], np.log(LEAST))
-        # at the finest level `_follow` continues from the boundaries found
-        finest = max(samples.finer) == 1
-        divided = differing(logs.argmax(axis=0), samples.axes) if finest else near_zero(margins_of(logs), samples.axes)
+        divided = near_zero(margins_of(logs), samples.axes)
         for image in samples.values[: self._images]:
             divided |= unevenness(image, samples.axes) > UNEVEN
         return divided
