@@ -83,11 +83,9 @@ SETTINGS = [
     GaussNewton(1024, 8192),
     Adam(0.1, 1024),
     GaussNewton(1024, 4096),
-    Adam(0.2, 1024),
     GaussNewton(1024, 8192, 3),
     Adam(0.1, 1024, 3),
     GaussNewton(1024, 4096, 3),
-    Adam(0.2, 1024, 3),
 ]
 
 

@@ -4,8 +4,8 @@
 
 The scan is a phantom on an oblique short-axis grid of 1.8 x 1.8 x 10 mm; making it (a minute or two) is not timed. The
 run is the user's command, in a separate process; the peak is that process's largest resident set. ``--whole`` fits and
-evaluates every voxel (26 million) in place of the field about the heart, coarse to fine. It takes the whole grid for the
-field, for which no weights were trained (``phantom.json``), so only its time counts.
+evaluates every voxel (26 million) in place of the field about the heart, coarse to fine. It takes the whole grid for
+the field, for which no weights were trained (``phantom.json``), so only its time counts.
 """
 
 from __future__ import annotations

@@ -64,16 +64,24 @@ def test_a_slice_sees_its_neighbours():
 
 
 @pytest.mark.parametrize("center", [(20, 24), (2, 3), (39, 47)])
-def test_a_window_is_read_in_its_place(center):
-    """Inside the window as without one, beyond it background."""
+@pytest.mark.parametrize("patch, window", [(16, None), (64, 16)])
+def test_a_window_is_read_in_its_place(center, patch, window):
+    """Inside the window as without one, beyond it background; it is as large as the patches unless another is given."""
     net, stack = bright_net(pixel=2.0), torch.rand(1, 40, 48, 3)
-    net.patch.fill_(16)
+    net.patch.fill_(patch)
+    net.window = window
     whole, window = (net.probabilities(stack, (2.0, 2.0), center=c) for c in (None, center))
     x, y = (slice(max(c + 1 - 8, 0), c + 1 + 8) for c in center)
     torch.testing.assert_close(window[:, x, y], whole[:, x, y])
     outside = torch.ones(40, 48, dtype=torch.bool)
     outside[x, y] = False
     assert (window[0][outside] > 0.99).all()
+
+
+def test_a_window_that_the_levels_cannot_halve_is_refused():
+    for window in (0, 100):
+        with pytest.raises(InputError, match=f"window of the U-Net is {window} pixels; a multiple of 16 is needed"):
+            SliceNet(window=window)
 
 
 def test_the_window_follows_the_organ():
