@@ -82,6 +82,7 @@ def _said_of(prior: float) -> str:
 SETTINGS = [
     GaussNewton(1024, 8192),
     Adam(0.1, 1024),
+    GaussNewton(1024, 4096),
     GaussNewton(1024, 8192, 3),
     Adam(0.1, 1024, 3),
     GaussNewton(512, 8192, 3),
