@@ -93,7 +93,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     network = parser_of(INFERENCE).get_parsed_content("add_unet_prob").network.eval()
-    side = network.window
+    side = network.side
     slices = torch.rand(options.slices, 3 * network.in_channels, side, side)
     with FlopCounterMode(display=False) as counter:
         network(slices)

@@ -79,6 +79,11 @@ class SliceNet(nn.Module):
         self.register_buffer("pixel", torch.tensor(float(pixel)))
         self.register_buffer("patch", torch.tensor(int(patch)))
 
+    @property
+    def side(self) -> int:
+        """Side of the window that is read about an organ, pixels."""
+        return self.window or int(self.patch)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Class logits [B, K, H, W] of [B, 3 C, H, W] (slice below, slice, slice above)."""
         return self.unet(x)
@@ -138,7 +143,7 @@ class SliceNet(nn.Module):
         if center is None:
             padded = F.pad(slices, (0, -width % self.MULTIPLE, 0, -height % self.MULTIPLE))
             return torch.cat([self(part) for part in padded.split(self.BATCH)])[..., :height, :width].float()
-        reach = (self.window or int(self.patch)) // 2
+        reach = self.side // 2
         x, y = (int((c + 0.5) * n / m + 0.5) for c, n, m in zip(center, (height, width), size))
         # not channels last: instance normalisation would copy every layer back
         padded = F.pad(slices, (reach, reach, reach, reach))[..., x : x + 2 * reach, y : y + 2 * reach].contiguous()
