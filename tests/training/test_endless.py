@@ -110,11 +110,30 @@ def test_a_number_below_one_is_refused(store, name):
         loader(store, **{name: 0})
 
 
-def test_latents_follow_the_intensities_from_visit_to_visit(store):
+def small_population(**options):
     torch.manual_seed(0)
-    net = NISF(4, latent_size=8, hidden_size=16, num_layers=3)
-    latents = FittedLatents(GROUPS * 4, 8)
-    population = FittedPopulation(net, latents, compile=False, bf16=False)
+    net, latents = NISF(4, latent_size=8, hidden_size=16, num_layers=3), FittedLatents(GROUPS * 4, 8)
+    return net, latents, FittedPopulation(net, latents, compile=False, bf16=False, **options)
+
+
+def test_classes_but_not_intensities_change_how_a_fit_ends(store):
+    """With ``through_fit`` a loss of the classes moves what only the fit uses; one of intensities does not."""
+    coords, _, rest, _ = prepare_fitted(next(iter(loader(store, fit_points=256))), CPU)
+    found = {}
+    for through in (False, True):
+        net, _, population = small_population(through_fit=through)
+        output, _ = population(coords, *rest)
+        of_classes = torch.autograd.grad(output[:, 1:].square().mean(), net.intensity_head.weight, retain_graph=True)[0]
+        of_image = torch.autograd.grad(output[:, :1].square().mean(), net.first.linear.weight)[0]
+        found[through] = output.detach(), of_classes, of_image
+    (plain, no_classes, image), (output, classes, same) = found[False], found[True]
+    torch.testing.assert_close(output, plain)
+    assert not no_classes.any() and classes.any()
+    torch.testing.assert_close(image, same)
+
+
+def test_latents_follow_the_intensities_from_visit_to_visit(store):
+    net, latents, population = small_population()
     seen: dict[int, list[float]] = {}
     for batch in loader(store, steps=GROUPS * VISITS, fit_points=256):
         coords, target, rest, _ = prepare_fitted(batch, CPU)

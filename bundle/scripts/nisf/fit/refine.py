@@ -36,8 +36,8 @@ def refined(
     prior_weight: float,
     damping: float,
     bf16: bool,
-) -> torch.Tensor:
-    """Latents [B, L] after one damped Gauss-Newton step on the intensities of B subjects, as ``fit_gauss_newton`` does.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One damped Gauss-Newton step on the intensities of B subjects, as ``fit_gauss_newton`` takes it.
 
     Args:
         network: network whose weights are kept as they are.
@@ -48,6 +48,10 @@ def refined(
         prior_weight: weight of the prior against the mean BCE of a point.
         damping: damping relative to the whitened prior.
         bf16: run the network in bfloat16.
+
+    Returns:
+        the latents [B, L] after the step and its matrix [B, L, L]: the curvature of the fit in units of the prior, with
+        the damping.
     """
     factor, count = network.latent_factor, coords.shape[2]
     with torch.no_grad():
@@ -74,7 +78,7 @@ def refined(
             matrix = matrix + jacobian.transpose(1, 2) @ (jacobian * (seen * (1 - seen))) / count
         step = torch.linalg.solve(matrix, gradient)
         shorter = (LONGEST / step.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp_max(1)
-        return latent - (shorter * step) @ factor.t()
+        return latent - (shorter * step) @ factor.t(), matrix
 
 
 def _whitened(offset: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:

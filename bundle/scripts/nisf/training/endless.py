@@ -118,7 +118,7 @@ class EndlessLoader:
         if (hindrance := hindrance_of(self.store, self.device)) is not None:
             raise InputError(f"{hindrance}; train with the latent table of train.json, which reads them from the disk")
         self.stacks = CachedStacks(self.store, range(len(self.store)), self.device)
-        if self.anatomies_of is not None:
+        if self.anatomies_of is not None and self.follow > 0:
             self.anatomies = self.anatomies_of(self.store).to(self.device)
 
     def _batch(self, turn: int, generator: torch.Generator) -> dict[str, torch.Tensor]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from nisf.fit.implicit import ThroughFit
 from nisf.fit.refine import FromEntry, refined
 from nisf.models.nisf import NISF
 from nisf.utils.compile import compiled, has_bf16
@@ -34,14 +35,15 @@ class FittedPopulation(nn.Module):
 
     The latents are not trained: a new virtual subject gets a few Gauss-Newton steps from the mean of the prior, every
     later visit one more, on points of its own. The weights then take a step on labels and intensities at that latent,
-    as in first-order meta-learning (Dupont et al., "From data to functa", ICML 2022). So the classes are learned from
-    what intensities alone tell of a subject, whereas latents that are trained on labels too know more than a fit can.
-    The prior over latents stays as it is.
+    as in first-order meta-learning (Dupont et al., "From data to functa", ICML 2022), and on what the classes ask of
+    the fit (``ThroughFit``). So the classes are learned from what intensities alone tell of a subject, whereas latents
+    that are trained on labels too know more than a fit can. The prior over latents stays as it is.
 
     Args:
         network: network shared by all subjects.
         latents: where the fitted latents are kept.
         prior_weight: weight of the prior in the fits, see ``fit_gauss_newton``.
+        through_fit: also change the weights so that the fits find latents with better classes (``ThroughFit``).
         compile: compile the network if the machine can.
         bf16: run it in bfloat16 if the hardware has it (CPU or GPU); losses and steps stay in float32.
     """
@@ -51,6 +53,7 @@ class FittedPopulation(nn.Module):
         network: NISF,
         latents: FittedLatents,
         prior_weight: float = 1e-4,
+        through_fit: bool = True,
         compile: bool = True,
         bf16: bool = True,
     ) -> None:
@@ -58,8 +61,10 @@ class FittedPopulation(nn.Module):
         device = network.latent_mean.device
         self.network, self.latents, self.prior_weight = network, latents, prior_weight
         self.bf16 = bf16 and has_bf16(device)
+        self.through_fit = through_fit
         # outside the module tree, so that checkpoints contain only the plain network
-        self.__dict__["fast"] = trained_together(compiled(network, compile, device))
+        self.__dict__["plain"] = compiled(network, compile, device)
+        self.__dict__["fast"] = trained_together(self.plain)
         self.__dict__["from_entry"] = compiled(FromEntry(network), compile, device)
 
     def forward(
@@ -76,7 +81,7 @@ class FittedPopulation(nn.Module):
         """
         latent = self.network.latent_mean.expand(len(index), -1) if bool(new) else self.latents.weight[index]
         for damping in DAMPINGS if bool(new) else DAMPINGS[-1:]:
-            latent = refined(
+            latent, matrix = refined(
                 self.network,
                 self.from_entry,
                 fit_coords,
@@ -88,14 +93,23 @@ class FittedPopulation(nn.Module):
             )
         self.latents.weight[of_all(index)] = of_all(latent)
         with torch.autocast(coords.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            output = self.fast(coords, latent)
-        return output.float(), latent
+            if not self.through_fit:
+                return self.fast(coords, latent).float(), latent
+            fit = (self.network, self.plain, fit_coords, fit_intensity, self.bf16)
+            asked = ThroughFit.apply(latent, matrix, *fit, *self.network.parameters())
+            # not for the intensities: what they ask of a fit that has not converged is that it ends later still
+            both = self.fast(torch.cat([coords, coords]), torch.cat([latent, asked])).float()
+        (of_fit, of_asked), channels = both.chunk(2), self.network.in_channels
+        return torch.cat([of_fit[:, :channels], of_asked[:, channels:]], dim=1), latent
 
 
 def prepare_fitted(
     batch: Mapping[str, torch.Tensor], device: torch.device, non_blocking: bool = False, **kwargs: object
 ) -> tuple:
     """A batch of ``EndlessLoader`` as MONAI's trainer takes it; see ``prepare_points``."""
-    moved = {key: value.to(device, non_blocking=non_blocking) for key, value in batch.items()}
+    # whether a group is new stays where it is known, so that no step waits for the device
+    moved = {
+        key: value if key == "new" else value.to(device, non_blocking=non_blocking) for key, value in batch.items()
+    }
     targets = {key: moved[key] for key in ("intensity", "label")}
     return moved["coords"], targets, tuple(moved[key] for key in ("index", "fit_coords", "fit_intensity", "new")), {}
