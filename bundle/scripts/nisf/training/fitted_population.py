@@ -97,7 +97,7 @@ class FittedPopulation(nn.Module):
                 return self.fast(coords, latent).float(), latent
             fit = (self.network, self.plain, fit_coords, fit_intensity, self.bf16)
             asked = ThroughFit.apply(latent, matrix, *fit, *self.network.parameters())
-            # not for the intensities: what they ask of a fit that has not converged is that it ends later still
+            # not for the intensities: these are what the fit itself is after, and the training diverges
             both = self.fast(torch.cat([coords, coords]), torch.cat([latent, asked])).float()
         (of_fit, of_asked), channels = both.chunk(2), self.network.in_channels
         return torch.cat([of_fit[:, :channels], of_asked[:, channels:]], dim=1), latent
