@@ -55,8 +55,8 @@ ROWS: dict[str, dict] = {
     "weight_decay 1e-5": {"weight_decay": 1e-5},
     "4 layers": {"num_layers": 4},
     "latent of 64": {"latent_size": 64},
-    "endless": {"endless": True, "follow": 0.0},
-    "endless, hearts between hearts": {"endless": True, "follow": 0.5},
+    "endless": {"endless": True, "fit_points": 256},
+    "endless, hearts between hearts": {"endless": True, "fit_points": 256, "follow": 0.5},
 }
 STEPS_PER_EPOCH = 100
 #: Damping of the steps by which a patient is fitted.
