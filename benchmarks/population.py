@@ -31,6 +31,7 @@ from segmented import data_set_of
 from nisf.fit.refine import FromEntry, refined
 from nisf.models.nisf import NISF
 from nisf.models.weights import load_weights
+from nisf.training.calibration import dice_of
 from nisf.training.stack_cache import CachedStacks
 from nisf.training.store import MappedDataset, fill_stores
 from nisf.transforms.points import RandFramed, RandPointsd
@@ -61,6 +62,7 @@ ROWS: dict[str, dict] = {
 STEPS_PER_EPOCH = 100
 #: Damping of the steps by which a patient is fitted.
 DAMPINGS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-4, 1e-4, 1e-4)
+PRIOR_WEIGHT = 1e-4
 FRAMES, FIT_POINTS, POINTS = 8, 512, 1024
 
 
@@ -120,24 +122,23 @@ def row_of(
 
 
 @torch.no_grad()
-def unseen_dice(network: NISF, store: MappedDataset, subjects: range, prior_weight: float = 1e-4) -> np.ndarray:
+def unseen_dice(network: NISF, store: MappedDataset, subjects: range) -> np.ndarray:
     """Mean Dice [S] of subjects of a store, fitted to their intensities alone."""
     frozen, device = copy.deepcopy(network).eval(), network.latent_mean.device
     stacks = CachedStacks(store, subjects, device)
     generator, places = torch.Generator(device).manual_seed(0), torch.arange(len(subjects), device=device)
     fitted, asked = _points(stacks, places, FIT_POINTS, 0.0, generator), _points(stacks, places, POINTS, 1.0, generator)
-    found = []
+    entry, found = FromEntry(frozen), []
     for one in places.split(1):
         latent = frozen.latent_mean.expand(1, -1)
         seen = (fitted["coords"][one], fitted["intensity"][one])
         for damping in DAMPINGS:
-            latent, _ = refined(frozen, FromEntry(frozen), *seen, latent, prior_weight, damping, bf16=False)
+            latent, _ = refined(frozen, entry, *seen, latent, PRIOR_WEIGHT, damping, bf16=False)
         classes = frozen(asked["coords"][one], latent)[0, frozen.in_channels :].argmax(dim=0)
         label = asked["label"][one][0, 0]
-        known, kinds = label >= 0, torch.arange(1, frozen.num_classes, device=device)[:, None]
-        said, true = ((values[known] == kinds).float() for values in (classes, label))
-        found.append((2 * (said * true).sum(1) / (said.sum(1) + true.sum(1)).clamp_min(1)).mean())
-    return torch.stack(found).cpu().numpy()
+        known = label >= 0
+        found.append(np.nanmean(dice_of(classes[known].cpu(), label[known].cpu(), frozen.num_classes)))
+    return np.array(found)
 
 
 def _points(

@@ -35,10 +35,10 @@ STEPS = (1, 2, 3)
 FIT, UNET, TRUE = "fit", "U-Net, interpolated", "true labels, interpolated"
 
 
-def scan_row(segmenter: Segmenter, subject: Mapping, step: int) -> dict:
+def scan_row(segmenter: Segmenter, subject: Mapping, depth: int, step: int) -> dict:
     """Mean Dice over classes, ED and ES of each way in the hidden slices and in all, and the distance of those kept."""
     holding = next(one for one in segmenter.preprocessing.transforms if isinstance(one, HoldOutd))
-    holding.held["slices"] = [place for place in range(_depth(segmenter, subject)) if place % step] or None
+    holding.held["slices"] = [place for place in range(depth) if place % step] or None
     whole, item = segmented(segmenter, subject)
     image, truth = whole["image"], item["truth"]
     kept, spacing = scan_of(image).kept_slices or range(image.shape[3]), spacing_of(np.asarray(image.affine))
@@ -58,7 +58,7 @@ def scan_row(segmenter: Segmenter, subject: Mapping, step: int) -> dict:
     return {"distance_mm": step * float(spacing[2]), "kept": len(kept), "dice": rows}
 
 
-def _depth(segmenter: Segmenter, subject: Mapping) -> int:
+def depth_of(segmenter: Segmenter, subject: Mapping) -> int:
     """Number of slices of a scan."""
     transforms = segmenter.preprocessing
     end = next(place for place, one in enumerate(transforms.transforms) if isinstance(one, HoldOutd))
@@ -123,9 +123,11 @@ def main() -> None:
     rows = json.loads(kept.read_text(encoding="utf-8"))["rows"] if kept and kept.is_file() else []
     done = {(row["subject"], row["step"]) for row in rows}
     for subject in hearts_of(options.cohort, options.section, options.subjects):
-        for step in [one for one in STEPS if (subject["subject"], one) not in done]:
+        steps = [one for one in STEPS if (subject["subject"], one) not in done]
+        depth = depth_of(segmenter, subject) if steps else 0
+        for step in steps:
             try:
-                row = scan_row(segmenter, subject, step)
+                row = scan_row(segmenter, subject, depth, step)
             except InputError as error:
                 raise InputError(f"{subject['subject']}, one slice of {step} kept: {error}") from error
             rows.append({"subject": subject["subject"], "data": data_set_of(subject), "step": step, **row})
