@@ -1,81 +1,58 @@
 """A population without end: groups that come and go, fits inside the training, and how it goes on after a stop."""
 
 import json
+import math
 import shutil
 
 import pytest
 import torch
 from helpers.bundle_runs import PLAIN, PRIOR, TINY, run, weights
-from helpers.stores import posed_store
+from helpers.stores import bright_unet, posed_store
 from helpers.tiny import phantom_scans
 from torch.nn import functional as F
 
+from nisf.fit.targets import UNET_SHARE
 from nisf.models.nisf import NISF
 from nisf.phantom.cohort import write_cohort
-from nisf.training import atlas
-from nisf.training.atlas import anatomies_of, kept_anatomies
-from nisf.training.endless import EndlessLoader
+from nisf.training.endless import EndlessLoader, kept_slices
 from nisf.training.fitted_population import FittedLatents, FittedPopulation, prepare_fitted
 from nisf.transforms.points import RandPointsd
+from nisf.transforms.scan import scan_of
 from nisf.transforms.virtual_subjects import RandVirtualSubjectd
 from nisf.utils.errors import InputError
+from nisf.utils.tensors import as_intensity
 
 CPU = torch.device("cpu")
 GROUPS, VISITS = 3, 4
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """Six posed phantoms."""
-    folder = tmp_path_factory.mktemp("data")
-    return posed_store(phantom_scans(folder / "scans", 6), folder / "store")
+def subjects(tmp_path_factory):
+    """Six phantoms."""
+    return phantom_scans(tmp_path_factory.mktemp("data") / "scans", 6)
 
 
 @pytest.fixture(scope="module")
-def anatomies(store):
-    """Fields of a quick registration."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(atlas, "LATTICE", (8, 16, 16))
-        patch.setattr(atlas, "STEPS", 40)
-        return anatomies_of(store)
+def store(subjects, tmp_path_factory):
+    """Them, posed."""
+    return posed_store(subjects, tmp_path_factory.mktemp("store"))
 
 
-def loader(store, anatomies=None, steps=6, seed=5, **options):
+@pytest.fixture(scope="module")
+def read(subjects, tmp_path_factory):
+    """Them with the probabilities of a U-Net in every frame."""
+    return posed_store(subjects, tmp_path_factory.mktemp("read"), unet=bright_unet())
+
+
+def loader(store, steps=6, seed=5, **options):
     given = {"subjects": 4, "groups": GROUPS, "visits": VISITS, "fit_points": 32, **options}
-    way = None if anatomies is None else (lambda _: anatomies)
     seeds = torch.Generator().manual_seed(seed)
     virtual = RandVirtualSubjectd(1, 7)
-    return EndlessLoader(store, virtual, RandPointsd(16, 0.5), CPU, seeds, steps=steps, anatomies=way, **given)
+    return EndlessLoader(store, virtual, RandPointsd(16, 0.5), CPU, seeds, steps=steps, **given)
 
 
-def test_the_registered_hearts_lie_on_each_other(store, anatomies, caplog):
-    """Dice of the subjects' classes with each other, carried to the template, is above that before."""
-    low, high = anatomies.low, anatomies.high
-    lattice = atlas._lattice(low, high)
-    seen = [atlas.classes_at(store.stored(i), 0, lattice, 4)[0] for i in range(6)]
-    before, after = (_agreement(seen, fields, lattice) for fields in (0 * anatomies.fields, anatomies.fields))
-    assert after > before + 0.1
-    torch.testing.assert_close(anatomies.fields.mean(dim=0), torch.zeros_like(anatomies.fields[0]), atol=1e-5, rtol=0)
-    assert anatomies.fields.shape[:3] == (6, 2, 3)
-
-
-def _agreement(classes, fields, lattice):
-    shown = [atlas._deformed(one[None], fields[[i], 0], lattice)[0].argmax(dim=0) for i, one in enumerate(classes)]
-    pairs = [(a, b) for i, a in enumerate(shown) for b in shown[:i]]
-    dice = [2 * ((a == k) & (b == k)).sum() / ((a == k).sum() + (b == k).sum()) for a, b in pairs for k in (1, 2, 3)]
-    return float(torch.stack(dice).mean())
-
-
-def test_the_fields_are_made_once(store, anatomies, monkeypatch):
-    calls = []
-    monkeypatch.setattr(atlas, "anatomies_of", lambda _: calls.append(1) or anatomies)
-    first, second = kept_anatomies(store), kept_anatomies(store)
-    assert len(calls) == 1
-    assert all(torch.equal(getattr(first, name), getattr(second, name)) for name in vars(first))
-
-
-def test_a_group_is_shown_for_its_visits_and_then_replaced(store, anatomies):
-    batches = list(loader(store, anatomies, steps=GROUPS * VISITS * 3))
+def test_a_group_is_shown_for_its_visits_and_then_replaced(store):
+    batches = list(loader(store, steps=GROUPS * VISITS * 3))
     for group in range(GROUPS):
         own = [b for b in batches if int(b["index"][0]) == group * 4]
         new = [int(b["new"]) for b in own]
@@ -87,15 +64,63 @@ def test_a_group_is_shown_for_its_visits_and_then_replaced(store, anatomies):
     assert first["label"].shape == first["intensity"].shape == (4, 1, 16)
 
 
-def test_batches_depend_on_seeds_and_on_what_a_checkpoint_holds(store, anatomies):
-    first, same = (loader(store, anatomies) for _ in range(2))
+def test_batches_depend_on_seeds_and_on_what_a_checkpoint_holds(store):
+    first, same = (loader(store) for _ in range(2))
     a, b = list(first), list(same)
-    resumed = loader(store, anatomies)
+    resumed = loader(store)
     resumed.load_state_dict(first.state_dict())
-    c, d, e = list(first), list(resumed), list(loader(store, anatomies))
+    c, d, e = list(first), list(resumed), list(loader(store))
     for one, two in [*zip(a, b), *zip(c, d)]:
         assert all(torch.equal(one[name], two[name]) for name in one)
     assert any(not torch.equal(one["coords"], two["coords"]) for one, two in zip(d, e))
+
+
+def test_the_fits_see_the_unet_where_it_was_read(read):
+    """U-Net probabilities of a batch are those of the store at the same places; unmoved subjects show it."""
+    still = RandVirtualSubjectd(1, 7, *[0.0] * 5, gamma=0.0, contrast=0.0, bias=0.0)
+    seeds = torch.Generator().manual_seed(5)
+    one = {"subjects": 4, "groups": 1, "visits": 4, "steps": 1, "fit_points": 64}
+    many = EndlessLoader(read, still, RandPointsd(16, 0.5), CPU, seeds, **one)
+    (batch,) = many
+    places, coords = many._group(0).places, batch["fit_coords"][..., ::UNET_SHARE]
+    assert batch["fit_unet_prob"].shape == (4, 4, 32)
+    for row, place in enumerate(places.tolist()):
+        item = read.stored(place)
+        scan, grid = scan_of(item["image"]), item["image"].shape[1:]
+        known = scan.frame.points(torch.arange(math.prod(grid))).double()
+        nearest = torch.cdist(coords[row].t().double(), known.t()).argmin(dim=1)
+        said = as_intensity(scan.unet_prob.values.reshape(4, -1)[:, nearest])
+        torch.testing.assert_close(batch["fit_unet_prob"][row], said)
+
+
+def test_without_a_unet_the_fits_see_intensities_alone(store):
+    batch = next(iter(loader(store)))
+    assert "fit_unet_prob" not in batch
+    _, _, (index, coords, intensity, unet_prob, new), _ = prepare_fitted(batch, CPU)
+    assert unet_prob is None and new is batch["new"] and torch.equal(index, batch["index"])
+
+
+def test_a_fit_sees_few_slices_and_the_labels_are_of_all(store):
+    steps = []
+    for batch in loader(store, steps=2 * GROUPS, sparsest=3, fit_points=512, subjects=6):
+        for shown, fitted in zip(batch["coords"], batch["fit_coords"]):
+            seen = len(fitted[2].mul(1e3).round().unique())
+            steps.append(seen)
+            assert len(shown[2].mul(1e3).round().unique()) >= min(seen, 2)
+    assert len(set(steps)) >= 2
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 9])
+def test_kept_slices_are_acquired_and_a_step_apart(step):
+    low, high = torch.tensor([0, 2]), torch.tensor([8, 7])
+    slices = torch.stack([torch.arange(8), torch.arange(8).clamp(2, 6)])
+    for first in range(step):
+        of = (torch.full((2,), value) for value in (step, first))
+        kept = kept_slices(slices, *of, low, high)
+        assert (kept >= low[:, None]).all() and (kept < high[:, None]).all()
+        for row, start, end in zip(kept, low.tolist(), high.tolist()):
+            expected = [one for one in range(start, end) if (one - first) % step == 0]
+            assert row.unique().tolist() == expected or not expected
 
 
 def test_stacks_that_do_not_fit_are_refused(store, monkeypatch):
@@ -153,7 +178,6 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been(tmp_path):
     cohort = write_cohort(tmp_path / "cohort", 4, 1, 1, **size)
     given = {**TINY, "groups": 3, "visits": 4, "steps_per_epoch": 8, "checkpoint_interval": 1, "val_interval": 2}
     given |= {"dataset_dir": cohort, "cache_dir": tmp_path / "store", "bf16": False, "schedule": "constant"}
-    given["train#dataloader#anatomies"] = None
     configs = [*PRIOR, *PLAIN, "endless.json"]
 
     def train(folder, **more):
