@@ -18,7 +18,7 @@ DAMPINGS = (1e-2, 3e-3, 1e-3, 1e-3)
 
 #: Damping of the fits' answer to a change of the weights. Where the points tell little of a latent, the answer to first
 #: order is larger than what a fit from new weights finds.
-CAUTION = 0.05
+CAUTION = 0.01
 
 
 class FittedLatents(nn.Module):
@@ -88,7 +88,8 @@ class FittedPopulation(nn.Module):
         The latents are first fitted to what ``FitPoints`` has of ``fit_coords``, ``fit_intensity`` and
         ``fit_unet_prob``.
         """
-        points = FitPoints(fit_coords, fit_intensity, fit_unet_prob, self.unet_weight)
+        unet_prob = fit_unet_prob if self.unet_weight > 0 else None
+        points = FitPoints(fit_coords, fit_intensity, unet_prob, self.unet_weight)
         latent = self.network.latent_mean.expand(len(index), -1) if bool(new) else self.latents.weight[index]
         for damping in DAMPINGS if bool(new) else DAMPINGS[-1:]:
             latent, matrix = refined(self.network, self.slopes, points, latent, self.prior_weight, damping, self.bf16)
