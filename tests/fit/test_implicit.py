@@ -5,24 +5,22 @@ import torch
 
 from nisf.fit.implicit import ThroughFit
 from nisf.fit.refine import EntrySlopes, FitPoints, refined
-from nisf.fit.targets import UNET_SHARE
 from nisf.models.nisf import NISF
 
 WEIGHT, STEPS = 1e-2, 150
 
 
-@pytest.fixture(params=[False, True], ids=["intensities", "with the U-Net"])
-def problem(request, monkeypatch):
-    """A network in double precision, what a fit sees of it, and places where classes are asked for."""
+@pytest.fixture
+def problem(monkeypatch):
+    """A network in double precision, intensities that it can make, and places where classes are asked for."""
     monkeypatch.setattr("nisf.fit.implicit.STEP", 1e-3)
     torch.manual_seed(0)
     net = NISF(4, 1, latent_size=6, hidden_size=8, num_layers=3, closed_cycle=True).double()
     net.latent_factor.copy_(torch.tril(0.2 * torch.randn(6, 6)) + torch.eye(6))
     coords, asked = torch.rand(3, 4, 60).double(), torch.rand(3, 4, 20).double()
     with torch.no_grad():
-        logits = net(coords, net.latent_mean + 0.3 * torch.randn(3, 6).double())
-    unet_prob = logits[:, 1:, ::UNET_SHARE].softmax(dim=1) if request.param else None
-    return net, FitPoints(coords, logits[:, :1].sigmoid(), unet_prob, unet_weight=0.5), asked
+        seen = net(coords, net.latent_mean + 0.3 * torch.randn(3, 6).double())[:, :1].sigmoid()
+    return net, FitPoints(coords, seen), asked
 
 
 def fitted(net, points):
@@ -60,11 +58,10 @@ def test_gradients_are_those_of_fits_made_again(problem):
     assert abs(found - true) < 0.1 * abs(alone - true)
 
 
-def test_what_the_fit_does_not_see_gets_no_gradient(problem):
+def test_what_the_intensities_do_not_need_gets_no_gradient(problem):
     net, points, asked = problem
     latent, matrix = fitted(net, points)
     through = ThroughFit.apply(latent, matrix, net, net, points, False, *net.parameters())
     through.sum().backward()
-    of_classes = net.class_head.weight.grad
-    assert (of_classes is not None and bool(of_classes.any())) == (points.unet_prob is not None)
+    assert net.class_head.weight.grad is None or not net.class_head.weight.grad.any()
     assert net.intensity_head.weight.grad.any() and net.first.linear.weight.grad.any()

@@ -1,47 +1,32 @@
 """A population without end: groups that come and go, fits inside the training, and how it goes on after a stop."""
 
 import json
-import math
 import shutil
 
 import pytest
 import torch
 from helpers.bundle_runs import PLAIN, PRIOR, TINY, run, weights
-from helpers.stores import bright_unet, posed_store
+from helpers.stores import posed_store
 from helpers.tiny import phantom_scans
 from torch.nn import functional as F
 
-from nisf.fit.targets import UNET_SHARE
 from nisf.models.nisf import NISF
 from nisf.phantom.cohort import write_cohort
-from nisf.training.endless import EndlessLoader, kept_slices
+from nisf.training.endless import EndlessLoader
 from nisf.training.fitted_population import FittedLatents, FittedPopulation, prepare_fitted
 from nisf.transforms.points import RandPointsd
-from nisf.transforms.scan import scan_of
 from nisf.transforms.virtual_subjects import RandVirtualSubjectd
 from nisf.utils.errors import InputError
-from nisf.utils.tensors import as_intensity
 
 CPU = torch.device("cpu")
 GROUPS, VISITS = 3, 4
 
 
 @pytest.fixture(scope="module")
-def subjects(tmp_path_factory):
-    """Six phantoms."""
-    return phantom_scans(tmp_path_factory.mktemp("data") / "scans", 6)
-
-
-@pytest.fixture(scope="module")
-def store(subjects, tmp_path_factory):
-    """Them, posed."""
-    return posed_store(subjects, tmp_path_factory.mktemp("store"))
-
-
-@pytest.fixture(scope="module")
-def read(subjects, tmp_path_factory):
-    """Them with the probabilities of a U-Net in every frame."""
-    return posed_store(subjects, tmp_path_factory.mktemp("read"), unet=bright_unet())
+def store(tmp_path_factory):
+    """Six posed phantoms."""
+    folder = tmp_path_factory.mktemp("data")
+    return posed_store(phantom_scans(folder / "scans", 6), folder / "store")
 
 
 def loader(store, steps=6, seed=5, **options):
@@ -73,54 +58,6 @@ def test_batches_depend_on_seeds_and_on_what_a_checkpoint_holds(store):
     for one, two in [*zip(a, b), *zip(c, d)]:
         assert all(torch.equal(one[name], two[name]) for name in one)
     assert any(not torch.equal(one["coords"], two["coords"]) for one, two in zip(d, e))
-
-
-def test_the_fits_see_the_unet_where_it_was_read(read):
-    """U-Net probabilities of a batch are those of the store at the same places; unmoved subjects show it."""
-    still = RandVirtualSubjectd(1, 7, *[0.0] * 5, gamma=0.0, contrast=0.0, bias=0.0)
-    seeds = torch.Generator().manual_seed(5)
-    one = {"subjects": 4, "groups": 1, "visits": 4, "steps": 1, "fit_points": 64}
-    many = EndlessLoader(read, still, RandPointsd(16, 0.5), CPU, seeds, **one)
-    (batch,) = many
-    places, coords = many._group(0).places, batch["fit_coords"][..., ::UNET_SHARE]
-    assert batch["fit_unet_prob"].shape == (4, 4, 32)
-    for row, place in enumerate(places.tolist()):
-        item = read.stored(place)
-        scan, grid = scan_of(item["image"]), item["image"].shape[1:]
-        known = scan.frame.points(torch.arange(math.prod(grid))).double()
-        nearest = torch.cdist(coords[row].t().double(), known.t()).argmin(dim=1)
-        said = as_intensity(scan.unet_prob.values.reshape(4, -1)[:, nearest])
-        torch.testing.assert_close(batch["fit_unet_prob"][row], said)
-
-
-def test_without_a_unet_the_fits_see_intensities_alone(store):
-    batch = next(iter(loader(store)))
-    assert "fit_unet_prob" not in batch
-    _, _, (index, coords, intensity, unet_prob, new), _ = prepare_fitted(batch, CPU)
-    assert unet_prob is None and new is batch["new"] and torch.equal(index, batch["index"])
-
-
-def test_a_fit_sees_few_slices_and_the_labels_are_of_all(store):
-    steps = []
-    for batch in loader(store, steps=2 * GROUPS, sparsest=3, fit_points=512, subjects=6):
-        for shown, fitted in zip(batch["coords"], batch["fit_coords"]):
-            seen = len(fitted[2].mul(1e3).round().unique())
-            steps.append(seen)
-            assert len(shown[2].mul(1e3).round().unique()) >= min(seen, 2)
-    assert len(set(steps)) >= 2
-
-
-@pytest.mark.parametrize("step", [1, 2, 3, 9])
-def test_kept_slices_are_acquired_and_a_step_apart(step):
-    low, high = torch.tensor([0, 2]), torch.tensor([8, 7])
-    slices = torch.stack([torch.arange(8), torch.arange(8).clamp(2, 6)])
-    for first in range(step):
-        of = (torch.full((2,), value) for value in (step, first))
-        kept = kept_slices(slices, *of, low, high)
-        assert (kept >= low[:, None]).all() and (kept < high[:, None]).all()
-        for row, start, end in zip(kept, low.tolist(), high.tolist()):
-            expected = [one for one in range(start, end) if (one - first) % step == 0]
-            assert row.unique().tolist() == expected or not expected
 
 
 def test_stacks_that_do_not_fit_are_refused(store, monkeypatch):

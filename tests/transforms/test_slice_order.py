@@ -98,6 +98,26 @@ def test_taper_needs_slices_enough_and_counts_hidden_ones_not():
     assert taper_of(classes, (1, 2), [0, 1, 2, 4]) < -0.7
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kept", [[0, 2, 4, 6], [1, 4], [2, 5]])
+def test_two_slices_tell_the_order_where_the_affine_does_not(scan, kept, reverse):
+    """As where most slices are hidden; slices are numbered as they lie from base to apex."""
+    item = stored(scan, reverse, PLAIN)
+    places = [6 - place for place in kept] if reverse else kept
+    item["unet_class"][:, :, :, [place for place in range(7) if place not in places]] = 0
+    item["image"] = with_scan(item["image"], replace(scan_of(item["image"]), kept_slices=sorted(places)))
+    found = SliceOrderd()(item)
+    assert torch.equal(found["label"].as_tensor(), scan["label"].as_tensor())
+    assert scan_of(found["image"]).kept_slices == kept
+
+
+def test_three_slices_do_not_overrule_a_file(scan):
+    item = stored(scan, True)
+    item["unet_class"][:, :, :, [0, 2, 4, 6]] = 0
+    item["image"] = with_scan(item["image"], replace(scan_of(item["image"]), kept_slices=[1, 3, 5]))
+    assert torch.equal(SliceOrderd()(item)["label"].as_tensor(), item["label"].as_tensor())
+
+
 def test_a_base_that_leaves_its_slices_and_a_stray_voxel_do_not_hide_the_taper():
     classes = np.zeros((9, 9, 7, 2), dtype=int)
     for place, width in enumerate([8, 9, 8, 7, 6, 5]):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nisf.fit.targets import UNET_SHARE
 from nisf.training.stack_cache import CachedStacks, hindrance_of
 from nisf.training.store import MappedDataset
 from nisf.transforms.points import RandFramed, RandPointsd
@@ -26,13 +25,10 @@ class Group:
 
     Attributes:
         places: numbers of the subjects that they come from [B].
-        step, first: the fit of each sees one slice of ``step``, beginning with ``first``, [B].
         virtual: how each is moved and shaded.
     """
 
     places: torch.Tensor
-    step: torch.Tensor
-    first: torch.Tensor
     virtual: VirtualSubject
 
 
@@ -40,10 +36,9 @@ class EndlessLoader:
     """Batches of points of groups of virtual subjects, each of which is replaced by a new one after some visits.
 
     A batch has the points of ``Population`` (``coords``, ``intensity``, ``label``, ``index``), others from the whole
-    field by which the latents are fitted (``fit_coords`` [B, D, M], ``fit_intensity`` [B, C, M] and, if the store has
-    U-Net probabilities, ``fit_unet_prob`` of every ``UNET_SHARE``-th), and whether the group is ``new``. The groups
-    differ in age. What is drawn depends on the seeds and on the number of the group or epoch alone; each of several
-    processes draws its rows of a group.
+    field by which the latents are fitted (``fit_coords`` [B, D, M], ``fit_intensity`` [B, C, M]), and whether the group
+    is ``new``. The groups differ in age. What is drawn depends on the seeds and on the number of the group or epoch
+    alone; each of several processes draws its rows of a group.
 
     Args:
         store: filled store of the subjects.
@@ -56,8 +51,6 @@ class EndlessLoader:
         visits: steps for which a group is shown.
         steps: steps of an epoch.
         fit_points: points by which the latents are fitted at each step, M.
-        sparsest: a fit sees all slices, every second one and so on up to one of this number, each as often; the labels
-            are those of all slices.
 
     Raises:
         InputError: a number is below 1, several processes cannot share a group evenly, or the stacks do not fit in the
@@ -76,16 +69,13 @@ class EndlessLoader:
         visits: int,
         steps: int,
         fit_points: int,
-        sparsest: int = 1,
     ) -> None:
         counts = {"subjects": subjects, "groups": groups, "visits": visits, "steps": steps, "fit_points": fit_points}
-        counts["sparsest"] = sparsest
         check_counts("the training", **counts)
         share_of(subjects, "subjects_per_step")
         self.store, self.virtual, self.points, self.device = store, virtual, points, torch.device(device)
         self.seeds, self.subjects, self.visits, self.steps = seeds, subjects, visits, steps
         self.fitting = RandPointsd(max(fit_points // FIT_FRAMES, 1))
-        self.sparsest = sparsest
         self.framing = RandFramed()
         self.number = torch.arange(groups)
         # staggered, so that a step's group is new as often as any other
@@ -128,23 +118,19 @@ class EndlessLoader:
         group, new = self._group(int(self.number[turn])), self.age[turn] == 0
         self.age[turn] += 1
         shown = self._shown(group, self.points, generator)
-        fitted = [self._shown(group, self.fitting, generator, in_fit=True) for _ in range(FIT_FRAMES)]
-        fit = {f"fit_{name}": torch.cat([part[name] for part in fitted], dim=2) for name in fitted[0]}
-        if "fit_unet_prob" in fit:
-            fit["fit_unet_prob"] = fit["fit_unet_prob"][..., ::UNET_SHARE]
+        fitted = [self._shown(group, self.fitting, generator) for _ in range(FIT_FRAMES)]
+        names = ("coords", "intensity")
         index = turn * self.subjects + torch.tensor(shares(self.subjects), device=self.device)
-        shown = {name: shown[name] for name in ("coords", "intensity", "label")}
-        return {**shown, **{name: fit[name] for name in fit if name != "fit_label"}, "index": index, "new": new}
+        return {
+            **{name: shown[name] for name in (*names, "label")},
+            **{f"fit_{name}": torch.cat([part[name] for part in fitted], dim=2) for name in names},
+            "index": index,
+            "new": new,
+        }
 
-    def _shown(
-        self, group: Group, points: RandPointsd, generator: torch.Generator, in_fit: bool = False
-    ) -> dict[str, torch.Tensor]:
-        """Points of a frame of each subject of a group, with ``in_fit`` in the slices that its fit sees."""
-        frame, voxels = self.stacks.draw(group.places, self.framing, points, generator)
-        if in_fit:
-            ranges = self.stacks.seen[self.stacks.first_frame[group.places] + frame][:, 2]
-            voxels[:, 2] = kept_slices(voxels[:, 2], group.step, group.first, *ranges.unbind(dim=1))
-        found = self.stacks.at(group.places, frame, voxels)
+    def _shown(self, group: Group, points: RandPointsd, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """Points of a frame of each subject of a group."""
+        found = self.stacks.at(group.places, *self.stacks.draw(group.places, self.framing, points, generator))
         return group.virtual.show(found)
 
     def _group(self, number: int) -> Group:
@@ -152,24 +138,7 @@ class EndlessLoader:
         if number not in self._groups:
             rng, own = np.random.default_rng([self.virtual.seed, number]), list(shares(self.subjects))
             places = torch.from_numpy(rng.integers(len(self.store), size=self.subjects))[own]
-            step = torch.from_numpy(rng.integers(1, self.sparsest + 1, self.subjects))[own]
-            begin = (torch.from_numpy(rng.random(self.subjects))[own] * step).long()
             first = number * self.subjects
             moves = [VirtualSubject.drawn([self.virtual.seed, first + row], **self.virtual.options) for row in own]
-            stacked = VirtualSubject.stacked(moves, self.device)
-            of_slices = (one.to(self.device) for one in (places, step, begin))
-            self._groups[number] = Group(*of_slices, stacked)
+            self._groups[number] = Group(places.to(self.device), VirtualSubject.stacked(moves, self.device))
         return self._groups[number]
-
-
-def kept_slices(
-    slices: torch.Tensor, step: torch.Tensor, first: torch.Tensor, low: torch.Tensor, high: torch.Tensor
-) -> torch.Tensor:
-    """Slices [B, N] moved to those that are kept, one of ``step`` [B] beginning with ``first`` [B].
-
-    Where none of the acquired ones, from ``low`` to before ``high`` [B], is kept, a slice stays.
-    """
-    step, first, low, high = (one.unsqueeze(1) for one in (step, first, low, high))
-    kept = slices - (slices - first) % step
-    kept = torch.where(kept < low, kept + step, kept)
-    return torch.where(kept < high, kept, slices)

@@ -35,19 +35,18 @@ class FittedLatents(nn.Module):
 
 
 class FittedPopulation(nn.Module):
-    """A network whose latents are those that a fit finds, as they will be for a new scan.
+    """A network whose latents are those that a fit to the intensities finds, as they will be for a new scan.
 
     The latents are not trained: a new virtual subject gets a few Gauss-Newton steps from the mean of the prior, every
     later visit one more, on points of its own. The weights then take a step on labels and intensities at that latent,
     as in first-order meta-learning (Dupont et al., "From data to functa", ICML 2022), and on what the classes ask of
-    the fit (``ThroughFit``). So the classes are learned from what a fit tells of a subject, whereas latents that are
-    trained on labels too know more than a fit can. The prior over latents stays as it is.
+    the fit (``ThroughFit``). So the classes are learned from what intensities alone tell of a subject, whereas latents
+    that are trained on labels too know more than a fit can. The prior over latents stays as it is.
 
     Args:
         network: network shared by all subjects.
         latents: where the fitted latents are kept.
-        prior_weight, unet_weight: weights of the prior and of the U-Net probabilities in the fits, see
-            ``fit_gauss_newton``.
+        prior_weight: weight of the prior in the fits, see ``fit_gauss_newton``.
         through_fit: also change the weights so that the fits find latents with better classes (``ThroughFit``).
         compile: compile the network if the machine can.
         bf16: run it in bfloat16 if the hardware has it (CPU or GPU); losses and steps stay in float32.
@@ -58,15 +57,13 @@ class FittedPopulation(nn.Module):
         network: NISF,
         latents: FittedLatents,
         prior_weight: float = 1e-4,
-        unet_weight: float = 0.1,
         through_fit: bool = True,
         compile: bool = True,
         bf16: bool = True,
     ) -> None:
         super().__init__()
         device = network.latent_mean.device
-        self.network, self.latents = network, latents
-        self.prior_weight, self.unet_weight = prior_weight, unet_weight
+        self.network, self.latents, self.prior_weight = network, latents, prior_weight
         self.bf16 = bf16 and has_bf16(device)
         self.through_fit = through_fit
         # outside the module tree, so that checkpoints contain only the plain network
@@ -80,16 +77,13 @@ class FittedPopulation(nn.Module):
         index: torch.Tensor,
         fit_coords: torch.Tensor,
         fit_intensity: torch.Tensor,
-        fit_unet_prob: torch.Tensor | None,
         new: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits [B, C + K, N] at ``coords`` [B, D, N], and the latents [B, L] of the subjects ``index`` [B].
 
-        The latents are first fitted to what ``FitPoints`` has of ``fit_coords``, ``fit_intensity`` and
-        ``fit_unet_prob``.
+        The latents are first fitted to ``fit_intensity`` [B, C, M] at ``fit_coords`` [B, D, M].
         """
-        unet_prob = fit_unet_prob if self.unet_weight > 0 else None
-        points = FitPoints(fit_coords, fit_intensity, unet_prob, self.unet_weight)
+        points = FitPoints(fit_coords, fit_intensity)
         latent = self.network.latent_mean.expand(len(index), -1) if bool(new) else self.latents.weight[index]
         for damping in DAMPINGS if bool(new) else DAMPINGS[-1:]:
             latent, matrix = refined(self.network, self.slopes, points, latent, self.prior_weight, damping, self.bf16)
@@ -115,5 +109,4 @@ def prepare_fitted(
         key: value if key == "new" else value.to(device, non_blocking=non_blocking) for key, value in batch.items()
     }
     targets = {key: moved[key] for key in ("intensity", "label")}
-    given = (moved.get(key) for key in ("index", "fit_coords", "fit_intensity", "fit_unet_prob", "new"))
-    return moved["coords"], targets, tuple(given), {}
+    return moved["coords"], targets, tuple(moved[key] for key in ("index", "fit_coords", "fit_intensity", "new")), {}

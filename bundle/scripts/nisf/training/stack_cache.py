@@ -8,7 +8,7 @@ GPU would wait.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 
 import ignite.distributed as idist
@@ -34,17 +34,9 @@ SHARE = 0.6
 
 
 def bytes_of(dataset: MappedDataset, subjects: Sequence[int]) -> int:
-    """Size in bytes of what ``CachedStacks`` keeps of some subjects of the store, one byte per value."""
-    items = [dataset.stored(subject) for subject in subjects]
-    values = [item[name] for item in items for name in ("image", "label")] + (_unet_probs(items) or [])
-    return sum(one.numel() for one in values)
-
-
-def _unet_probs(items: Sequence[Mapping]) -> list[torch.Tensor] | None:
-    """U-Net probabilities [K, X, Y, Z, T] of stored subjects; None unless all have them in every frame."""
-    read = [scan_of(item["image"]).unet_prob for item in items]
-    every = all(one is not None and len(one.frames) == item["image"].shape[4] for one, item in zip(read, items))
-    return [one.values for one in read] if every else None
+    """Size in bytes of the images and labels of some subjects of the store, both one byte per voxel."""
+    items = (dataset.stored(subject) for subject in subjects)
+    return sum(item["image"].numel() + item["label"].numel() for item in items)
 
 
 def free_bytes(device: torch.device) -> int:
@@ -65,8 +57,7 @@ def hindrance_of(dataset: MappedDataset, device: torch.device) -> str | None:
 
 
 class CachedStacks:
-    """Images, labels and frames of S subjects as a few tensors on one device, and U-Net probabilities if the store has
-    those of every frame.
+    """Images, labels and frames of S subjects as a few tensors on one device.
 
     Args:
         dataset: the filled store.
@@ -94,21 +85,15 @@ class CachedStacks:
         self.whole = self._table([whole_frames(item) for item in items], torch.long)
         counts = [item["label"].numel() for item in items]
         self.first_voxel = self._table(_starts(counts), torch.long)
-        self.image, self.label = (self._joined([item[name] for item in items]) for name in ("image", "label"))
-        probs = _unet_probs(items)
-        self.unet_prob = None if probs is None else self._joined(probs)
-        self.classes = 0 if probs is None else len(probs[0])
+        self.image = torch.empty(self.channels * sum(counts), dtype=torch.uint8, device=self.device)
+        self.label = torch.empty(sum(counts), dtype=torch.int8, device=self.device)
+        for start, count, item in zip(_starts(counts), counts, items):
+            for kept, channels, name in ((self.image, self.channels, "image"), (self.label, 1, "label")):
+                part = kept[channels * start : channels * (start + count)]
+                part.copy_(item[name].permute(4, 0, 1, 2, 3).reshape(-1))
 
     def _table(self, values: Sequence, kind: torch.dtype = torch.double) -> torch.Tensor:
         return torch.as_tensor(np.asarray(values), dtype=kind, device=self.device)
-
-    def _joined(self, parts: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Tensors [C, X, Y, Z, T] one after another, frame by frame."""
-        sizes = [part.numel() for part in parts]
-        whole = torch.empty(sum(sizes), dtype=parts[0].dtype, device=self.device)
-        for kept, part in zip(whole.split(sizes), parts):
-            kept.copy_(part.permute(4, 0, 1, 2, 3).reshape(-1))
-        return whole
 
     def draw(
         self, places: torch.Tensor, framing: RandFramed, sampling: RandPointsd, generator: torch.Generator
@@ -130,29 +115,22 @@ class CachedStacks:
         return frame, torch.cat(voxels, dim=2)
 
     def at(self, places: torch.Tensor, frame: torch.Tensor, voxels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """``coords`` [B, D, N], ``intensity`` [B, C, N] and ``label`` [B, 1, N] as ``gather_points`` gives them, and
-        ``unet_prob`` [B, K, N] if there is one."""
+        """``coords`` [B, D, N], ``intensity`` [B, C, N] and ``label`` [B, 1, N] as ``gather_points`` gives them."""
         coords = voxels * self.scale[places, :, None] + self.offset[places, :, None]
         coords = moved(coords, self.pose[places])
         time = self.times[self.first_frame[places] + frame]
         coords = torch.cat([coords, time[:, None, None].expand(-1, 1, voxels.shape[2])], dim=1)[:, : self.dims]
         size = self.size[places]
         voxel = (voxels[:, 0] * size[:, 1:2] + voxels[:, 1]) * size[:, 2:3] + voxels[:, 2]
-        grid = size.prod(dim=1)[:, None]
-        start = self.first_voxel[places][:, None] + frame[:, None] * grid
-
-        def read(values: torch.Tensor, channels: int) -> torch.Tensor:
-            first = channels * start + torch.arange(channels, device=self.device) * grid
-            return values[first.unsqueeze(2) + voxel.unsqueeze(1)]
-
-        found = {
+        grid, start = size.prod(dim=1), self.first_voxel[places]
+        label = (start + frame * grid)[:, None] + voxel
+        channel = torch.arange(self.channels, device=self.device)
+        first = self.channels * (start + frame * grid)[:, None] + channel * grid[:, None]
+        return {
             "coords": coords.float(),
-            "intensity": as_intensity(read(self.image, self.channels)),
-            "label": read(self.label, 1).long(),
+            "intensity": as_intensity(self.image[first.unsqueeze(2) + voxel.unsqueeze(1)]),
+            "label": self.label[label].long().unsqueeze(1),
         }
-        if self.unet_prob is not None:
-            found["unet_prob"] = as_intensity(read(self.unet_prob, self.classes))
-        return found
 
 
 def own_rand(number: int, *shape: int, **options: object) -> torch.Tensor:

@@ -1,9 +1,8 @@
-"""Labels of frames that nobody labelled, and U-Net probabilities of all of them, for training."""
+"""Labels of frames that nobody labelled, for training."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,8 +11,7 @@ from monai.transforms import Transform
 
 from nisf.geometry.orientation import spacing_of
 from nisf.models.slice_net import SliceNet, largest_pieces, read_frames, scaled
-from nisf.transforms.scan import Box, UNetProb, scan_of, with_scan
-from nisf.transforms.unet_prob import set_apart
+from nisf.transforms.scan import Box, scan_of
 from nisf.utils.tensors import likeliest
 
 
@@ -24,11 +22,10 @@ class LabelFramesd(Transform):
 
     Args:
         unet: trained U-Net; None leaves the item as it is, as does an item without any label.
-        keep: also read the labelled frames, and keep the probabilities of all frames in the image's ``Scan``.
     """
 
-    def __init__(self, unet: SliceNet | None, keep: bool = False) -> None:
-        self.unet, self.keep = unet, keep
+    def __init__(self, unet: SliceNet | None) -> None:
+        self.unet = unet
 
     def __call__(self, data: Mapping[Hashable, object]) -> dict[Hashable, object]:
         """The item with a label in every frame, where the frame was acquired."""
@@ -37,25 +34,13 @@ class LabelFramesd(Transform):
             return item
         image, label = item["image"], item["label"]
         spacing, filled = spacing_of(np.asarray(image.affine)), label.as_tensor().clone()
-        kept = torch.zeros(self.unet.num_classes, *image.shape[1:]) if self.keep else None
         for box, frames in _series(image).items():
             inside = (slice(None), *(slice(low, high) for low, high in box))
             missing = [place for place, t in enumerate(frames) if not bool((filled[inside][..., t] >= 0).all())]
-            read = range(len(frames)) if self.keep else missing
-            if not read:
-                continue
-            plain = torch.as_tensor(scaled(image.as_tensor()[inside][..., frames].float()))[..., list(read)]
-            found = read_frames(self.unet.eval(), plain, spacing)
-            raw = likeliest(found)
-            classes = largest_pieces(raw)
-            if self.keep:
-                set_apart(found, raw != classes)
-                kept[(*inside, frames)] = found.to(kept)
-            places = [place for place, number in enumerate(read) if number in missing]
-            filled[(*inside, [frames[place] for place in missing])] = classes[..., places].unsqueeze(0).to(filled)
-        if self.keep:
-            every = UNetProb(kept, list(range(image.shape[4])))
-            item["image"] = with_scan(image, replace(scan_of(image), unet_prob=every))
+            if missing:
+                plain = torch.as_tensor(scaled(image.as_tensor()[inside][..., frames].float()))[..., missing]
+                classes = largest_pieces(likeliest(read_frames(self.unet.eval(), plain, spacing)))
+                filled[(*inside, [frames[place] for place in missing])] = classes.unsqueeze(0).to(filled)
         item["label"] = MetaTensor(filled, meta=dict(label.meta), applied_operations=label.applied_operations)
         return item
 

@@ -19,28 +19,35 @@ logger = logging.getLogger(__name__)
 #: 210 ACDC and M&Ms patients its amount is 0.1 or more in 209 and 0.6 or more in 203 (benchmarks/slice_order.py).
 DOUBT, TRUST = 0.1, 0.6
 
+#: Fewest slices that must show the organ for the same two kinds of affine. A stray voxel beyond the organ can turn the
+#: taper of two or three, which must not overrule a file; where there is only a guess, they are right far more often.
+FEWEST_LOST, FEWEST = 2, 4
+
 #: Times as much doubt as its mirror image from which a heart counts as mirrored, for the same two kinds of affine; set
 #: so that none of 24 right ones does that the U-Net had not seen (benchmarks/mirrored.py).
 MIRRORED_LOST, MIRRORED = 1.15, 1.3
 
 
-def taper_of(classes: np.ndarray, body: Sequence[int], kept: Sequence[int] | None = None) -> float:
+def taper_of(
+    classes: np.ndarray, body: Sequence[int], kept: Sequence[int] | None = None, fewest: int = FEWEST
+) -> float:
     """How much wider the last slices of the organ are than the first, in units of the mean area.
 
     A slice's area is that of the frame in which it is largest, as the base leaves the first slices during contraction.
     The taper is the median slope between any two slices that show the organ (Theil and Sen), so that a stray voxel in
     a slice beyond it changes little, times their number: negative for a left ventricle from base to apex, and 0 if
-    fewer than four slices show it.
+    fewer slices show it than ``fewest``.
 
     Args:
         classes: integer classes [X, Y, Z, T].
         body: classes that make up the organ (LV and myocardium).
         kept: slices that may be seen; None for all of them.
+        fewest: number of slices, at least 2.
     """
     area = np.isin(classes, list(body)).sum(axis=(0, 1)).max(axis=-1).astype(float)
     seen = np.arange(len(area)) if kept is None else np.asarray(sorted(kept))
     places = seen[area[seen] > 0]
-    if len(places) < 4:
+    if len(places) < fewest:
         return 0.0
     one, other = np.triu_indices(len(places), 1)
     slope = np.median((area[places[other]] - area[places[one]]) / (places[other] - places[one]))
@@ -107,7 +114,8 @@ class SliceOrderd(TurnTransform):
             return False
         image = item[self.keys[0]]
         believed = orientation.has_orientation(np.asarray(image.affine)) and not mirrored
-        taper = taper_of(item[self.classes].as_tensor()[0].numpy(), self.body, scan_of(image).kept_slices)
+        classes, kept = item[self.classes].as_tensor()[0].numpy(), scan_of(image).kept_slices
+        taper = taper_of(classes, self.body, kept, FEWEST if believed else FEWEST_LOST)
         return taper >= (TRUST if believed else DOUBT)
 
     @staticmethod

@@ -67,7 +67,10 @@ class AddUNetProbd(Transform):
             probabilities = read_frames(self.network, plain.flip(2), spacing, kept, self.bf16, self.turns_of).flip(2)
             raw, classes = _classes_of(probabilities, kept)
         turns = self._turns((classes.flip(1) if mirrored else classes).numpy(), np.asarray(image.affine))
-        set_apart(probabilities, raw != classes)
+        # separate pieces are taken for background, though not with certainty
+        apart = torch.full((len(probabilities), 1), APART / (len(probabilities) - 1))
+        apart[0] = 1 - APART
+        probabilities[:, (raw != classes)] = apart
         item[self.image_key] = with_scan(
             image, replace(scan, unet_prob=UNetProb(probabilities, frames, mirrored, turns))
         )
@@ -92,14 +95,6 @@ class AddUNetProbd(Transform):
 
     def _turns(self, classes: np.ndarray, affine: np.ndarray) -> int:
         return 0 if self.turns_of is None else self.turns_of(classes, spacing_of(affine))
-
-
-def set_apart(probabilities: torch.Tensor, apart: torch.Tensor) -> None:
-    """Takes separate pieces, ``apart`` [X, Y, Z, T], for background in probabilities [K, X, Y, Z, T], though not with
-    certainty; in place."""
-    share = torch.full((len(probabilities), 1), APART / (len(probabilities) - 1))
-    share[0] = 1 - APART
-    probabilities[:, apart] = share
 
 
 def _classes_of(probabilities: torch.Tensor, kept: Sequence[int] | None) -> tuple[torch.Tensor, torch.Tensor]:
