@@ -28,7 +28,7 @@ from monai.bundle import ConfigParser
 from options import parser_of
 from segmented import data_set_of
 
-from nisf.fit.refine import EntrySlopes, FitPoints, refined
+from nisf.fit.refine import FromEntry, refined
 from nisf.models.nisf import NISF
 from nisf.models.weights import load_weights
 from nisf.training.calibration import dice_of
@@ -127,12 +127,12 @@ def unseen_dice(network: NISF, store: MappedDataset, subjects: range) -> np.ndar
     stacks = CachedStacks(store, subjects, device)
     generator, places = torch.Generator(device).manual_seed(0), torch.arange(len(subjects), device=device)
     fitted, asked = _points(stacks, places, FIT_POINTS, 0.0, generator), _points(stacks, places, POINTS, 1.0, generator)
-    slopes, found = EntrySlopes(frozen), []
+    entry, found = FromEntry(frozen), []
     for one in places.split(1):
         latent = frozen.latent_mean.expand(1, -1)
-        seen = FitPoints(fitted["coords"][one], fitted["intensity"][one])
+        seen = (fitted["coords"][one], fitted["intensity"][one])
         for damping in DAMPINGS:
-            latent, _ = refined(frozen, slopes, seen, latent, PRIOR_WEIGHT, damping, bf16=False)
+            latent, _ = refined(frozen, entry, *seen, latent, PRIOR_WEIGHT, damping, bf16=False)
         classes = frozen(asked["coords"][one], latent)[0, frozen.in_channels :].argmax(dim=0)
         label = asked["label"][one][0, 0]
         known = label >= 0

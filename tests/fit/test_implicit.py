@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nisf.fit.implicit import ThroughFit
-from nisf.fit.refine import EntrySlopes, FitPoints, refined
+from nisf.fit.refine import FromEntry, refined
 from nisf.models.nisf import NISF
 
 WEIGHT, STEPS = 1e-2, 150
@@ -20,13 +20,13 @@ def problem(monkeypatch):
     coords, asked = torch.rand(3, 4, 60).double(), torch.rand(3, 4, 20).double()
     with torch.no_grad():
         seen = net(coords, net.latent_mean + 0.3 * torch.randn(3, 6).double())[:, :1].sigmoid()
-    return net, FitPoints(coords, seen), asked
+    return net, coords, seen, asked
 
 
-def fitted(net, points):
+def fitted(net, coords, seen):
     latent = net.latent_mean.expand(3, -1)
     for damping in [0.1] * STEPS + [0.0]:
-        latent, matrix = refined(net, EntrySlopes(net), points, latent, WEIGHT, damping, bf16=False)
+        latent, matrix = refined(net, FromEntry(net), coords, seen, latent, WEIGHT, damping, bf16=False)
     return latent, matrix
 
 
@@ -35,9 +35,9 @@ def classes(net, asked, latent):
 
 
 def test_gradients_are_those_of_fits_made_again(problem):
-    net, points, asked = problem
-    latent, matrix = fitted(net, points)
-    through = ThroughFit.apply(latent, matrix, net, net, points, False, *net.parameters())
+    net, coords, seen, asked = problem
+    latent, matrix = fitted(net, coords, seen)
+    through = ThroughFit.apply(latent, matrix, net, net, coords, seen, False, *net.parameters())
     assert torch.equal(through, latent)
     classes(net, asked, through).backward()
     direction = {name: torch.randn_like(value) for name, value in net.named_parameters()}
@@ -49,7 +49,7 @@ def test_gradients_are_those_of_fits_made_again(problem):
         with torch.no_grad():
             for name, value in net.named_parameters():
                 value += sign * 1e-5 * direction[name]
-            again, _ = fitted(net, points)
+            again, _ = fitted(net, coords, seen)
             ends.append(float(classes(net, asked, again)))
             for name, value in net.named_parameters():
                 value -= sign * 1e-5 * direction[name]
@@ -59,9 +59,9 @@ def test_gradients_are_those_of_fits_made_again(problem):
 
 
 def test_what_the_intensities_do_not_need_gets_no_gradient(problem):
-    net, points, asked = problem
-    latent, matrix = fitted(net, points)
-    through = ThroughFit.apply(latent, matrix, net, net, points, False, *net.parameters())
+    net, coords, seen, asked = problem
+    latent, matrix = fitted(net, coords, seen)
+    through = ThroughFit.apply(latent, matrix, net, net, coords, seen, False, *net.parameters())
     through.sum().backward()
     assert net.class_head.weight.grad is None or not net.class_head.weight.grad.any()
     assert net.intensity_head.weight.grad.any() and net.first.linear.weight.grad.any()

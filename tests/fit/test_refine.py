@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from nisf.fit.refine import EntrySlopes, FitPoints, refined
+from nisf.fit.refine import FromEntry, refined
 from nisf.models.nisf import NISF
 
 WEIGHT, DAMPING = 1e-3, 1e-2
@@ -26,7 +26,7 @@ def scans(network, number=3, points=40):
 
 
 def step(network, coords, seen, latent):
-    return refined(network, EntrySlopes(network), FitPoints(coords, seen), latent, WEIGHT, DAMPING, bf16=False)[0]
+    return refined(network, FromEntry(network), coords, seen, latent, WEIGHT, DAMPING, bf16=False)[0]
 
 
 def by_autograd(network, coords, seen, latent):
@@ -67,7 +67,7 @@ def test_steps_find_the_latent_that_made_the_intensities(network):
 
 def test_no_step_is_longer_than_the_points_can_tell(network):
     coords, seen, latent = scans(network, points=1)
-    found, _ = refined(network, EntrySlopes(network), FitPoints(coords, seen), latent, 1e-9, 1e-9, bf16=False)
+    found, _ = refined(network, FromEntry(network), coords, seen, latent, 1e-9, 1e-9, bf16=False)
     steps = torch.linalg.solve(network.latent_factor, (found - latent).t())
     assert steps.norm(dim=0).max() < 3.001
 

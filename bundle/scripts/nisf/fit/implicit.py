@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from nisf.fit.refine import FitPoints
 from nisf.models.nisf import NISF
 
 #: Length of the step, in standard deviations of the prior, over which a fit's slope is taken by a difference.
@@ -28,7 +28,8 @@ class ThroughFit(torch.autograd.Function):
         matrix: torch.Tensor,
         network: NISF,
         fast: nn.Module,
-        points: FitPoints,
+        coords: torch.Tensor,
+        intensity: torch.Tensor,
         bf16: bool,
         *weights: torch.Tensor,
     ) -> torch.Tensor:
@@ -37,27 +38,28 @@ class ThroughFit(torch.autograd.Function):
         Args:
             latent, matrix: latents and curvature from ``refined``.
             network, fast: the network, and the same compiled or not.
-            points: what the fit saw.
+            coords, intensity: the fit's points [B, D, N] and intensities [B, C, N].
             bf16: run the network in bfloat16.
             weights: the weights of the network, which get the gradients.
         """
-        ctx.save_for_backward(latent, matrix)
-        ctx.network, ctx.fast, ctx.points, ctx.bf16, ctx.weights = network, fast, points, bf16, weights
+        ctx.save_for_backward(latent, matrix, coords, intensity)
+        ctx.network, ctx.fast, ctx.bf16, ctx.weights = network, fast, bf16, weights
         return latent.clone()
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, wanted: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Gradients of the weights alone."""
-        latent, matrix = ctx.saved_tensors
-        factor, coords = ctx.network.latent_factor, ctx.points.coords
+        latent, matrix, coords, intensity = ctx.saved_tensors
+        factor, channels = ctx.network.latent_factor, ctx.network.in_channels
         change = torch.linalg.solve(matrix, wanted.to(factor) @ factor)
         length = change.norm(dim=1, keepdim=True).clamp_min(1e-20)
         shift = (STEP / length * change) @ factor.t()
         ends = torch.cat([latent - shift, latent + shift])
+        with torch.enable_grad(), torch.autocast(coords.device.type, torch.bfloat16, enabled=ctx.bf16):
+            logits = ctx.fast(torch.cat([coords, coords]), ends)[:, :channels].to(latent)
         with torch.enable_grad():
-            with torch.autocast(coords.device.type, torch.bfloat16, enabled=ctx.bf16):
-                logits = ctx.fast(torch.cat([coords, coords]), ends)
-            below, above = (ctx.points.loss(part) for part in logits.chunk(2))
+            losses = F.binary_cross_entropy_with_logits(logits, torch.cat([intensity, intensity]), reduction="none")
+            below, above = losses.sum(dim=1).mean(dim=1).chunk(2)
             loss = (length[:, 0] / (2 * STEP) * (below - above)).sum()
             found = torch.autograd.grad(loss, ctx.weights, allow_unused=True)
-        return (*(None,) * 6, *found)
+        return (*(None,) * 7, *found)

@@ -82,9 +82,9 @@ def jacobian(
         logits [C + K, N] and n Jacobians [N, M].
     """
     coords, projected, effects = _placed(network, points, variables, v)
-    of_latent, residual = network.modulation(variables.latent(v))
-    logits, by_entry = by_entry_of(network, projected + of_latent, residual, outputs)
-    by_argument, by_residual = entry_by_latent(network)
+    logits, by_entry = _by_entry(network, projected, variables.latent(v), outputs)
+    by_argument = network.first.linear.weight[:, network.place_dims :] @ network.latent_factor
+    by_residual = network.residual(network.latent_factor.t()).t()
     found = [a @ by_argument + b @ by_residual for a, b in by_entry]
     if variables.moves:
         of_coords, by_pose = network.first.linear.weight[:, :3], slopes(coords, variables.pose(v))
@@ -115,15 +115,9 @@ def _placed(
     return coords, network.project(coords), effects
 
 
-def entry_by_latent(network: NISF) -> tuple[torch.Tensor, torch.Tensor]:
-    """Derivatives of the first layer's argument [2 H, L] and of the residual [H, L] by the whitened latent."""
-    factor = network.latent_factor
-    return network.first.linear.weight[:, network.place_dims :] @ factor, network.residual(factor.t()).t()
-
-
 @torch.no_grad()
-def by_entry_of(
-    network: NISF, argument: torch.Tensor, residual: torch.Tensor, outputs: torch.Tensor
+def _by_entry(
+    network: NISF, projected: torch.Tensor, latent: torch.Tensor, outputs: torch.Tensor
 ) -> tuple[torch.Tensor, list[tuple[torch.Tensor, torch.Tensor]]]:
     """Logits and their derivatives with respect to the network's inputs at each point.
 
@@ -133,15 +127,15 @@ def by_entry_of(
 
     Args:
         network: frozen network.
-        argument: argument of the first layer [..., N, 2 H].
-        residual: residual [..., H] or [..., 1, H].
+        projected: coordinates' part of the argument [N, 2 H].
+        latent: latent [L].
         outputs: weights of the logits [n, C + K].
 
     Returns:
-        logits [..., N, C + K], and for each output the derivatives with respect to argument [..., N, 2 H] and residual
-        [..., N, H].
+        logits [N, C + K], and for each output the derivatives with respect to argument [N, 2 H] and residual [N, H].
     """
-    x, first = network.first.activate_with_slopes(argument)
+    of_latent, residual = network.modulation(latent)
+    x, first = network.first.activate_with_slopes(projected + of_latent)
     x, slopes = x + residual, []
     for layer in network.layers:
         added, of_layer = layer.activate_with_slopes(layer.linear(x))
@@ -150,10 +144,10 @@ def by_entry_of(
     weights = outputs @ torch.cat([network.intensity_head.weight, network.class_head.weight])
     found = []
     for weight in weights:
-        by_x = weight.to(x).expand_as(x)
+        by_x = weight.expand(len(x), -1)
         for layer, of_layer in zip(reversed(network.layers), reversed(slopes)):
-            by_x = by_x + torch.cat([by_x, by_x], dim=-1).mul_(of_layer) @ layer.linear.weight
-        found.append((torch.cat([by_x, by_x], dim=-1).mul_(first), by_x))
+            by_x = by_x + torch.cat([by_x, by_x], dim=1).mul_(of_layer) @ layer.linear.weight
+        found.append((torch.cat([by_x, by_x], dim=1).mul_(first), by_x))
     return network.heads(x), found
 
 

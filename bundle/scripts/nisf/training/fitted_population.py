@@ -8,17 +8,13 @@ import torch
 from torch import nn
 
 from nisf.fit.implicit import ThroughFit
-from nisf.fit.refine import EntrySlopes, FitPoints, refined
+from nisf.fit.refine import FromEntry, refined
 from nisf.models.nisf import NISF
 from nisf.utils.compile import compiled, has_bf16
 from nisf.utils.distributed import of_all, trained_together
 
 #: Damping of the steps of a new subject's fit; the last is that of every later step.
 DAMPINGS = (1e-2, 3e-3, 1e-3, 1e-3)
-
-#: Damping of the fits' answer to a change of the weights. Where the points tell little of a latent, the answer to first
-#: order is larger than what a fit from new weights finds.
-CAUTION = 0.01
 
 
 class FittedLatents(nn.Module):
@@ -69,7 +65,7 @@ class FittedPopulation(nn.Module):
         # outside the module tree, so that checkpoints contain only the plain network
         self.__dict__["plain"] = compiled(network, compile, device)
         self.__dict__["fast"] = trained_together(self.plain)
-        self.__dict__["slopes"] = compiled(EntrySlopes(network), compile, device)
+        self.__dict__["from_entry"] = compiled(FromEntry(network), compile, device)
 
     def forward(
         self,
@@ -83,17 +79,24 @@ class FittedPopulation(nn.Module):
 
         The latents are first fitted to ``fit_intensity`` [B, C, M] at ``fit_coords`` [B, D, M].
         """
-        points = FitPoints(fit_coords, fit_intensity)
         latent = self.network.latent_mean.expand(len(index), -1) if bool(new) else self.latents.weight[index]
         for damping in DAMPINGS if bool(new) else DAMPINGS[-1:]:
-            latent, matrix = refined(self.network, self.slopes, points, latent, self.prior_weight, damping, self.bf16)
+            latent, matrix = refined(
+                self.network,
+                self.from_entry,
+                fit_coords,
+                fit_intensity,
+                latent,
+                self.prior_weight,
+                damping,
+                self.bf16,
+            )
         self.latents.weight[of_all(index)] = of_all(latent)
         with torch.autocast(coords.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             if not self.through_fit:
                 return self.fast(coords, latent).float(), latent
-            answering = matrix + CAUTION * torch.eye(matrix.shape[1], device=matrix.device)
-            fit = (self.network, self.plain, points, self.bf16)
-            asked = ThroughFit.apply(latent, answering, *fit, *self.network.parameters())
+            fit = (self.network, self.plain, fit_coords, fit_intensity, self.bf16)
+            asked = ThroughFit.apply(latent, matrix, *fit, *self.network.parameters())
             # not for the intensities: these are what the fit itself is after, and the training diverges
             both = self.fast(torch.cat([coords, coords]), torch.cat([latent, asked])).float()
         (of_fit, of_asked), channels = both.chunk(2), self.network.in_channels
