@@ -222,6 +222,17 @@ def test_the_readme_is_short_and_names_what_comes_first():
         assert needed in text, needed
 
 
+@pytest.mark.parametrize("name", ["README.md", "bundle/docs/README.md"])
+def test_dice_on_hearts_is_that_of_the_results(name):
+    """LV, myocardium, RV and their mean on the test patients of both data sets."""
+    text, results = PAGES[name].read_text(), (DOCS / "results" / "hearts.md").read_text()
+    for data in ("ACDC, 10", "M&Ms, 16"):
+        row = re.search(rf"^\| {data} patients \| fit \| mean \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|", results, re.M)
+        lv, muscle, rv, mean = map(re.escape, row.groups())
+        classes = rf"LV {lv}, (MYO|myocardium) {muscle}, RV {rv}\)"
+        assert re.search(rf"{mean} \({classes}|{classes} \| {mean} \|", text), data
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_test_that_is_named_exists(name):
     for named in re.findall(r"`([\w/]*\btest_\w+\.py)", PAGES[name].read_text()):
