@@ -128,6 +128,17 @@ def test_a_base_that_leaves_its_slices_and_a_stray_voxel_do_not_hide_the_taper()
     assert taper_of(classes[:, :, ::-1], (1, 2)) > 0.5
 
 
+def test_the_end_that_the_heart_leaves_is_the_base():
+    """Slices as large as each other tell the order by what is left of them; a frame without labels says nothing."""
+    classes = np.zeros((9, 9, 3, 3), dtype=int)
+    classes[:8, :8, :, 0] = 1
+    assert taper_of(classes, (1, 2), fewest=2) == 0
+    for place, width in enumerate([2, 5, 7]):
+        classes[:width, :8, place, 1] = 1
+    assert taper_of(classes, (1, 2), fewest=2) < -0.1
+    assert taper_of(classes[:, :, ::-1], (1, 2), fewest=2) > 0.1
+
+
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_heart_comes_out_upright_and_unmirrored(scan, turns, mirrored, caplog):
