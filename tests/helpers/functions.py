@@ -6,7 +6,7 @@ import torch
 from nisf.fit.blending import Correction
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
-from nisf.models.nisf import NISF
+from nisf.models.committee import network_of
 from nisf.sampling.fitted_scan import FittedScan
 
 AFFINE = np.array([[1.2, 0.5, 0.3, -20.0], [-0.4, 1.3, 0.5, 15.0], [0.1, -0.6, 7.0, -30.0], [0, 0, 0, 1]])
@@ -14,7 +14,7 @@ AFFINE = np.array([[1.2, 0.5, 0.3, -20.0], [-0.4, 1.3, 0.5, 15.0], [0.1, -0.6, 7
 
 def _scan(frame, correction=None, **options):
     torch.manual_seed(3)
-    network = NISF(num_probes=4, **options).eval()
+    network = network_of(num_probes=4, **options).eval()
     network.temperature.fill_(1.3)
     return FittedScan(network, 0.3 * torch.randn(network.latent_size), frame, correction)
 
@@ -29,6 +29,13 @@ def beating():
     correction = Correction(values, 0.05, (0, 2, 4), 5, (0.2, 0.7))
     sizes = {"hidden_size": 16, "latent_size": 7, "num_layers": 3, "omega0": 3.0, "sigma0": 2.0}
     return _scan(frame, correction, num_classes=6, in_channels=2, closed_cycle=True, **sizes)
+
+
+def joined():
+    """``beating`` with a committee of three networks."""
+    whole = beating()
+    sizes = {"hidden_size": 8, "latent_size": 7, "num_layers": 4, "omega0": 3.0, "sigma0": 2.0, "members": 3}
+    return _scan(whole.frame, whole.correction, num_classes=6, in_channels=2, closed_cycle=True, **sizes)
 
 
 def still():

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from helpers.browsers import require_browser, wait
-from helpers.functions import beating, still
+from helpers.functions import beating, joined, still
 from nibabel.affines import apply_affine
 
 from nisf.cli.main import run
@@ -51,7 +51,7 @@ def test_a_fitted_heart(laptop, living_scan, opened, kind, count):
 
 
 @pytest.mark.parametrize("kind", BACKENDS)
-@pytest.mark.parametrize("fitted", [beating(), still()], ids=["beating", "still"])
+@pytest.mark.parametrize("fitted", [beating(), joined(), still()], ids=["beating", "joined", "still"])
 def test_every_part_of_a_function(laptop, living_scan, opened, fitted, kind):
     opened(laptop, living_scan / "view.html")
     for time in (0.1, 0.9, 1.45):  # in front of, behind and between the U-Net's frames

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from nisf.fit.frozen import fitting_mode
+from nisf.fit.members import for_each_member
 from nisf.fit.points import GridPoints
 from nisf.fit.posterior import LatentFit
 from nisf.models.nisf import NISF
@@ -44,6 +45,7 @@ def _backward(
         yield numbers, output.detach(), float(loss.detach())
 
 
+@for_each_member()
 def fit_adam(
     network: NISF,
     points: GridPoints,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from nisf.fit.frozen import fitting_mode
+from nisf.fit.members import for_each_member
 from nisf.fit.points import GridPoints
 from nisf.fit.posterior import LatentFit
 from nisf.fit.prior import initial_latent
@@ -18,6 +19,13 @@ from nisf.models.nisf import NISF
 from nisf.utils.errors import InputError, check_counts
 
 
+def _in_known_pose(settings: dict) -> dict:
+    """Settings of a fit without those that move the scan's points."""
+    gain_and_offset = tuple(settings.get("acquisition", (0.0,) * ACQUISITION))[:4]
+    return {**settings, "pose": False, "acquisition": (*gain_and_offset, 0.0, 0.0)}
+
+
+@for_each_member(_in_known_pose)
 def fit_gauss_newton(
     network: NISF,
     points: GridPoints,
@@ -45,6 +53,7 @@ def fit_gauss_newton(
     kept if the loss of the points in use falls; the damping follows the gain ratio (Nielsen 1999). G leaves out
     the residuals' curvature and mostly overestimates that of the loss; the last step shows by how much, and the next
     one is lengthened to match, at most twofold. The fit starts with few points and doubles them as the steps get small.
+    Of a ``Committee`` each member is fitted (``fit.members``), and ``callback`` is called for each.
 
     Args:
         network: the trained network with its prior; its weights are not changed.

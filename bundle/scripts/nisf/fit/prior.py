@@ -9,6 +9,7 @@ import torch
 
 from nisf.fit.points import GridPoints
 from nisf.geometry.frame import CoordinateFrame
+from nisf.models.committee import Committee, members_of
 from nisf.models.nisf import NISF
 
 
@@ -75,7 +76,12 @@ def _span(frame: CoordinateFrame) -> list[list[float]]:
 
 @torch.no_grad()
 def set_initial_latent(
-    network: NISF, low: torch.Tensor, high: torch.Tensor, draws: int = 2000, noise: float = 0.02, seed: int = 0
+    network: NISF | Committee,
+    low: torch.Tensor,
+    high: torch.Tensor,
+    draws: int = 2000,
+    noise: float = 0.02,
+    seed: int = 0,
 ) -> None:
     """Fills the buffers of the initial latent: the best linear estimate of a latent from intensities at fixed probes.
 
@@ -84,12 +90,19 @@ def set_initial_latent(
     whereas a Gauss-Newton step from the mean uses the slope at the mean alone. No data is needed.
 
     Args:
-        network: network whose prior is set.
+        network: network whose prior is set; of a committee, each member.
         low, high: corners [D] of the box of normalised coordinates over which the probes are spread.
         draws: number of latents.
         noise: variance of an intensity about that of the network.
         seed: random seed of probes and draws.
     """
+    for member in members_of(network):
+        _set_initial_latent(member, low, high, draws, noise, seed)
+
+
+def _set_initial_latent(
+    network: NISF, low: torch.Tensor, high: torch.Tensor, draws: int, noise: float, seed: int
+) -> None:
     mean, probes = network.latent_mean, network.guess_coords.shape[1]
     unit = torch.quasirandom.SobolEngine(network.coord_dims, scramble=True, seed=seed).draw(probes).t()
     coords = (low[:, None] + (high - low)[:, None] * unit).to(mean)

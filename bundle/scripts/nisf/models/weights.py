@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from nisf.models.committee import Committee, members_of, shaped_as
 from nisf.models.nisf import NISF
 from nisf.models.slice_net import SliceNet
 from nisf.utils.errors import InputError
@@ -36,13 +37,15 @@ def read_weights(path: str | Path) -> Mapping[str, torch.Tensor]:
 
 
 def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
-    """Loads the weights of ``path`` into ``network``.
+    """The network with the weights of ``path``: itself, or one of as many members as the weights are of.
 
     Raises:
         InputError: the file is missing, damaged, or from another network; ``OtherTime`` where that takes time in
             another form.
     """
-    return _with(network, read_weights(path), path)
+    state = read_weights(path)
+    network = shaped_as(network, state) if isinstance(network, (NISF, Committee)) else network
+    return _with(network, state, path)
 
 
 def started(network: torch.nn.Module, path: str | Path | None) -> torch.nn.Module:
@@ -69,8 +72,11 @@ def _with(network: torch.nn.Module, state: Mapping[str, torch.Tensor], path: str
 
 def _of_time(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> str | None:
     """The sentence for weights that take time in another form than the network; None if that is not what is wrong."""
-    names = ("first.linear.weight", "guess_coords", "latent_mean")
-    if not isinstance(network, NISF) or any(name not in state for name in names):
+    if not isinstance(network, (NISF, Committee)):
+        return None
+    network, within = members_of(network)[0], "members.0." if isinstance(network, Committee) else ""
+    names = [f"{within}{name}" for name in ("first.linear.weight", "guess_coords", "latent_mean")]
+    if any(name not in state for name in names):
         return None
     inputs, coords, latent = (state[name].shape[axis] for name, axis in zip(names, (1, 0, 0)))
     closed = inputs > coords + latent

@@ -14,6 +14,7 @@ from nisf.fit.blending import Correction, cut_off
 from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.frame import CoordinateFrame
 from nisf.io.latent_file import SavedFit, read_latent
+from nisf.models.committee import network_of as untrained
 from nisf.models.nisf import NISF
 from nisf.models.weights import OtherTime, digest_of, load_weights
 from nisf.sampling.shared_places import SharedPlaces
@@ -244,7 +245,7 @@ def network_of(saved: SavedFit, model: str | Path | None = None, device: str | t
     """
     weights = weights_of(saved, model)
     try:
-        network = load_weights(NISF(**saved.options), weights)
+        network = load_weights(untrained(**saved.options), weights)
     except OtherTime:
         network = None
     if network is None or digest_of(network) != saved.digest:

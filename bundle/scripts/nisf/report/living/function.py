@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from nisf.fit.blending import Correction
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.orientation import spacing_of
+from nisf.models.committee import members_of
 from nisf.models.nisf import NISF
 from nisf.report.living.packing import halves, packed
 from nisf.report.living.residuals import packed_residuals
@@ -24,13 +26,15 @@ def function_data(fitted: FittedScan) -> dict:
 
     ``weights`` holds float32: the first layer's part of place and time [2 H, places], the latent's part and bias [2 H],
     the latent's residual [H]; of each further layer bias [2 H] and step [2 H]; of the first image channel and the
-    classes weight [1 + K, H] and bias [1 + K]. ``steps`` holds the weights [2 H, H] of the further layers as int16, low
-    bytes before high bytes, to be multiplied with the step of their row.
+    classes weight [1 + K, H] and bias [1 + K]. ``steps`` holds the weights [2 H, W] of the further layers as int16, low
+    bytes before high bytes, to be multiplied with the step of their row. The members of a committee stand side by side,
+    H units in all (``hidden``) with W of each (``width``); their heads are divided by their number.
     """
-    network = fitted.network
-    weights, steps = _weights(network, fitted.latent)
+    network, members = members_of(fitted.network)[0], members_of(fitted.network)
+    weights, steps = _weights(members, fitted.latent)
     return {
-        "hidden": network.hidden_size,
+        "hidden": len(members) * network.hidden_size,
+        "width": network.hidden_size,
         "places": network.place_dims,
         "layers": network.num_layers,
         "rows": 1 + network.num_classes,
@@ -45,18 +49,26 @@ def function_data(fitted: FittedScan) -> dict:
 
 
 @torch.no_grad()
-def _weights(network: NISF, latent: torch.Tensor) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    of_latent, residual = network.modulation(latent.to(network.latent_mean))
-    parts = [network.first.linear.weight[:, : network.place_dims], of_latent, residual]
+def _weights(members: Sequence[NISF], latent: torch.Tensor) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    latents = latent.to(members[0].latent_mean).split(members[0].latent_size)
+    of_latent, residual = zip(*(one.modulation(own) for one, own in zip(members, latents)))
+    places = members[0].place_dims
+    parts = [_units(one.first.linear.weight[:, :places] for one in members), _units(of_latent), torch.cat(residual)]
     steps = []
-    for layer in network.layers:
-        weight = layer.linear.weight
+    for layers in zip(*(one.layers for one in members)):
+        weight = _units(layer.linear.weight for layer in layers)
         step = (weight.abs().amax(dim=1, keepdim=True) / MOST_STEPS).clamp_min(torch.finfo(torch.float32).tiny)
-        parts += [layer.linear.bias, step]
+        parts += [_units(layer.linear.bias for layer in layers), step]
         steps.append((weight / step).round().cpu().numpy())
-    image, classes = network.intensity_head, network.class_head
-    parts += [torch.cat([image.weight[:1], classes.weight]), torch.cat([image.bias[:1], classes.bias])]
+    heads = [torch.cat([one.intensity_head.weight[:1], one.class_head.weight]) for one in members]
+    biases = [torch.cat([one.intensity_head.bias[:1], one.class_head.bias]) for one in members]
+    parts += [torch.cat(heads, dim=1) / len(members), torch.stack(biases).mean(dim=0)]
     return [part.detach().cpu().float().numpy() for part in parts], steps
+
+
+def _units(of_members: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Rows of all members, each [2 W, ...]: frequencies of all units first, then their scales."""
+    return torch.cat([half for halves in zip(*(rows.chunk(2) for rows in of_members)) for half in halves])
 
 
 def _frame(frame: CoordinateFrame) -> dict:

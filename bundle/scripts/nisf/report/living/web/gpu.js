@@ -7,13 +7,13 @@ const SIDE = 128;
 
 const pause = () => new Promise((done) => setTimeout(done, 1));
 
-// Weights of `units` [rows of W, columns] as the columns of 4 x 4 matrices, `groups` matrices for each 4 inputs.
-function matrices(weight, hidden, start, groups, factor, last = Infinity) {
-  const found = new Float32Array(hidden * 4 * groups);
-  for (let i = 0; i < hidden / 4; i++) for (let g = 0; g < groups; g++)
+// Weights of units [rows, inputs] as the columns of 4 x 4 matrices, `groups` matrices for each 4 inputs.
+function matrices(weight, inputs, start, groups, factor, last = Infinity) {
+  const found = new Float32Array(inputs * 4 * groups);
+  for (let i = 0; i < inputs / 4; i++) for (let g = 0; g < groups; g++)
     for (let column = 0; column < 4; column++) for (let row = 0; row < 4; row++) {
       const o = start + 4 * g + row;
-      if (o < last) found[((i * groups + g) * 4 + column) * 4 + row] = factor * weight[o * hidden + 4 * i + column];
+      if (o < last) found[((i * groups + g) * 4 + column) * 4 + row] = factor * weight[o * inputs + 4 * i + column];
     }
   return found;
 }
@@ -24,18 +24,18 @@ export class Gpu {
     this.most = SIDE * SIDE;
     const gl = (this.gl = document.createElement("canvas").getContext("webgl2", { antialias: false, depth: false }));
     if (!gl) throw new Error("this browser has no WebGL2");
-    if (model.hidden % 4) throw new Error("the network's width is no multiple of four");
+    if (model.width % 4) throw new Error("the network's width is no multiple of four");
     if (!gl.getExtension("EXT_color_buffer_float")) throw new Error("the graphics card draws no float textures");
     this.texels = model.hidden / 4;
     const most = Math.min(gl.getParameter(gl.MAX_DRAW_BUFFERS), gl.getParameter(gl.MAX_COLOR_ATTACHMENTS), 8);
-    this.groups = [8, 4, 2, 1].find((g) => g <= most && this.texels % g === 0);
-    if (4 * this.groups * model.hidden * 4 > gl.getParameter(gl.MAX_UNIFORM_BLOCK_SIZE))
+    this.groups = [8, 4, 2, 1].find((g) => g <= most && (model.width / 4) % g === 0);
+    if (4 * this.groups * model.width * 4 > gl.getParameter(gl.MAX_UNIFORM_BLOCK_SIZE))
       throw new Error("the graphics card holds too few weights");
     this.passes = this.texels / this.groups;
     this.turn = { f: model.omega / (2 * Math.PI), s: model.sigma * Math.sqrt(Math.LOG2E) };
     this.programs = {
       first: this.program(shaders.first(this.groups), ["Weights"], ["coords"]),
-      inner: this.program(shaders.inner(model.hidden, this.groups), ["Frequency", "Scale", "Bias"], ["units"]),
+      inner: this.program(shaders.inner(model.width, this.groups), ["Frequency", "Scale", "Bias"], ["units"]),
       heads: this.program(shaders.heads(model), ["Heads"], ["units", "places", ...this.corrections()]),
     };
     this.textures();
@@ -63,7 +63,7 @@ export class Gpu {
     gl.useProgram(program);
     blocks.forEach((name, i) => gl.uniformBlockBinding(program, gl.getUniformBlockIndex(program, name), i));
     samplers.forEach((name, i) => gl.uniform1i(gl.getUniformLocation(program, name), i));
-    return { program, base: gl.getUniformLocation(program, "base"), share: gl.getUniformLocation(program, "share") };
+    return { program, base: gl.getUniformLocation(program, "base"), from: gl.getUniformLocation(program, "from"), share: gl.getUniformLocation(program, "share") };
   }
 
   texture(target, make) {
@@ -108,12 +108,12 @@ export class Gpu {
   }
 
   buffers() {
-    const { gl, model, turn, groups, passes } = this, { hidden, heads, rows } = model, size = 4 * groups;
+    const { gl, model, turn, groups, passes } = this, { hidden, width, heads, rows } = model, size = 4 * groups;
     const each = Array.from({ length: passes }, (_, pass) => pass * size);
     this.first = each.map(() => this.buffer(9 * groups * 16, gl.DYNAMIC_DRAW));
     this.inner = model.inner.map(({ weight, bias }) => each.map((start) => [
-      this.buffer(matrices(weight, hidden, start, groups, turn.f)),
-      this.buffer(matrices(weight, hidden, start + hidden, groups, turn.s)),
+      this.buffer(matrices(weight, width, start, groups, turn.f)),
+      this.buffer(matrices(weight, width, start + hidden, groups, turn.s)),
       this.buffer(Float32Array.from({ length: 2 * size }, (_, i) =>
         i < size ? turn.f * bias[start + i] : turn.s * bias[start + hidden + i - size])),
     ]));
@@ -169,7 +169,7 @@ export class Gpu {
 
   // Values [n, rows] of `located` points at a time, at most `most` of them.
   async evaluate(time, points) {
-    const { gl, model, programs, units, targets } = this, { count } = points, rows = Math.ceil(count / SIDE);
+    const { gl, model, programs, units, targets } = this, { count } = points, member = model.width / 4, rows = Math.ceil(count / SIDE);
     const moment = momentOf(model, time);
     gl.activeTexture(gl.TEXTURE0);
     this.at(moment);
@@ -185,7 +185,9 @@ export class Gpu {
     for (const layer of this.inner) {
       layer.forEach((buffers, pass) => {
         gl.useProgram(programs.inner.program);
-        gl.uniform1i(programs.inner.base, pass * this.groups);
+        const base = pass * this.groups;
+        gl.uniform1i(programs.inner.base, base);
+        gl.uniform1i(programs.inner.from, base - (base % member));
         this.pass(programs.inner, targets[1 - now][pass], buffers, [[gl.TEXTURE_2D_ARRAY, units[now]]], rows);
       });
       now = 1 - now;

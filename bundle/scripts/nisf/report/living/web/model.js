@@ -9,11 +9,11 @@ export async function modelOf(about, shelf) {
   const steps = new Int16Array(joinedHalves(await shelf.unpacked(about.steps)).buffer);
   let at = 0;
   const take = (count) => numbers.subarray(at, (at += count));
-  const { hidden, places, layers, rows } = about;
+  const { hidden, width, places, layers, rows } = about;
   const first = { weight: take(2 * hidden * places), bias: take(2 * hidden), residual: take(hidden) };
   const inner = Array.from({ length: layers - 1 }, (_, layer) => {
-    const bias = take(2 * hidden), step = take(2 * hidden), start = layer * 2 * hidden * hidden;
-    const weight = Float32Array.from({ length: 2 * hidden * hidden }, (_, i) => steps[start + i] * step[Math.floor(i / hidden)]);
+    const bias = take(2 * hidden), step = take(2 * hidden), start = layer * 2 * hidden * width;
+    const weight = Float32Array.from({ length: 2 * hidden * width }, (_, i) => steps[start + i] * step[Math.floor(i / width)]);
     return { weight, bias };
   });
   const heads = { weight: take(rows * hidden), bias: take(rows) };

@@ -37,11 +37,13 @@ function enter(model, moment, coords, start, four, x) {
   }
 }
 
+// A unit sees the `width` units of its own member of a committee.
 function wavelets(model, { weight, bias }, x, y) {
-  const { hidden } = model;
+  const { hidden, width } = model;
   for (let o = 0; o < hidden; o++) {
     let f0 = bias[o], f1 = f0, f2 = f0, f3 = f0, s0 = bias[o + hidden], s1 = s0, s2 = s0, s3 = s0;
-    for (let i = 0, j = 0, a = o * hidden, b = (o + hidden) * hidden; i < hidden; i++, j += 4) {
+    const own = 4 * width * Math.floor(o / width);
+    for (let i = 0, j = own, a = o * width, b = (o + hidden) * width; i < width; i++, j += 4) {
       const wf = weight[a + i], ws = weight[b + i], x0 = x[j], x1 = x[j + 1], x2 = x[j + 2], x3 = x[j + 3];
       f0 += wf * x0; f1 += wf * x1; f2 += wf * x2; f3 += wf * x3;
       s0 += ws * x0; s1 += ws * x1; s2 += ws * x2; s3 += ws * x3;

@@ -44,18 +44,19 @@ ${range(groups).map((g) => {
   }).join("\n")}
 }`;
 
-export const inner = (hidden, groups) => `${HEAD}
+// Units of a member of `width` units, whose first texel is `from`.
+export const inner = (width, groups) => `${HEAD}
 uniform sampler2DArray units;
-uniform int base;
-layout(std140) uniform Frequency { mat4 wf[${(hidden / 4) * groups}]; };
-layout(std140) uniform Scale { mat4 ws[${(hidden / 4) * groups}]; };
+uniform int base, from;
+layout(std140) uniform Frequency { mat4 wf[${(width / 4) * groups}]; };
+layout(std140) uniform Scale { mat4 ws[${(width / 4) * groups}]; };
 layout(std140) uniform Bias { vec4 bf[${groups}]; vec4 bs[${groups}]; };
 ${outputs(groups)}
 ${EXACT}void main() {
   ivec2 at = ivec2(gl_FragCoord.xy);
 ${range(groups).map((g) => `  vec4 f${g} = bf[${g}], s${g} = bs[${g}];`).join("\n")}
-  for (int i = 0; i < ${hidden / 4}; i++) {
-    vec4 x = texelFetch(units, ivec3(at, i), 0);
+  for (int i = 0; i < ${width / 4}; i++) {
+    vec4 x = texelFetch(units, ivec3(at, from + i), 0);
 ${range(groups).map((g) => `    f${g} += wf[${groups} * i + ${g}] * x; s${g} += ws[${groups} * i + ${g}] * x;`).join("\n")}
   }
 ${range(groups).map((g) => `  o${g} = gabor(f${g}, s${g}) + texelFetch(units, ivec3(at, base + ${g}), 0);`).join("\n")}
