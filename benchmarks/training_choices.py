@@ -125,13 +125,13 @@ ROWS = {
     "latent of 32 numbers": ["--latent_size", "32"],
     "8 layers": ["--num_layers", "8"],
     "no pose": ["--frame_kind", "relative", "--pose_body", "None"],
-    "latent at every layer": ["--network_def#_target_", "other_networks.EveryLayer"],
-    "latents on a grid": ["--network_def#_target_", "other_networks.LatentGrid"],
+    "latent at every layer": ["--member_def#_target_", "other_networks.EveryLayer"],
+    "latents on a grid": ["--member_def#_target_", "other_networks.LatentGrid"],
     "moving average of the weights": [],
     "episodes, no virtual subjects": ["--copies", "1"],
 }
 #: Settings that inference must share with the training.
-SHARED = ("--latent_size", "--num_layers", "--frame_kind", "--pose_body", "--network_def#_target_")
+SHARED = ("--latent_size", "--num_layers", "--frame_kind", "--pose_body", "--member_def#_target_")
 
 
 def command(run_id: str, configs: list[str], data: str, output: Path, words: list[str]) -> None:

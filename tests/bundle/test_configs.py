@@ -18,6 +18,7 @@ from nisf.utils.settings import UsedSettings
 RUNS = {
     "inference": [("inference.json",), ("inference.json", "adam.json")],
     "evaluation": [("inference.json", "evaluate.json"), ("inference.json", "evaluate.json", "multi_gpu_evaluate.json")],
+    "join": [("inference.json", "join.json")],
     "onnx": [("inference.json", "onnx.json")],
     "training": [
         ("train.json",),

@@ -7,6 +7,7 @@ import pytest
 from helpers.configs import BUNDLE, METADATA, SHARED, parser_of, raw
 
 from nisf import __version__
+from nisf.models.committee import members_of
 from nisf.models.weights import load_weights
 
 
@@ -63,4 +64,5 @@ def test_shipped_weights_are_those_of_the_config_that_names_them():
         network = load_weights(named[path.name].get_parsed_content("network_def"), path)
         assert int(network.fit_steps) >= 1
         assert int(network.num_subjects) > 1 and float(network.latent_factor.diagonal().min()) > 0
-        assert float(network.guess_gain.abs().max()) > 0 and float(network.temperature) != 1
+        assert all(float(one.guess_gain.abs().max()) > 0 for one in members_of(network))
+        assert float(network.temperature) != 1

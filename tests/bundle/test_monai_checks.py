@@ -10,6 +10,7 @@ from helpers.configs import BUNDLE, CONFIGS, INFERENCE, METADATA, TRAINING, file
 from monai.bundle import ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
 from monai.data import load_net_with_metadata
 
+from nisf.models.committee import members_of
 from nisf.models.nisf import NISF
 from nisf.models.weights import load_weights
 
@@ -97,7 +98,7 @@ def test_training_has_the_properties_that_monai_names(overrides, relative, data)
     layout = raw("train.json", *overrides)["layout"]
     missing, workflow = missing_properties("training", "train.json", overrides, root, data[layout])
     assert missing == []
-    assert isinstance(workflow.network_def, NISF)
+    assert isinstance(members_of(workflow.network_def)[0], NISF)
     assert workflow.trainer.state.max_epochs == workflow.max_epochs
     assert [len(part) for part in (workflow.train_dataset, workflow.val_dataset)] == [1, 1]
 
@@ -111,6 +112,6 @@ def test_inference_has_the_properties_that_monai_names(name, relative, data, wei
         "inference", "inference.json", INFERENCE[name], root, data[layout], model=weights[name], device="cpu"
     )
     assert missing == []
-    assert isinstance(workflow.network_def, NISF)
+    assert isinstance(members_of(workflow.network_def)[0], NISF)
     assert len(workflow.dataset) >= 1
     assert workflow.evaluator.inferer is workflow.inferer

@@ -12,7 +12,7 @@ import monai.bundle
 import pytest
 import torch
 
-from nisf.models.nisf import NISF
+from nisf.models.committee import network_of
 from nisf.models.weights import load_weights
 from zoo import files, live
 from zoo.build import BUNDLE, NAME, build
@@ -200,7 +200,7 @@ def test_what_does_not_run_as_monai_wants_it_is_named(check, name, change, sente
 
 def test_monai_loads_the_network_with_its_weights():
     loaded = monai.bundle.load(BUNDLE.name, bundle_dir=str(BUNDLE.parent), workflow_type="inference", device="cpu")
-    ours = load_weights(NISF(**loaded.options()), BUNDLE / "models" / "model.pt").eval()
-    coords, latent = torch.rand(2, 4, 30) * 2 - 1, torch.randn(2, 128)
+    ours = load_weights(network_of(**loaded.options()), BUNDLE / "models" / "model.pt").eval()
+    coords, latent = torch.rand(2, 4, 30) * 2 - 1, torch.randn(2, loaded.latent_size)
     with torch.no_grad():
         assert torch.equal(loaded.eval()(coords, latent), ours(coords, latent))

@@ -82,6 +82,7 @@ def test_monais_export_gives_the_prior_mean_at_any_number_of_points(weights, tmp
         input_shape=[2, 4, 50],
         use_trace=True,
         converter_kwargs={"input_names": ["coords"], "output_names": ["logits"], "dynamic_axes": axes},
+        members=1,
         **SMALL,
     )
     network = network_of(weights, **SMALL)

@@ -5,11 +5,12 @@ import pytest
 import torch
 from helpers.known_scans import TIMES, WHOLE, a_frame, a_network, draws, noisy_scans
 
-from nisf.fit.blending import Correction
+from nisf.fit.blending import Correction, cut_off
 from nisf.fit.gauss_newton import fit_gauss_newton
 from nisf.fit.points import GridPoints
 from nisf.geometry.grid import Grid
 from nisf.geometry.pose import Pose
+from nisf.models.committee import Committee
 from nisf.sampling.fitted_scan import FittedScan
 from nisf.sampling.on_grid import sample_grid
 from nisf.utils.errors import InputError
@@ -57,6 +58,34 @@ def test_draws_of_the_blend_are_as_wide_as_refits_are_from_the_truth(masked):
     ratio = torch.stack(spreads).square().mean(dim=(0, 1)).sqrt() / torch.stack(errors).square().mean(dim=0).sqrt()
     assert 0.8 < float(ratio.mean()) < 1.25
     assert 0.6 < float(ratio.quantile(0.02)) and float(ratio.quantile(0.98)) < 1.6
+
+
+@pytest.mark.parametrize("blend", [True, False])
+def test_draws_of_a_committee_are_of_one_member_each_in_turn(blend):
+    """So where the members differ, draws do too; blended, a draw keeps the difference of its member from the mean."""
+    members = [a_network(seed=seed) for seed in (1, 2)]
+    members[0].temperature.fill_(1.5)  # the one that counts
+    members[1].temperature.fill_(1.5 if blend else 3.0)  # `sample_grid` below reads a member by itself
+    whole, generator = Committee(members), torch.Generator().manual_seed(2)
+    latent, many = torch.randn(8, generator=generator) * 0.3, torch.randn(3, 8, generator=generator) * 0.3
+    frame, points = a_frame(), Grid.of_scan(a_frame(), STEP).world()
+    seen = torch.rand(3, *frame.shape, len(TIMES), generator=generator).softmax(dim=0)
+    scan = FittedScan(whole, latent, frame, draws=[(one, frame) for one in many])
+    if blend:
+        own = sample_grid(whole, latent, frame, dtype=torch.float32)[1:]
+        scan.correction = Correction.of(own, GridPoints(frame, seen), WEIGHT, 1.5, list(range(len(TIMES))))
+    found = scan.draw_classes(points, TIME)
+    for number, one in enumerate(many):
+        part = one[:4] if number % 2 == 0 else one[4:]
+        alone = FittedScan(members[number % 2], part, frame)
+        logits = alone.logits(points, TIME)[1:]
+        if blend:
+            mine = sample_grid(members[number % 2], part, frame, dtype=torch.float32)[1:]
+            correction = Correction.of(mine, GridPoints(frame, seen), WEIGHT, 1.5, list(range(len(TIMES))))
+            logits = cut_off(logits) + correction.at(alone.voxels(points), TIME)
+        expected = (logits / 1.5).softmax(dim=0)
+        assert (found[number] - expected).abs().max() < (2e-2 if blend else 1e-6)  # corrections are kept in eight bits
+        assert torch.equal(scan.drawn()[number].read(points, TIME)[1:], found[number])
 
 
 @pytest.mark.parametrize("ask", [FittedScan.draw_classes, FittedScan.uncertainty])

@@ -7,6 +7,7 @@ import torch
 from nisf.fit.posterior import LatentFit
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import Pose
+from nisf.models.committee import network_of
 from nisf.models.nisf import NISF
 from nisf.sampling import on_grid
 from nisf.sampling.coarse_to_fine import CoarseToFine
@@ -110,6 +111,18 @@ def test_maps_of_uncertainty_are_the_moments_of_the_draws(network):
     likeliest = mean.argmax(dim=0)
     spread = every.gather(1, likeliest.expand(6, 1, *likeliest.shape))[:, 0].std(dim=0, correction=0)
     torch.testing.assert_close(maps[4], spread, rtol=1e-4, atol=1e-5)
+
+
+def test_maps_of_a_committee_are_of_draws_that_are_of_one_member_each():
+    torch.manual_seed(0)
+    sizes = {"num_classes": 3, "hidden_size": 8, "latent_size": 4, "num_layers": 2, "omega0": 3.0, "sigma0": 1.0}
+    whole, latents = network_of(members=2, **sizes).eval(), torch.randn(3, 8)
+    maps = sample_uncertainty(
+        whole, LatentFit(torch.zeros(8)), (latents, torch.zeros(3, 6)), a_frame(), dtype=torch.float32
+    )
+    own = [(whole.members[0], latents[0, :4]), (whole.members[1], latents[1, 4:]), (whole.members[0], latents[2, :4])]
+    every = torch.stack([sample_grid(one, latent, a_frame(), dtype=torch.float32)[1:] for one, latent in own])
+    torch.testing.assert_close(maps[:3], every.mean(dim=0), rtol=1e-4, atol=1e-5)
 
 
 def test_draws_that_are_all_alike_are_certain_of_what_the_latent_says(network):

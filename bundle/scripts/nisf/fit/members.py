@@ -55,23 +55,30 @@ def in_fitted_pose(points: GridPoints | JointPoints, fit: LatentFit) -> GridPoin
 def together(fits: Sequence[LatentFit]) -> LatentFit:
     """The fits of all members as one: their latents one after the other, the pose of the first.
 
-    The posterior has no correlations between members.
+    The history has the mean loss of the members after as many steps of each, or its last ones. The posterior has no
+    correlations between members.
     """
-    first, history, points = fits[0], [], 0
-    for fit in fits:
-        steps = len(history)
-        history += [{**row, "step": row["step"] + steps, "points": row["points"] + points} for row in fit.history]
-        points += fit.points
+    first = fits[0]
     reasons = list(dict.fromkeys(fit.reason for fit in fits))
     return replace(
         first,
         latent=torch.cat([fit.latent for fit in fits]),
-        history=history,
-        points=points,
+        history=_history([fit.history for fit in fits]),
+        points=sum(fit.points for fit in fits),
         seconds=sum(fit.seconds for fit in fits),
         reason="; ".join(reasons),
         covariance=_covariance(fits),
     )
+
+
+def _history(histories: Sequence[Sequence[dict]]) -> list[dict]:
+    """A row for each step of the longest of the members' histories."""
+    rows = []
+    for step in range(max(map(len, histories))):
+        at = [history[min(step, len(history) - 1)] for history in histories]
+        loss = sum(row["loss"] for row in at) / len(at)
+        rows.append({"step": step + 1, "loss": loss, "points": sum(row["points"] for row in at)})
+    return rows
 
 
 def _covariance(fits: Sequence[LatentFit]) -> torch.Tensor | None:

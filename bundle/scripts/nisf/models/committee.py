@@ -7,6 +7,7 @@ Uncertainty Estimation using Deep Ensembles, NeurIPS 2017).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
@@ -124,11 +125,14 @@ class Committee(nn.Module):
         return self.members[0].temperature
 
 
+def of_members(member: NISF, members: int = 1) -> NISF | Committee:
+    """A network, or a committee of as many copies of it, to be filled with weights."""
+    return member if members == 1 else Committee([copy.deepcopy(member) for _ in range(members)])
+
+
 def network_of(members: int = 1, **options: float) -> NISF | Committee:
-    """An untrained network, or a committee of as many ``members``; ``options`` as of ``NISF``, for each."""
-    if members == 1:
-        return NISF(**options)
-    return Committee([NISF(**options) for _ in range(members)])
+    """An untrained network or committee from its ``options()``."""
+    return of_members(NISF(**options), members)
 
 
 def members_of(network: NISF | Committee) -> list[NISF]:
@@ -142,5 +146,4 @@ def shaped_as(network: NISF | Committee, state: Mapping[str, torch.Tensor]) -> N
     members = len({name.split(".")[1] for name in state if name.startswith("members.")}) or 1
     if members == len(members_of(network)):
         return network
-    found = network_of(members, **{name: value for name, value in first.options().items()})
-    return found.to(first.latent_mean.device)
+    return of_members(first, members)

@@ -14,6 +14,7 @@ from nisf.fit.blending import Correction, cut_off
 from nisf.geometry.affine import world_to_voxel
 from nisf.geometry.frame import CoordinateFrame
 from nisf.io.latent_file import SavedFit, read_latent
+from nisf.models.committee import members_of
 from nisf.models.committee import network_of as untrained
 from nisf.models.nisf import NISF
 from nisf.models.weights import OtherTime, digest_of, load_weights
@@ -44,7 +45,7 @@ class FittedScan:
         duration: seconds of the cycle, see ``io.latent_file.SavedFit``; 0 if unknown.
         draws: posterior draws, each a latent [L] and the frame in its own pose.
         chunk: points evaluated at once; by default as ``points_at_once`` of the network's device.
-        drawn_about: for a draw the fit whose correction it has, or None.
+        drawn_about: for a draw the fit that it is drawn about, whose correction and temperature it has, or None.
     """
 
     network: NISF
@@ -140,9 +141,17 @@ class FittedScan:
         return self.read(points, time, compile)[self.network.in_channels :].numpy()
 
     def drawn(self) -> list[FittedScan]:
-        """The draws as functions of their own, each blended with the same U-Net probabilities as the fit."""
-        about = None if self.correction is None else replace(self, draws=())
-        return [replace(self, latent=latent, frame=frame, draws=(), drawn_about=about) for latent, frame in self.draws]
+        """The draws as functions of their own, each blended with the same U-Net probabilities as the fit.
+
+        Those of a committee are of one member each, in turn: where the members differ, the draws do too.
+        """
+        about, members = replace(self, draws=()), members_of(self.network)
+        found = []
+        for number, (latent, frame) in enumerate(self.draws):
+            member = number % len(members)
+            own = latent.chunk(len(members))[member]
+            found.append(replace(self, network=members[member], latent=own, frame=frame, draws=(), drawn_about=about))
+        return found
 
     def draw_classes(self, points: np.ndarray, time: float = 0.0) -> torch.Tensor:
         """Class probabilities of the draws at world points [N, 3], [n, K, N].
@@ -171,11 +180,10 @@ class FittedScan:
 
     def _corrected(self, logits: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor:
         """``read`` from the logits of the network alone and what is added to the classes'."""
-        if added is None:
-            return self.network.probabilities(logits.unsqueeze(0))[0].cpu()
         first = self.network.in_channels
-        classes = cut_off(logits[first:]) + added
-        return torch.cat([logits[:first].sigmoid(), (classes / float(self.network.temperature)).softmax(dim=0)])
+        classes = logits[first:] if added is None else cut_off(logits[first:]) + added
+        temperature = float((self.drawn_about or self).network.temperature)
+        return torch.cat([logits[:first].sigmoid(), (classes / temperature).softmax(dim=0)])
 
     def _at(self, places: SharedPlaces, compile: bool) -> list[torch.Tensor]:
         """Logits of the network alone at each list of places, [C + K, N]."""
@@ -196,7 +204,7 @@ def _read_draws(
     """``FittedScan.read`` of draws about a fit. What the fit is asked for is evaluated once for all of them, and what
     a draw and the nodes of its correction have in common once for both."""
     if fit.correction is None:
-        yield from (one.read(points, time, compile) for one in draws)
+        yield from (one._corrected(one.logits(points, time, compile), None) for one in draws)
         return
     voxels, time = fit.voxels(points), float(time) % 1.0
     nodes, first = fit.correction.nodes(voxels, time), fit.network.in_channels

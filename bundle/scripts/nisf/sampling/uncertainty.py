@@ -10,6 +10,7 @@ from nisf.fit.blending import Correction, cut_off
 from nisf.fit.posterior import LatentFit
 from nisf.geometry.frame import CoordinateFrame
 from nisf.geometry.pose import moved
+from nisf.models.committee import Committee, members_of
 from nisf.models.nisf import NISF
 from nisf.utils.compile import in_bf16
 
@@ -53,13 +54,24 @@ def sample_uncertainty(
             coords, every = frame.points(voxels[columns].flatten()).to(latents), []
             for time in frame.times:
                 coords[3:] = time  # an empty slice without time
-                logits = network(moved(coords.expand(len(poses), -1, -1), poses), latents)[:, network.in_channels :]
+                logits = _logits(network, moved(coords.expand(len(poses), -1, -1), poses), latents)
                 every.append(logits.float().cpu().unflatten(2, (len(columns), depth)))
             place = (columns // height, columns % height)
             for t, classes in enumerate(_blended(every, fit.correction, place, frame.times)):
                 maps = uncertainty_maps((classes / float(network.temperature)).softmax(dim=1).flatten(2))
                 out[:, columns, :, t] = maps.unflatten(1, (len(columns), depth)).to(dtype)
     return out.unflatten(1, (width, height))
+
+
+def _logits(network: NISF | Committee, coords: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+    """Class logits of a fit and its draws, [1 + n, K, N]; draws of a committee are of one member each, in turn."""
+    members, found = members_of(network), torch.empty(len(latents), network.num_classes, coords.shape[2]).to(coords)
+    found[:1] = network(coords[:1], latents[:1])[:, network.in_channels :].to(found)
+    for number, (member, own) in enumerate(zip(members, latents.chunk(len(members), dim=1))):
+        rows = slice(1 + number, None, len(members))
+        if len(own[rows]):
+            found[rows] = member(coords[rows], own[rows])[:, network.in_channels :].to(found)
+    return found
 
 
 def _blended(
