@@ -109,7 +109,7 @@ class FittedScan:
         Returns:
             [C + K, N] in [0, 1], float32, on the CPU.
         """
-        if self.drawn_about is None:
+        if self.drawn_about is None or self.correction is None:
             return self._corrected(self.logits(points, time, compile), self._added(points, time))
         return next(_read_draws(self.drawn_about, [self], points, time, compile))
 
@@ -204,7 +204,7 @@ def _read_draws(
     """``FittedScan.read`` of draws about a fit. What the fit is asked for is evaluated once for all of them, and what
     a draw and the nodes of its correction have in common once for both."""
     if fit.correction is None:
-        yield from (one._corrected(one.logits(points, time, compile), None) for one in draws)
+        yield from (one.read(points, time, compile) for one in draws)
         return
     voxels, time = fit.voxels(points), float(time) % 1.0
     nodes, first = fit.correction.nodes(voxels, time), fit.network.in_channels
