@@ -33,8 +33,8 @@ class Committee(nn.Module):
 
     # TorchScript compiles `forward` alone
     __jit_unused_properties__ = [
-        "num_classes", "in_channels", "coord_dims", "closed_cycle", "latent_size", "latent_mean", "latent_factor",
-        "num_subjects", "pose_factor", "guess_coords", "fit_steps", "temperature",
+        "num_classes", "in_channels", "coord_dims", "latent_size", "latent_mean", "latent_factor",
+        "num_subjects", "pose_factor", "fit_steps", "temperature",
     ]  # fmt: skip
 
     def __init__(self, members: Sequence[NISF]) -> None:
@@ -80,11 +80,6 @@ class Committee(nn.Module):
         return self.members[0].coord_dims
 
     @property
-    def closed_cycle(self) -> bool:
-        """Whether the function at the end of the cycle is that at its start."""
-        return self.members[0].closed_cycle
-
-    @property
     def latent_size(self) -> int:
         """Length L of the latents of all members."""
         return self.size * self.each
@@ -108,11 +103,6 @@ class Committee(nn.Module):
     def pose_factor(self) -> torch.Tensor:
         """Cholesky factor of the prior over poses, [6, 6]."""
         return self.members[0].pose_factor
-
-    @property
-    def guess_coords(self) -> torch.Tensor:
-        """Probes [D, P] of the first member's initial latent."""
-        return self.members[0].guess_coords
 
     @property
     def fit_steps(self) -> torch.Tensor:

@@ -30,7 +30,8 @@ def function_data(fitted: FittedScan) -> dict:
     bytes before high bytes, to be multiplied with the step of their row. The members of a committee stand side by side,
     H units in all (``hidden``) with W of each (``width``); their heads are divided by their number.
     """
-    network, members = members_of(fitted.network)[0], members_of(fitted.network)
+    members = members_of(fitted.network)
+    network = members[0]
     weights, steps = _weights(members, fitted.latent)
     return {
         "hidden": len(members) * network.hidden_size,
