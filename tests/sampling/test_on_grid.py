@@ -162,6 +162,33 @@ def test_classes_from_coarse_to_fine_are_those_of_every_voxel(heart, monkeypatch
     assert float(away.square().mean().sqrt()) < 0.01 and float(away.max()) < 0.1
 
 
+def test_classes_of_a_cine_are_those_of_every_voxel_of_every_frame(heart, monkeypatch):
+    network, frame = heart
+    frame = CoordinateFrame.posed(frame.affine, (60, 56, 2), tuple(np.arange(25) / 25), Pose())
+    every = sample_grid(network, network.latent_mean, frame, dtype=torch.float32)
+    asked, points = {}, CoordinateFrame.points
+    for apart in (0.001, 0.1):  # of the cycle; the first evaluates coarsely in plane alone
+        part = asked[apart] = []
+        monkeypatch.setattr(on_grid, "APART", apart)
+        monkeypatch.setattr(CoordinateFrame, "points", lambda self, flat: part.append(flat) or points(self, flat))
+        found = sample_grid(network, network.latent_mean, frame, dtype=torch.float32, coarsest=8.0)
+        labels, expected = (likeliest(values[1:]) for values in (found, every))
+        assert torch.equal(labels, expected) and len(expected.unique()) == 4
+    few, more = (sum(map(len, asked[apart])) for apart in (0.1, 0.001))
+    assert few < 0.85 * more
+    known = torch.cat(asked[0.1])
+    torch.testing.assert_close(found.flatten(1)[:, known], every.flatten(1)[:, known], rtol=1e-4, atol=1e-5)
+    away = (found[0] - every[0]).abs()
+    assert float(away.square().mean().sqrt()) < 0.02 and float(away.max()) < 0.3
+
+
+@pytest.mark.parametrize(
+    "times, apart", [((0.0, 0.4), 1), (np.arange(9) / 9, 1), (np.arange(20) / 20, 2), (np.arange(50) / 50, 4)]
+)
+def test_frames_sampled_first_are_at_most_a_tenth_of_the_cycle_apart(times, apart):
+    assert on_grid.frames_apart(CoordinateFrame.posed(np.eye(4), (4, 4, 2), tuple(times), Pose())) == apart
+
+
 @pytest.mark.parametrize("steps, evaluated", [((4, 4, 1), 0.3), ((4, 1, 1), 0.45), ((1, 1, 1), 1.0)])
 def test_what_lies_on_a_plane_is_interpolated_and_a_line_is_not(steps, evaluated):
     def values(voxels):

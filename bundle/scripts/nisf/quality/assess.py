@@ -97,7 +97,7 @@ def assess(
         "roughness": roughness(whole[..., frames]),
         "upside_down": upside_down(network, points),
         **_against_unet(comparison),
-        **dict(zip(("base_cut", "apex_cut"), cut_ends(network, fit, points))),
+        **dict(zip(("base_cut", "apex_cut"), cut_ends(network, fit, points, values))),
     }
     numbers["contrast"], expected = contrast_of(comparison)
     numbers["contrast_error"] = abs(numbers["contrast"] - expected)

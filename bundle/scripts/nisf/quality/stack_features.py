@@ -56,21 +56,28 @@ def _loss(network: NISF, unet_prob: GridPoints, number: torch.Tensor) -> float:
 
 
 @torch.no_grad()
-def cut_ends(network: NISF, fit: LatentFit, points: GridPoints) -> tuple[float, float]:
+def cut_ends(network: NISF, fit: LatentFit, points: GridPoints, values: torch.Tensor) -> tuple[float, float]:
     """How much of the organ's body continues beyond the stack's first and last slice, by the fitted latent.
 
     The area of the body one slice distance beyond either end, in the first frame that may be seen, relative to that in
-    the largest slice of the stack: 0 where the body has ended, 1 where it is as large as ever.
+    the largest slice of the stack, in ``values`` as in ``assess``: 0 where the body has ended, 1 where it is as large
+    as ever.
     """
-    frame, depth = fit.frame(points.frame), points.frame.shape[2]
-    time = frame.times[points.kept_frames[0] if points.kept_frames else 0]
+    frame, first = fit.frame(points.frame), points.kept_frames[0] if points.kept_frames else 0
+    largest = float(_areas(values[network.in_channels :, ::STEP, ::STEP, :, first].argmax(dim=0)).max())
+    if not largest:
+        return 0.0, 0.0
     x, y = (np.arange(0, n, STEP) for n in frame.shape[:2])
-    voxels = np.stack(np.meshgrid(x, y, np.arange(-1, depth + 1), indexing="ij"), axis=-1)
+    voxels = np.stack(np.meshgrid(x, y, (-1, frame.shape[2]), indexing="ij"), axis=-1)
     coords = frame.voxel_to_normalised(voxels.reshape(-1, 3))
-    coords = np.concatenate([coords, np.full((len(coords), 1), time)], axis=1)[:, : network.coord_dims]
+    coords = np.concatenate([coords, np.full((len(coords), 1), frame.times[first])], axis=1)[:, : network.coord_dims]
     parts = torch.from_numpy(coords.T.copy()).to(network.latent_mean).split(CHUNK, dim=1)
     latent = fit.latent.to(network.latent_mean).unsqueeze(0)
     found = torch.cat([network(part[None], latent)[0, network.in_channels :].argmax(dim=0) for part in parts])
-    area = sum((found == kind) for kind in BODY).reshape(voxels.shape[:3]).sum(dim=(0, 1)).double()
-    largest = float(area[1:-1].max())
-    return (float(area[0]) / largest, float(area[-1]) / largest) if largest else (0.0, 0.0)
+    base, apex = _areas(found.reshape(voxels.shape[:3])).tolist()
+    return base / largest, apex / largest
+
+
+def _areas(classes: torch.Tensor) -> torch.Tensor:
+    """Voxels of the body in each slice of classes [X, Y, Z]."""
+    return sum((classes == kind) for kind in BODY).sum(dim=(0, 1)).double()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -30,9 +30,11 @@ class CoarseToFine:
         evaluate: function of voxels [N, 3] that gives intensities and log probabilities, [C + K, N] float32.
         images: number of image channels, C.
         classes: number of classes, K.
+        first: values of the first samples [C + K, x, y, z], float32, if they are known; else they are evaluated.
 
     Attributes:
         values: intensities and log probabilities [C + K, X, Y, Z], float32.
+        known: mask [X, Y, Z] of those evaluated or given.
         evaluated: number of voxels evaluated.
     """
 
@@ -43,17 +45,21 @@ class CoarseToFine:
         evaluate: Callable[[np.ndarray], np.ndarray],
         images: int,
         classes: int,
+        first: np.ndarray | None = None,
     ) -> None:
-        self._images, self._evaluate = images, evaluate
-        self._axes = [axis for axis in EVERY if steps[axis] > 1]
+        self._images = images
+        axes = [axis for axis in EVERY if steps[axis] > 1]
         samples = CoarseSamples(shape, steps, images + classes)
-        samples.ask(np.ones_like(samples.known), evaluate)
+        if first is None:
+            samples.ask(np.ones_like(samples.known), evaluate)
+        else:
+            samples.give(first)
         while samples.axes:
             wanted = samples.divided(self._unsettled(samples))
             samples.refine()
             samples.ask(wanted, evaluate)
-        self.values, self.evaluated = samples.values, samples.evaluated
-        self._follow(samples.known)
+        self.values, self.known, self.evaluated = samples.values, samples.known, samples.evaluated
+        self.evaluated += follow_boundaries(self.values, self.known, axes, evaluate, images)
 
     def _unsettled(self, samples: CoarseSamples) -> np.ndarray:
         """Cells in which the label may change or intensities are not linear."""
@@ -63,17 +69,36 @@ class CoarseToFine:
             divided |= unevenness(image, samples.axes) > UNEVEN
         return divided
 
-    def _follow(self, known: np.ndarray) -> None:
-        """Evaluates the corners of all cells in which the label changes, until no such cell remains."""
-        while self._axes:
-            labels = self.values[self._images :].argmax(axis=0)
-            missing = corners(differing(labels, self._axes), self._axes) & ~known
-            if not missing.any():
-                return
-            for place in places_of(missing):
-                self.values[(slice(None), *place)] = self._evaluate(np.stack(place, axis=1))
-                self.evaluated += len(place[0])
-            known |= missing
+
+def follow_boundaries(
+    values: np.ndarray,
+    known: np.ndarray,
+    axes: Sequence[int],
+    evaluate: Callable[[np.ndarray], np.ndarray],
+    images: int,
+) -> int:
+    """Evaluates the corners of all cells along some axes in which the label changes, until no such cell remains.
+
+    Args:
+        values: intensities and log probabilities [C + K, X, Y, Z], changed in place.
+        known: mask [X, Y, Z] of those evaluated, changed in place.
+        axes: axes of the cells.
+        evaluate, images: as in ``CoarseToFine``.
+
+    Returns:
+        number of voxels evaluated.
+    """
+    evaluated = 0
+    while axes:
+        labels = values[images:].argmax(axis=0)
+        missing = corners(differing(labels, axes), axes) & ~known
+        if not missing.any():
+            break
+        for place in places_of(missing):
+            values[(slice(None), *place)] = evaluate(np.stack(place, axis=1))
+            evaluated += len(place[0])
+        known |= missing
+    return evaluated
 
 
 def unevenness(values: np.ndarray, axes: list[int]) -> np.ndarray:

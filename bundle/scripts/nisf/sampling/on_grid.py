@@ -7,14 +7,19 @@ import torch
 from tqdm import tqdm
 
 from nisf.geometry.frame import CoordinateFrame
+from nisf.level_sets.cells import EVERY
 from nisf.level_sets.label_map import coarse_steps
+from nisf.level_sets.refine import nodes_of
 from nisf.models.nisf import NISF
-from nisf.sampling.coarse_to_fine import CoarseToFine
+from nisf.sampling.coarse_to_fine import CoarseToFine, follow_boundaries
 from nisf.utils.compile import compiled, in_bf16
 
 #: Points from which compiling the network (about 10 s on two cores) pays, and part of a grid that is evaluated unless
 #: all of it is.
 COMPILE_FROM, SHARE = 2_000_000, 0.25
+
+#: Maximum time between the first samples, fraction of the cycle.
+APART = 0.1
 
 #: Voxels of the frames that are sampled together.
 TOGETHER = 1_000_000
@@ -41,8 +46,8 @@ def sample_grid(
         chunk: points evaluated at once.
         dtype: data type of the result.
         bf16: whether to evaluate the layers after the first in bfloat16 if the hardware supports it.
-        coarsest: maximum distance of the first samples in plane, mm; more are taken where classes or intensities
-            change, see ``CoarseToFine``. 0 evaluates every voxel.
+        coarsest: maximum distance of the first samples in plane, mm, which are ``APART`` in time; more are taken where
+            classes or intensities change, see ``CoarseToFine``. 0 evaluates every voxel.
 
     Returns:
         [C + K, X, Y, Z, T] in [0, 1] of ``dtype``, on the CPU.
@@ -55,15 +60,52 @@ def sample_grid(
         total=times, desc="sampling", unit="frame", leave=False, disable=None
     ) as bar:
         for start in range(0, times, count):
-            frames = range(start, min(start + count, times))
-            # slices and frames are one axis, along which nothing is interpolated
-            shape = (*frame.shape[:2], frame.shape[2] * len(frames))
-            values = CoarseToFine(shape, steps, lambda v: evaluate(v, frames), first, classes).values
-            found = torch.from_numpy(values).unflatten(3, (frame.shape[2], len(frames)))
-            out[:first, ..., start : frames.stop] = found[:first]
-            out[first:, ..., start : frames.stop] = found[first:].softmax(dim=0)
+            frames = np.arange(start, min(start + count, times))
+            found = torch.from_numpy(_of_frames(evaluate, frames, steps))
+            out[:first, ..., start : start + count] = found[:first]
+            out[first:, ..., start : start + count] = found[first:].softmax(dim=0)
             bar.update(len(frames))
     return out
+
+
+def frames_apart(frame: CoordinateFrame) -> int:
+    """Frames from one that is sampled first to the next: a power of two, over at most ``APART`` of the cycle."""
+    if len(frame.times) < 2:
+        return 1
+    gap = np.diff(frame.times).max() - 1e-6  # rounding of equal gaps
+    return 2 ** max(int(np.log2(APART / gap)), 0)
+
+
+def _of_frames(evaluate: _Evaluation, frames: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
+    """Intensities and log probabilities [C + K, X, Y, Z, F] of numbered frames.
+
+    Some frames are sampled from coarse to fine in plane; those between are evaluated where the label or the intensities
+    change from frame to frame and beside boundaries, and interpolated elsewhere.
+    """
+    network, shape = evaluate.network, evaluate.frame.shape
+    kinds = network.in_channels, network.num_classes
+    (picked,) = nodes_of((len(frames),), (evaluate.frames_apart,))
+    # slices and frames are one axis, along which nothing is interpolated
+    folded = (*shape[:2], shape[2] * len(picked))
+    values = CoarseToFine(folded, steps, lambda voxels: evaluate(voxels, frames[picked]), *kinds).values
+    if len(picked) == len(frames):
+        return values.reshape(len(values), *shape, len(frames))
+    # each voxel is a row of frames
+    rows = (int(np.prod(shape)), len(frames), 1)
+
+    def of_all(voxels: np.ndarray) -> np.ndarray:
+        return evaluate(voxels, frames)
+
+    def of_rows(places: np.ndarray) -> np.ndarray:
+        x, y, z = np.unravel_index(places[:, 0], shape)
+        return of_all(np.stack([x, y, z * len(frames) + places[:, 1]], axis=1))
+
+    first = values.reshape(len(values), rows[0], len(picked), 1)
+    read = CoarseToFine(rows, (1, evaluate.frames_apart, 1), of_rows, *kinds, first)
+    folded = (*shape[:2], shape[2] * len(frames))
+    values, known = read.values.reshape(-1, *folded), read.known.reshape(folded)
+    follow_boundaries(values, known, [axis for axis in EVERY if steps[axis] > 1], of_all, network.in_channels)
+    return values.reshape(len(values), *shape, len(frames))
 
 
 class _Evaluation:
@@ -79,13 +121,14 @@ class _Evaluation:
         self.network, self.frame, self.chunk = network, frame, min(chunk, frame.size // len(frame.times))
         self.latent = latent.to(network.latent_mean).unsqueeze(0)
         points = frame.size * (SHARE if coarsest else 1)
+        self.frames_apart = frames_apart(frame) if coarsest else 1
         self.compiled = compiled(network, points >= COMPILE_FROM, network.latent_mean.device)
 
     @torch.no_grad()
-    def __call__(self, voxels: np.ndarray, frames: range) -> np.ndarray:
+    def __call__(self, voxels: np.ndarray, frames: np.ndarray) -> np.ndarray:
         """[C + K, N] at voxels [N, 3], whose third number counts slices and ``frames``, the frames fastest."""
         places, times = np.divmod(voxels[:, 2], len(frames))
-        where = (voxels[:, 0], voxels[:, 1], places, times + frames.start)
+        where = (voxels[:, 0], voxels[:, 1], places, frames[times])
         flat = np.ravel_multi_index(where, (*self.frame.shape, len(self.frame.times)))
         coords = self.frame.points(torch.from_numpy(flat)).to(self.latent)
         out, first = np.empty((self.network.in_channels + self.network.num_classes, len(voxels)), np.float32), 0
