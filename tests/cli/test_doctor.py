@@ -32,6 +32,8 @@ def test_doctor_measures_this_machine(tmp_path):
     rates = [found["products"]["numbers"]["flop_per_second"], found["network"]["numbers"]["points_per_second"]]
     assert rates[0] > 1e8 and rates[1] > 1e3  # how they compare depends on what else runs
     assert found["a scan"]["numbers"]["seconds"] > doctor.POINTS / rates[1]
+    both = 2 * doctor.FLOP_A_POINT * rates[1] / rates[0]  # model.pt has two networks
+    assert found["network"]["numbers"]["share"] == pytest.approx(both)
 
 
 def test_doctor_says_what_stands_in_the_way_and_ends_with_1(tmp_path):

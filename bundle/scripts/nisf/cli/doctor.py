@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from nisf.models.committee import members_of
 from nisf.models.nisf import NISF
 from nisf.models.slice_net import SliceNet
 from nisf.models.weights import load_unet, load_weights
@@ -44,13 +45,13 @@ PURPOSES = {
     "onnx": "ONNX files",
 }
 
-#: Floating-point operations of the network for a point, forward: 5 of 6 layers of 2 x 2 x 128 x 128 multiply-adds.
+#: Floating-point operations of one network for a point, forward: 5 of 6 layers of 2 x 2 x 128 x 128 multiply-adds.
 FLOP_A_POINT = 5 * 2 * 2 * 2 * 128 * 128
 
-#: The scan that the estimate is for: a field of 160 x 160 mm at 1.5 mm, 12 slices, 30 frames, about a quarter of which
+#: The scan that the estimate is for: a field of 160 x 160 mm at 1.5 mm, 12 slices, 30 frames, about a fifth of which
 #: is evaluated; slices that the U-Net reads; a fit in evaluations of a point forward (10 steps, derivatives included);
 #: seconds of the rest (start, reading, quality, writing).
-POINTS, SLICES, FIT, START = 107 * 107 * 12 * 30 // 4, 12 * 30, 250_000, 4.0
+POINTS, SLICES, FIT, START = 107 * 107 * 12 * 30 // 5, 12 * 30, 250_000, 4.0
 
 #: Side of the windows that the U-Net reads, pixels.
 WINDOW = 112
@@ -230,7 +231,7 @@ def _speed(device: torch.device) -> list[Finding]:
     with in_bf16(device):
         points = _rate(lambda: network(coords, latent), coords.shape[2], device)
         slices = _rate(lambda: unet(windows), len(windows), device)
-    share = points * FLOP_A_POINT / flop
+    share = points * FLOP_A_POINT * len(members_of(network)) / flop
     seconds = START + SLICES / slices + (POINTS + FIT) / points
     slow = share < 0.15
     why = ": the rest goes to sines and memory, or to other work on the machine" if slow else ""
