@@ -183,7 +183,17 @@ def test_classes_of_a_cine_are_those_of_every_voxel_of_every_frame(heart, monkey
 
 
 @pytest.mark.parametrize(
-    "times, apart", [((0.0, 0.4), 1), (np.arange(9) / 9, 1), (np.arange(20) / 20, 2), (np.arange(50) / 50, 4)]
+    "times, apart",
+    [
+        ((0.0,), 1),
+        ((0.0, 0.4), 1),
+        ((0.4, 0.0), 1),
+        ((0.0, 0.0, 0.0), 1),
+        (np.arange(9) / 9, 1),
+        (np.arange(20) / 20, 2),
+        (np.arange(50) / 50, 4),
+        (np.r_[np.arange(20) / 50, 0.9], 1),
+    ],
 )
 def test_frames_sampled_first_are_at_most_a_tenth_of_the_cycle_apart(times, apart):
     assert on_grid.frames_apart(CoordinateFrame.posed(np.eye(4), (4, 4, 2), tuple(times), Pose())) == apart

@@ -46,8 +46,8 @@ def sample_grid(
         chunk: points evaluated at once.
         dtype: data type of the result.
         bf16: whether to evaluate the layers after the first in bfloat16 if the hardware supports it.
-        coarsest: maximum distance of the first samples in plane, mm, which are ``APART`` in time; more are taken where
-            classes or intensities change, see ``CoarseToFine``. 0 evaluates every voxel.
+        coarsest: maximum distance of the first samples in plane, mm, in frames at most ``APART`` of the cycle apart;
+            more are taken where classes or intensities change, see ``CoarseToFine``. 0 evaluates every voxel.
 
     Returns:
         [C + K, X, Y, Z, T] in [0, 1] of ``dtype``, on the CPU.
@@ -70,17 +70,17 @@ def sample_grid(
 
 def frames_apart(frame: CoordinateFrame) -> int:
     """Frames from one that is sampled first to the next: a power of two, over at most ``APART`` of the cycle."""
-    if len(frame.times) < 2:
+    gaps = np.abs(np.diff(frame.times))
+    if not gaps.any():  # one frame, or a static function
         return 1
-    gap = np.diff(frame.times).max() - 1e-6  # rounding of equal gaps
-    return 2 ** max(int(np.log2(APART / gap)), 0)
+    return 2 ** max(int(np.log2(APART / gaps.max() + 1e-6)), 0)  # 1e-6: rounding of equal gaps
 
 
 def _of_frames(evaluate: _Evaluation, frames: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
     """Intensities and log probabilities [C + K, X, Y, Z, F] of numbered frames.
 
-    Some frames are sampled from coarse to fine in plane; those between are evaluated where the label or the intensities
-    change from frame to frame and beside boundaries, and interpolated elsewhere.
+    Frames ``frames_apart`` are sampled from coarse to fine in plane. Those between are evaluated where the label or the
+    intensities change from frame to frame and beside boundaries, and interpolated linearly elsewhere.
     """
     network, shape = evaluate.network, evaluate.frame.shape
     kinds = network.in_channels, network.num_classes
