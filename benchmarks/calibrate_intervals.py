@@ -1,6 +1,6 @@
 """Finds on validation subjects how wide intervals must be to contain the truth, by conformal prediction.
 
-    python benchmarks/calibrate_intervals.py --hearts COHORT [--fits FOLDER]
+    python benchmarks/calibrate_intervals.py --hearts COHORT [--training] [--fits FOLDER]
     python benchmarks/calibrate_intervals.py --phantom COHORT [--fits FOLDER]
     python benchmarks/calibrate_intervals.py --acdc ACDC [--fits FOLDER]
 
@@ -8,6 +8,9 @@ COHORT of ``--hearts`` is the data list of ``pooled_cohort.py``, ACDC and M&Ms t
 labels added up slice by slice. Errors count in proportion to the heart's size, so that M&Ms' lost pixel size, which
 multiplies measure and truth alike, does no harm. The truth of phantoms is that of their true labels, and for the
 whole heart the heart itself.
+
+With ``--training`` the errors on the patients that the weights were trained on count too, made as large as those on
+validation patients (``nisf.measures.conformal``): many more of them, so that no single patient decides.
 
 Writes ``<weights>_intervals.json`` beside the weights of the fits and prints what it found: how many truths the draws
 alone hold, how many an interval made without the subject itself holds, and its mean width. The fits are made by
@@ -29,29 +32,33 @@ from nisf.utils.provenance import provenance
 
 
 def main() -> None:
-    """Measures the validation subjects, finds the widenings, writes them."""
-    options = of_measures(__doc__).parse_args()
+    """Measures the subjects, finds the widenings, writes them."""
+    parser = of_measures(__doc__)
+    parser.add_argument("--training", action="store_true", help="training subjects' errors count too")
+    options = parser.parse_args()
     kind, data = data_of(options)
-    found, pipeline, weights = cases(data, kind, "validation", Path(options.fits) / kind / "validation")
+    unseen, pipeline, weights = cases(data, kind, "validation", Path(options.fits) / kind / "validation")
+    seen = cases(data, kind, "training", Path(options.fits) / kind / "training")[0] if options.training else []
+    found = [*unseen, *seen]
     widenings = {}
-    numbers = [scan["numbers"] for scan in found]
-    limits, usual = limits_of(numbers), usual_of(numbers)
-    factors = np.array([unsure(one, usual) for one in numbers])
-    print("| measure | cases | part | sd of draws | bias | held by the draws | held without itself | mean width |")
+    limits, usual = limits_of([scan["numbers"] for scan in found]), usual_of([scan["numbers"] for scan in unseen])
+    factors = np.array([unsure(scan["numbers"], usual) for scan in found])
+    print("| measure | cases | part | usual spread | bias | held by the draws | held without itself | mean width |")
     print("|---" * 8 + "|")
     for name, one in rows_of(found).items():
-        if len(np.unique(one["subject"][np.isfinite(one["truth"]) & np.isfinite(one["deviation"])])) < LEAST:
+        whose = one["subject"].astype(int)
+        trained, known = whose >= len(unseen), np.isfinite(one["truth"]) & np.isfinite(one["deviation"])
+        if len(np.unique(whose[known & ~trained])) < LEAST:
             continue
-        columns, whose = (one[key] for key in ("value", "deviation", "size", "truth")), one["subject"].astype(int)
-        widenings[name], away = calibrated(*columns, factors[whose], whose)
+        columns = (one[key] for key in ("value", "deviation", "size", "truth"))
+        widenings[name], away = calibrated(*columns, factors[whose], whose, trained)
         w = widenings[name]
-        held = [
-            held_share(low, high, one["truth"])
-            for low, high in ((one["low"], one["high"]), (one["value"] - away, one["value"] + away))
-        ]
-        cells = f"{w.cases} | {w.part:.1%} | {w.scale:.2f} | {w.bias:+.1%}"
+        ends = (one["low"], one["high"]), (one["value"] - away, one["value"] + away)
+        held = [held_share(low[~trained], high[~trained], one["truth"][~trained]) for low, high in ends]
+        cells = f"{w.cases} | {w.part:.1%} | {w.usual:.1%} | {w.bias:+.1%}"
         print(f"| {name} | {cells} | {held[0]:.0%} | {held[1]:.0%} | {np.nanmean(2 * away):.1f} |")
-    about = provenance({"kind": kind, "section": "validation", "subjects": len(found), "scans": names_of(found)})
+    sections = "validation and training" if seen else "validation"
+    about = provenance({"kind": kind, "section": sections, "subjects": len(found), "scans": names_of(found)})
     intervals = Intervals(with_curves(widenings), limits, usual, about)
     print(f"wrote {save_intervals(intervals, weights, pipeline)}")
 

@@ -55,7 +55,8 @@ def halves_of(entry: Mapping, settings: Mapping[str, object]) -> list[dict]:
 
 
 def half_of(entry: Mapping, settings: Mapping[str, object]) -> tuple[dict, int]:
-    """Measures of a fit, convention to measure to ``value`` and its intervals, and the scan's number of slices."""
+    """Measures of a fit, convention to measure as from ``one_of``, and ``factor``, by how much the scan's intervals are
+    wider; the scan's number of slices."""
     result = Segmenter(**settings)(entry)
     with tempfile.TemporaryDirectory() as folder:
         (latent,) = [file for file in result.save(folder) if file.name.endswith("_latent.pt")]
@@ -68,6 +69,7 @@ def half_of(entry: Mapping, settings: Mapping[str, object]) -> tuple[dict, int]:
         convention: {name: one_of(name, values[name], sizes[name], intervals) for name in NAMES if name in values}
         for convention, values in measures.items()
     }
+    found["factor"] = intervals.unlike.factor * intervals.unsure
     return found, Grid.of_scan(saved.frame).shape[2]
 
 
@@ -91,11 +93,11 @@ def intervals_for(saved: SavedFit) -> Intervals:
 
 
 def one_of(name: str, values: np.ndarray, size: float, intervals: Intervals) -> dict:
-    """A value with its interval of the draws, and the calibrated one if there is any, from values [1 + n]."""
+    """A value with its size, deviation and interval of the draws, and the calibrated one if any, from [1 + n]."""
     value, deviation = float(values[0]), float(values[1:].std(ddof=1))
     kinds = {DRAWN: Intervals(), **({CALIBRATED: intervals} if intervals.widening(name) else {})}
     return {
-        "value": value,
+        **{"value": value, "deviation": deviation, "size": size},
         **{kind: list(map(float, k.ends(name, value, deviation, size))) for kind, k in kinds.items()},
     }
 

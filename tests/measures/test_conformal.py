@@ -62,9 +62,26 @@ def test_unknown_cases_are_left_out_and_too_few_refused():
 def test_where_the_draws_spread_or_the_slices_are_unsure_intervals_are_wider():
     values, deviations, sizes, truths = cases(30, 1.0, 0.02)
     found, _ = calibrated(values, deviations, sizes, truths)
-    assert found.half(2 * deviations, sizes).mean() > 1.3 * found.half(deviations, sizes).mean()
+    assert found.half(8 * deviations, sizes) == pytest.approx(8**0.5 * found.half(deviations, sizes))
     factors = np.where(np.arange(30) % 2, 2.0, 1.0)
     errors = (values - truths) * factors
     blind, _ = calibrated(truths + errors, deviations, sizes, truths)
     told, away = calibrated(truths + errors, deviations, sizes, truths, factors)
     assert told.part < 0.75 * blind.part and (np.abs(errors) <= away).mean() > 0.9
+
+
+def test_errors_on_training_subjects_count_as_large_as_those_on_others_are():
+    widths, held = {24: [], 184: []}, {24: [], 184: []}
+    for seed in range(30):
+        values, deviations, sizes, truths = cases(184, 1.0, 0.02, seed, "heavy tails")
+        trained = np.arange(184) >= 24
+        values[trained] = truths[trained] + 0.5 * (values - truths)[trained]  # learned by heart in part
+        new, *others = cases(400, 1.0, 0.02, 1000 + seed, "heavy tails")
+        for number in (24, 184):
+            given = [one[:number] for one in (values, deviations, sizes, truths)]
+            found, away = calibrated(*given, trained=trained[:number])
+            widths[number].append(found.part)
+            held[number].append((np.abs(new - others[2]) <= found.half(*others[:2])).mean())
+            assert found.cases == number and np.isfinite(away).sum() == 24
+    assert LEVEL - 0.03 < np.mean(held[184]) < LEVEL + 0.045
+    assert np.std(widths[184]) < 0.8 * np.std(widths[24])  # no single subject decides

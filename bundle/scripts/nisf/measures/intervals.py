@@ -1,11 +1,12 @@
 """Intervals of measures: as wide as the errors on validation subjects show, wider where the fit is less sure.
 
 Draws show how well the scan determines the latent, but not what the network cannot represent or how wrong the U-Net
-probabilities are. So half an interval has a part in proportion to the heart's size and one to the spread of the draws,
+probabilities are. So half an interval is in proportion to the heart's size, and grows with the spread of the draws,
+though less than in proportion,
 
-    half = (part * size + scale * sd of the draws) * how unsure the U-Net is of the scan
+    half = part * size * (sd of the draws / (usual * size)) ** power * how unsure the U-Net is of the scan
 
-with ``part`` and ``scale`` of each measure from ``conformal``. Ejection fraction and stroke volume have draws of their
+with ``part`` and ``usual`` of each measure from ``conformal``. Ejection fraction and stroke volume have draws of their
 own, ED and ES of the same draw together, and errors of their own. The mean error is stored as well, but values are
 never corrected by it. A scan that is unlike those of the calibration gets wider ones (``likeness``).
 """
@@ -32,8 +33,8 @@ from nisf.utils.files import write_text
 LEVEL = 0.92
 LEVEL_TEXT = f"{LEVEL:.0%}"
 
-#: Version of the file's content; 1 had no number, 2 held for another level.
-VERSION = 3
+#: Version of the file's content; 1 had no number, 2 held for another level, 3 added size and spread of the draws up.
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -41,23 +42,26 @@ class Widening:
     """What makes the interval of one measure; by default that of the draws alone.
 
     Attributes:
-        part: half the interval as a fraction of the size that errors are in proportion to (``cardiac.sizes_of``).
-        scale: what is added to it, in standard deviations of the draws.
+        part: half the interval, where the draws spread as usual, as a fraction of the size that errors are in
+            proportion to (``cardiac.sizes_of``).
+        usual: usual standard deviation of the draws as a fraction of that size.
+        power: how the interval grows with the spread of the draws: 0 not at all, 1 in proportion.
         bias: mean of (value - truth) / truth on validation subjects; reported, not used.
         cases: number of errors from which it was found.
         promised: fraction of cases that it contains whatever the errors' distribution, on average over calibrations;
             below ``LEVEL`` with few cases.
     """
 
-    part: float = 0.0
-    scale: float = float(norm.ppf(0.5 + LEVEL / 2))
+    part: float = float(norm.ppf(0.5 + LEVEL / 2))
+    usual: float = 1.0
+    power: float = 1.0
     bias: float = 0.0
     cases: int = 0
     promised: float = 0.0
 
     def half(self, deviation: np.ndarray | float, size: np.ndarray | float) -> np.ndarray:
         """Half the interval of values whose draws have ``deviation``, and of this ``size``."""
-        return self.part * np.asarray(size) + self.scale * np.asarray(deviation)
+        return self.part * np.asarray(size) ** (1 - self.power) * (np.asarray(deviation) / self.usual) ** self.power
 
 
 #: Measures that are another one times an exact number, and so share its widening: output is stroke volume by rate.
