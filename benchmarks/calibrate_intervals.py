@@ -1,6 +1,6 @@
 """Finds on validation subjects how wide intervals must be to contain the truth, by conformal prediction.
 
-    python benchmarks/calibrate_intervals.py --hearts COHORT [--training] [--fits FOLDER]
+    python benchmarks/calibrate_intervals.py --hearts COHORT [--training] [--halves FILE] [--fits FOLDER]
     python benchmarks/calibrate_intervals.py --phantom COHORT [--fits FOLDER]
     python benchmarks/calibrate_intervals.py --acdc ACDC [--fits FOLDER]
 
@@ -12,6 +12,10 @@ whole heart the heart itself.
 With ``--training`` the errors on the patients that the weights were trained on count too, made as large as those on
 validation patients (``nisf.measures.conformal``): many more of them, so that no single patient decides.
 
+FILE is what ``half_scans.py`` wrote for the same validation patients. If the intervals of their half scans hold as
+often as they should, a scan whose slices are up to twice as far apart as any of the calibration's is not unlike them:
+its draws spread more, and that is enough.
+
 Writes ``<weights>_intervals.json`` beside the weights of the fits and prints what it found: how many truths the draws
 alone hold, how many an interval made without the subject itself holds, and its mean width. The fits are made by
 ``inference`` where FOLDER does not hold them; their measures are kept there too (``measured.json``).
@@ -19,6 +23,8 @@ alone hold, how many an interval made without the subject itself holds, and its 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +32,8 @@ from measured import cases, rows_of
 from options import data_of, of_measures
 
 from nisf.measures.conformal import LEAST, calibrated
-from nisf.measures.intervals import Intervals, Widening, save_intervals
+from nisf.measures.conventions import SLICES
+from nisf.measures.intervals import LEVEL, Intervals, Widening, save_intervals
 from nisf.measures.likeness import limits_of, unsure, usual_of
 from nisf.utils.provenance import provenance
 
@@ -35,6 +42,7 @@ def main() -> None:
     """Measures the subjects, finds the widenings, writes them."""
     parser = of_measures(__doc__)
     parser.add_argument("--training", action="store_true", help="training subjects' errors count too")
+    parser.add_argument("--halves", metavar="FILE", help="of half_scans.py, of the same validation patients")
     options = parser.parse_args()
     kind, data = data_of(options)
     unseen, pipeline, weights = cases(data, kind, "validation", Path(options.fits) / kind / "validation")
@@ -57,10 +65,28 @@ def main() -> None:
         held = [held_share(low[~trained], high[~trained], one["truth"][~trained]) for low, high in ends]
         cells = f"{w.cases} | {w.part:.1%} | {w.usual:.1%} | {w.bias:+.1%}"
         print(f"| {name} | {cells} | {held[0]:.0%} | {held[1]:.0%} | {np.nanmean(2 * away):.1f} |")
+    if options.halves:
+        held = held_in_halves(json.loads(Path(options.halves).read_text())["patients"], widenings, unseen)
+        print(f"intervals of half scans hold {held:.0%} or more of every measure")
+        limits["slice_distance"] *= 2 if held >= LEVEL else 1
     sections = "validation and training" if seen else "validation"
     about = provenance({"kind": kind, "section": sections, "subjects": len(found), "scans": names_of(found)})
     intervals = Intervals(with_curves(widenings), limits, usual, about)
     print(f"wrote {save_intervals(intervals, weights, pipeline)}")
+
+
+def held_in_halves(
+    halves: Mapping[str, Sequence[Mapping]], widenings: Mapping[str, Widening], found: Sequence[Mapping]
+) -> float:
+    """The least share, among measures, of half scans whose interval holds the truth of the whole scan."""
+    truths = {scan["subject"]: scan["truth"]["slices"] for scan in found}
+    held: dict[str, list[bool]] = {}
+    for subject, pair in halves.items():
+        for half in pair:
+            for name, one in half[SLICES].items():
+                away = half["factor"] * widenings[name].half(one["deviation"], one["size"])
+                held.setdefault(name, []).append(abs(one["value"] - truths[subject][name]) <= away)
+    return min(float(np.mean(one)) for one in held.values())
 
 
 def names_of(found: list[dict]) -> str:
