@@ -15,7 +15,7 @@ distribution; with training subjects as far as the two distributions differ by a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import t
@@ -103,12 +103,11 @@ def calibrated(
     names = np.unique(unseen.subjects)
     if len(names) < LEAST:
         raise InputError(f"an interval cannot be calibrated on {len(names)} subjects; give {LEAST} or more")
-    part, promised = _quantile(unseen, seen)
+    part, promised = _quantile(unseen.scores, unseen.subjects, seen)
     alone = np.empty(len(unseen.scores))
     for name in names:
         out = unseen.subjects == name
-        others = replace(unseen, scores=unseen.scores[~out], subjects=unseen.subjects[~out])
-        alone[out] = _quantile(others, seen)[0] * unseen.scale[out]
+        alone[out] = _quantile(unseen.scores[~out], unseen.subjects[~out], seen)[0] * unseen.scale[out]
     away = np.full(len(values), np.nan)
     away[np.flatnonzero(~trained)[unseen.known]] = alone
     cases = len(unseen.scores) + len(seen.scores)
@@ -121,10 +120,9 @@ def _usual(deviations: np.ndarray, sizes: np.ndarray) -> float:
     return max(float(np.median(ratios[np.isfinite(ratios)])), 1e-9) if np.isfinite(ratios).any() else 1e-9
 
 
-def _quantile(unseen: Errors, seen: Errors) -> tuple[float, float]:
-    """The conformal quantile of the scores of validation and training subjects, and what it promises."""
-    subjects = len(np.unique(unseen.subjects)) + len(np.unique(seen.subjects))
-    return quantile_of(together(unseen.scores, seen.scores), subjects)
+def _quantile(unseen: np.ndarray, subjects: np.ndarray, seen: Errors) -> tuple[float, float]:
+    """The conformal quantile of the scores of validation [N] and training subjects, and what it promises."""
+    return quantile_of(together(unseen, seen.scores), len(np.unique(subjects)) + len(np.unique(seen.subjects)))
 
 
 def together(unseen: np.ndarray, seen: np.ndarray) -> np.ndarray:

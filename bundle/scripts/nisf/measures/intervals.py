@@ -48,8 +48,8 @@ class Widening:
         power: how the interval grows with the spread of the draws: 0 not at all, 1 in proportion.
         bias: mean of (value - truth) / truth on validation subjects; reported, not used.
         cases: number of errors from which it was found.
-        promised: fraction of cases that it contains whatever the errors' distribution, on average over calibrations;
-            below ``LEVEL`` with few cases.
+        promised: fraction of cases that it contains on average over calibrations; below ``LEVEL`` with few cases.
+            Whatever the errors' distribution, unless training subjects count too (``conformal``).
     """
 
     part: float = float(norm.ppf(0.5 + LEVEL / 2))
