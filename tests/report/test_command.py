@@ -44,6 +44,12 @@ def test_people_of_a_table_go_before_those_of_the_options_and_new_facts_are_take
     assert (measures(folder, 0)["sex"], measures(folder, 1)["sex"]) == (None, "F")
 
 
+def test_reference_values_of_too_few_scans_are_said_to_be_compared_with_nothing(folder, tmp_path, caplog):
+    (tmp_path / "few.csv").write_text("scan,LVEDV\ntest000_sa,120\n")
+    report_all(folder, renew=False, reference=str(tmp_path / "few.csv"))
+    assert "few.csv: nothing is compared, for no measure is known of 3 scans or more" in caplog.text
+
+
 def test_a_folder_that_was_renamed_is_reported_under_its_new_name(folder, tmp_path, capsys):
     shutil.copytree(folder / "test000_sa", tmp_path / "out" / "mine")
     table = tmp_path / "people.csv"

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from nisf.io.results import find_results
+from nisf.measures.agreement import LEAST
 from nisf.measures.person import checked, people_of
 from nisf.measures.reference_values import reference_values
 
@@ -39,9 +40,13 @@ def report_all(
     for file, names in ((people, known), (reference, references)):
         for name in sorted(set(names) - set(scans)):
             logger.warning("%s: names %s, which is not a scan of %s", file, name, folder)
-    from nisf.report.write import report  # after the checks, because it is slow to import
+    # after the checks, because they are slow to import
+    from nisf.report.compared import compared
+    from nisf.report.write import report
 
     entries = report(folder, {name: {**of_all, **known.get(name, {})} for name in scans}, renew, references=references)
+    if references and not compared({entry.name: entry.measures for entry in entries if not entry.error}, references):
+        logger.warning("%s: nothing is compared, for no measure is known of %d scans or more", reference, LEAST)
     failed = [entry for entry in entries if entry.error]
     print(f"{len(entries) - len(failed)} of {len(entries)} scans reported: {folder}")
     if failed:
