@@ -34,6 +34,13 @@ def unruly_pool(**options):
     return Pool(ray.remote(num_cpus=1)(Unruly).remote, size=2, **options)
 
 
+def is_unruly(process):
+    try:
+        return "ray::Unruly" in process.name()
+    except psutil.NoSuchProcess:  # it ended since it was listed
+        return False
+
+
 def test_items_that_kill_or_hold_their_workers_are_given_up_with_a_reason_and_the_others_done(ray):
     items = [{"dies": 9}, {"hangs": 1}, {}, {"hangs": 9}, {"dies": 1}, {"wrong": "give another"}, {}]
     jobs = list(unruly_pool(tries=2, limit=5).run(items))
@@ -49,7 +56,7 @@ def test_work_that_is_broken_off_ends_its_workers_at_once(ray):
         assert next(jobs).item == {}
         began = time.monotonic()
     assert time.monotonic() - began < 30
-    until(lambda: not [p for p in psutil.Process().children(recursive=True) if "ray::Unruly" in p.name()], 30)
+    until(lambda: not any(is_unruly(one) for one in psutil.Process().children(recursive=True)), 30)
 
 
 @pytest.mark.parametrize(
