@@ -3,10 +3,15 @@
 import pytest
 import torch
 
+from nisf.models.join import join_unets
 from nisf.models.nisf import NISF
 from nisf.models.slice_net import SliceNet
 from nisf.models.weights import load_unet, load_weights, save_weights
+from nisf.utils.bundle import run_bundle
 from nisf.utils.errors import InputError
+
+#: Channels of a U-Net that takes no time.
+FEATURES = (4, 4, 8, 8, 8, 4)
 
 
 def small(**options):
@@ -59,3 +64,29 @@ def test_a_unet_has_the_channels_that_its_weights_have(tmp_path):
     torch.testing.assert_close(found(item), large.eval()(item))
     with pytest.raises(InputError, match="unet.pt: the weights are of another network"):
         load_unet(SliceNet(num_classes=3, features=small.features), tmp_path / "unet.pt", "cpu")
+
+
+def test_unets_are_joined_by_the_run_id_to_one_whose_logits_are_their_mean(tmp_path):
+    made = [SliceNet(features=FEATURES).half() for _ in range(2)]
+    paths = [str(save_weights(one, tmp_path / f"{number}.pt")) for number, one in enumerate(made)]
+    run_bundle("join_unets", ["inference", "join"], weights=paths, joined_file=str(tmp_path / "joined.pt"))
+    found = load_unet(SliceNet(features=FEATURES), tmp_path / "joined.pt", "cpu")
+    assert found.members == 2 and found.features == FEATURES
+    item = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(found(item), sum(one.float().eval()(item) for one in made) / 2)
+    alone = load_unet(found, paths[0], "cpu")  # and back
+    torch.testing.assert_close(alone(item), made[0](item))
+
+
+def test_unets_that_cannot_be_joined_are_named(tmp_path):
+    small, fine = SliceNet(features=FEATURES), SliceNet(features=FEATURES, pixel=1.2)
+    one, other = save_weights(small, tmp_path / "one.pt"), save_weights(fine, tmp_path / "other.pt")
+    joined, again = tmp_path / "joined.pt", tmp_path / "again.pt"
+    with pytest.raises(InputError, match="weights names 1 files; two or more"):
+        join_unets(small, [one], joined)
+    with pytest.raises(InputError, match="other.pt: has other channels, pixel size or patches than .*one.pt"):
+        join_unets(small, [one, other], joined)
+    assert not joined.exists()
+    join_unets(small, [one, one], joined)
+    with pytest.raises(InputError, match="joined.pt: is a committee itself"):
+        join_unets(small, [one, joined], again)

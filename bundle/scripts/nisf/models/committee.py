@@ -115,6 +115,21 @@ class Committee(nn.Module):
         return self.members[0].temperature
 
 
+class MeanOf(nn.Module):
+    """The mean of the logits of several networks that take the same input."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The members' output, averaged."""
+        found = self.members[0](x)
+        for member in self.members[1:]:
+            found = found + member(x)
+        return found / len(self.members)
+
+
 def of_members(member: NISF, members: int = 1) -> NISF | Committee:
     """A network, or a committee of as many copies of it, to be filled with weights."""
     return member if members == 1 else Committee([copy.deepcopy(member) for _ in range(members)])
@@ -133,7 +148,13 @@ def members_of(network: NISF | Committee) -> list[NISF]:
 def shaped_as(network: NISF | Committee, state: Mapping[str, torch.Tensor]) -> NISF | Committee:
     """An untrained network of as many members as some weights are of; itself if it has as many."""
     first = members_of(network)[0]
-    members = len({name.split(".")[1] for name in state if name.startswith("members.")}) or 1
+    members = members_in(state)
     if members == len(members_of(network)):
         return network
     return of_members(first, members)
+
+
+def members_in(state: Mapping[str, torch.Tensor], within: str = "") -> int:
+    """Number of networks that the weights in a part of a state, as ``unet.``, are of."""
+    start = f"{within}members."
+    return len({name[len(start) :].split(".")[0] for name in state if name.startswith(start)}) or 1

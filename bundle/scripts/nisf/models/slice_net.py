@@ -11,6 +11,7 @@ from monai.transforms import KeepLargestConnectedComponent, ScaleIntensityRangeP
 from torch import nn
 from torch.nn import functional as F
 
+from nisf.models.committee import MeanOf, members_in
 from nisf.utils.compile import in_bf16
 from nisf.utils.errors import InputError
 from nisf.utils.tensors import likeliest
@@ -47,6 +48,7 @@ class SliceNet(nn.Module):
         patch: side of the training patches, pixels.
         window: side of the window that is read about an organ once it is found, pixels, a multiple of 16; that of the
             training patches unless given.
+        members: number of U-Nets whose logits are averaged.
     """
 
     #: slices of a stack evaluated at once
@@ -64,18 +66,16 @@ class SliceNet(nn.Module):
         features: Sequence[int] = (16, 32, 64, 96, 128, 16),
         patch: int = 128,
         window: int | None = None,
+        members: int = 1,
     ) -> None:
         super().__init__()
         if window is not None and (window < self.MULTIPLE or window % self.MULTIPLE):
             raise InputError(f"window of the U-Net is {window} pixels; a multiple of {self.MULTIPLE} is needed")
         self.num_classes, self.in_channels, self.window = num_classes, in_channels, window
         self.features = tuple(features)
-        self.unet = BasicUNet(2, 3 * in_channels, num_classes, self.features)
-        for part in self.unet.children():
-            if isinstance(part, UpCat):
-                part.is_pad = False  # a copy for nothing, as all sizes are multiples of 16
-            elif isinstance(part, Down):
-                part.max_pooling = Halved()
+        self.members = members
+        unets = [_unet(3 * in_channels, num_classes, self.features) for _ in range(members)]
+        self.unet = unets[0] if members == 1 else MeanOf(unets)
         self.register_buffer("pixel", torch.tensor(float(pixel)))
         self.register_buffer("patch", torch.tensor(int(patch)))
 
@@ -89,15 +89,19 @@ class SliceNet(nn.Module):
         return self.unet(x)
 
     def shaped_as(self, state: Mapping[str, torch.Tensor]) -> SliceNet:
-        """An untrained network like this one with as many channels as some weights have; itself if it has as many."""
+        """An untrained network like this one with as many U-Nets and channels as some weights have; itself if it has
+        as many."""
+        members = members_in(state, "unet.")
+        within = "unet." if members == 1 else "unet.members.0."
         parts = ["conv_0.conv_0", *(f"down_{n}.convs.conv_0" for n in range(1, 5)), "upcat_1.convs.conv_1"]
-        names = [f"unet.{part}.conv.weight" for part in parts]
+        names = [f"{within}{part}.conv.weight" for part in parts]
         if not all(name in state for name in names):  # no U-Net; loading them says so
             return self
         features = tuple(len(state[name]) for name in names)
-        if features == self.features:
+        if (features, members) == (self.features, self.members):
             return self
-        return SliceNet(self.num_classes, self.in_channels, float(self.pixel), features, int(self.patch), self.window)
+        sizes = float(self.pixel), features, int(self.patch), self.window, members
+        return SliceNet(self.num_classes, self.in_channels, *sizes)
 
     @torch.no_grad()
     def probabilities(
@@ -153,6 +157,17 @@ class SliceNet(nn.Module):
         whole[:, 0] = self.SURE
         whole[..., x : x + 2 * reach, y : y + 2 * reach] = found
         return whole[..., reach : reach + height, reach : reach + width]
+
+
+def _unet(in_channels: int, num_classes: int, features: Sequence[int]) -> BasicUNet:
+    """MONAI's 2D U-Net for inputs whose sizes are multiples of 16."""
+    unet = BasicUNet(2, in_channels, num_classes, features)
+    for part in unet.children():
+        if isinstance(part, UpCat):
+            part.is_pad = False  # a copy for nothing
+        elif isinstance(part, Down):
+            part.max_pooling = Halved()
+    return unet
 
 
 @torch.no_grad()
