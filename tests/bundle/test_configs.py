@@ -19,6 +19,7 @@ RUNS = {
     "inference": [("inference.json",), ("inference.json", "adam.json")],
     "evaluation": [("inference.json", "evaluate.json"), ("inference.json", "evaluate.json", "multi_gpu_evaluate.json")],
     "join": [("inference.json", "join.json")],
+    "join_unets": [("inference.json", "join.json")],
     "onnx": [("inference.json", "onnx.json")],
     "training": [
         ("train.json",),
